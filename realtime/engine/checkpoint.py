@@ -1,0 +1,260 @@
+"""Finding and reading a Higgs Audio V2 checkpoint: config, weights, tokenizer, chat template, generation config.
+
+Every id and size comes from the checkpoint's own files. Weights are safetensors; no code of a checkpoint is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from realtime.engine.errors import CheckpointError
+
+_GENERATION_FILES = ["*.json", "*.jinja", "*.safetensors", "codec/*"]
+_CODEC_FILES = ["*.json", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Rotary frequencies as a table source: inverse frequencies [D/2] and the scale of cos and sin."""
+
+    inverse_frequencies: Tensor
+    scale: float
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and ids of the generation model, from `config.json`."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    max_positions: int
+    norm_eps: float
+    num_codebooks: int
+    codebook_size: int
+    audio_token_id: int
+    audio_bos_token_id: int
+    audio_delay_token_id: int
+    stream_bos: int
+    stream_eos: int
+    rope: Rope
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """What the checkpoint's `generation_config.json` asks for; top_k 0 and top_p 1 mean off."""
+
+    greedy: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    ras_window: int
+    ras_max_repeats: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`voiced.json`: what a checkpoint made for voiced says of itself. Foreign checkpoints have none."""
+
+    name: str
+    kind: str = "speech"
+    front_end: str = "none"
+    default_voice: str = ""
+    voices: list[dict[str, str]] = field(default_factory=list)
+    max_clause_chars: int = 240
+    context_clauses: int = 8
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A located checkpoint: folders on disk and everything but the weights."""
+
+    folder: Path
+    codec_folder: Path
+    config: ModelConfig
+    sampling: SamplingDefaults
+    manifest: Manifest
+    tokenizer: Tokenizer
+    chat_template: str
+    bos_token: str
+
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors of the generation model by transformers' names."""
+        return read_safetensors(self.folder)
+
+
+def open_checkpoint(model: str, codec: str | None = None) -> Checkpoint:
+    """Locate and read a checkpoint given as a folder or a hub id; `codec` overrides where its codec is.
+
+    Raises CheckpointError naming the file and the fix.
+    """
+    folder = _locate(model, _GENERATION_FILES, "--model")
+    raw = _json(folder / "config.json")
+    if raw.get("model_type") != "higgs_audio_v2":
+        raise CheckpointError(
+            f"{folder / 'config.json'} has model_type {raw.get('model_type')!r}; voiced runs 'higgs_audio_v2' checkpoints "
+            "in Hugging Face layout (the original Boson layout must be converted first)."
+        )
+    tokenizer_file = folder / "tokenizer.json"
+    if not tokenizer_file.is_file():
+        raise CheckpointError(f"{tokenizer_file} is missing; save the checkpoint's fast tokenizer there.")
+    return Checkpoint(
+        folder=folder,
+        codec_folder=_codec_folder(folder, codec),
+        config=_model_config(raw, folder / "config.json"),
+        sampling=_sampling_defaults(_json(folder / "generation_config.json", required=False)),
+        manifest=_manifest(folder),
+        tokenizer=Tokenizer.from_file(str(tokenizer_file)),
+        chat_template=_chat_template(folder),
+        bos_token=_bos_token(folder),
+    )
+
+
+def read_safetensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of `model.safetensors` or of the shards its index names."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(_json(index)["weight_map"].values()))
+    elif (folder / "model.safetensors").is_file():
+        names = ["model.safetensors"]
+    else:
+        raise CheckpointError(f"{folder} holds no model.safetensors; voiced loads safetensors only.")
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        with safe_open(folder / name, framework="pt") as shard:
+            for key in shard.keys():
+                tensors[key] = shard.get_tensor(key)
+    return tensors
+
+
+def _locate(name: str, files: list[str], option: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise CheckpointError(f"{option} {name!r}: no such folder, and not a hub id of the form owner/name.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=files))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(f"{option} {name!r} could not be fetched from the hub: {error}") from error
+
+
+def _codec_folder(folder: Path, codec: str | None) -> Path:
+    if codec is None:
+        processor = _json(folder / "processor_config.json", required=False)
+        entry = processor.get("audio_tokenizer") or {}
+        codec = entry.get("audio_tokenizer_name_or_path")
+        if codec is None:
+            raise CheckpointError(
+                f"{folder / 'processor_config.json'} names no audio tokenizer; say where the codec is with --codec."
+            )
+    if (folder / codec / "config.json").is_file():
+        return folder / codec
+    return _locate(codec, _CODEC_FILES, "--codec")
+
+
+def _model_config(raw: dict[str, Any], file: Path) -> ModelConfig:
+    from transformers import HiggsAudioV2Config
+
+    for key in ("attention_bias", "mlp_bias"):
+        if raw.get(key):
+            raise CheckpointError(f"{file}: {key} is set; checkpoints with biases are not supported.")
+    if raw.get("hidden_act", "silu") != "silu":
+        raise CheckpointError(f"{file}: hidden_act is {raw['hidden_act']!r}; only 'silu' is supported.")
+    config = HiggsAudioV2Config(**{key: value for key, value in raw.items() if key not in ("model_type", "auto_map")})
+    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
+    return ModelConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads,
+        head_dim=head_dim,
+        max_positions=config.max_position_embeddings,
+        norm_eps=config.rms_norm_eps,
+        num_codebooks=config.num_codebooks,
+        codebook_size=config.codebook_size,
+        audio_token_id=config.audio_token_id,
+        audio_bos_token_id=config.audio_bos_token_id,
+        audio_delay_token_id=config.audio_delay_token_id,
+        stream_bos=config.audio_stream_bos_id,
+        stream_eos=config.audio_stream_eos_id,
+        rope=_rope(config, head_dim, file),
+    )
+
+
+def _rope(config: Any, head_dim: int, file: Path) -> Rope:
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    kind = config.rope_parameters["rope_type"]
+    if kind == "default":
+        exponent = torch.arange(0, head_dim, 2, dtype=torch.int64).float() / head_dim
+        return Rope(1.0 / (config.rope_parameters["rope_theta"] ** exponent), 1.0)
+    if kind not in ("linear", "llama3", "yarn"):
+        raise CheckpointError(f"{file}: rope_type {kind!r} is not supported (default, linear, llama3 and yarn are).")
+    frequencies, scale = ROPE_INIT_FUNCTIONS[kind](config, torch.device("cpu"))
+    return Rope(frequencies, float(scale))
+
+
+def _sampling_defaults(raw: dict[str, Any]) -> SamplingDefaults:
+    """transformers' defaults where the file is silent: greedy, temperature 1, top-k 50 (when sampling), top-p 1."""
+    return SamplingDefaults(
+        greedy=not raw.get("do_sample", False),
+        temperature=float(raw.get("temperature") or 1.0),
+        top_k=int(raw["top_k"] or 0) if "top_k" in raw else 50,
+        top_p=float(raw.get("top_p") or 1.0),
+        ras_window=int(raw.get("ras_win_len") or 0),
+        ras_max_repeats=int(raw.get("ras_win_max_num_repeat") or 0),
+    )
+
+
+def _manifest(folder: Path) -> Manifest:
+    raw = _json(folder / "voiced.json", required=False)
+    known = Manifest.__dataclass_fields__
+    return Manifest(**{"name": folder.name, **{key: value for key, value in raw.items() if key in known}})
+
+
+def _chat_template(folder: Path) -> str:
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    for name in ("processor_config.json", "chat_template.json", "tokenizer_config.json"):
+        template = _json(folder / name, required=False).get("chat_template")
+        if isinstance(template, str):
+            return template
+    raise CheckpointError(f"{folder} holds no chat template (chat_template.jinja).")
+
+
+def _bos_token(folder: Path) -> str:
+    token = _json(folder / "tokenizer_config.json", required=False).get("bos_token") or ""
+    return token["content"] if isinstance(token, dict) else token
+
+
+def _json(file: Path, *, required: bool = True) -> dict[str, Any]:
+    if not file.is_file():
+        if required:
+            raise CheckpointError(f"{file} is missing.")
+        return {}
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file} should hold one JSON object.")
+    return value

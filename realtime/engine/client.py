@@ -1,0 +1,272 @@
+"""The gateway's side of the engine: start it, keep it running, hand each request its own events.
+
+`EngineProcess` talks to a worker process; `InlineEngine` steps an engine inside the event loop, for tests. Both promise
+the same: every submitted request gets exactly one `Ended`, even if the engine dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from realtime.engine.engine import Engine
+from realtime.engine.load import EngineConfig
+from realtime.engine.messages import (
+    Cancel,
+    DropContext,
+    Ended,
+    EngineInfo,
+    Event,
+    Gauges,
+    Hold,
+    Inbound,
+    LoadFailed,
+    Loading,
+    Outbound,
+    Shutdown,
+    Speak,
+    StepOutput,
+)
+from realtime.engine.worker import LENGTH_BYTES, apply, frame
+
+log = logging.getLogger("voiced.engine")
+
+Sink = Callable[[Event], None]
+"""Takes a request's events, in the event loop, without waiting."""
+
+_LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
+_NOT_READY = "The speech engine is not ready yet; try again shortly."
+_RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+
+
+class EngineClient(Protocol):
+    """What sessions need of an engine."""
+
+    info: EngineInfo | None
+    stage: str
+    gauges: Gauges
+
+    def submit(self, request: Speak, sink: Sink) -> None:
+        """Start a request; all that follows comes through `sink`, an `Ended` last."""
+
+    def cancel(self, request_id: str) -> None:
+        """Stop a request; its `Ended` still comes."""
+
+    def hold(self, request_id: str, held: bool) -> None:
+        """The listener stopped taking audio, or goes on."""
+
+    def drop_context(self, context_id: str) -> None:
+        """Forget a context."""
+
+
+class Router:
+    """Live requests and where their events go."""
+
+    def __init__(self) -> None:
+        self._sinks: dict[str, Sink] = {}
+
+    def __len__(self) -> int:
+        return len(self._sinks)
+
+    def open(self, request_id: str, sink: Sink) -> None:
+        self._sinks[request_id] = sink
+
+    def deliver(self, event: Event) -> None:
+        """Pass an event on; events of requests nobody waits for any more are dropped."""
+        sink = self._sinks.get(event.request_id)
+        if isinstance(event, Ended):
+            self._sinks.pop(event.request_id, None)
+        if sink is not None:
+            sink(event)
+
+    def fail_all(self, why: str) -> None:
+        for request_id in list(self._sinks):
+            self.deliver(Ended(request_id, "failed", error=why))
+
+
+class EngineProcess:
+    """An engine in a process of its own, started again when it dies. Run `run` in a task for as long as it is needed."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._router = Router()
+        self._writer: asyncio.StreamWriter | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._changed = asyncio.Condition()
+        self.info: EngineInfo | None = None
+        self.stage = "starting"
+        self.error: str | None = None
+        self.gauges = Gauges()
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker that runs now."""
+        return self._process.pid if self._process is not None else None
+
+    async def run(self) -> None:
+        """Keep a worker running until cancelled, or until it says that it cannot load."""
+        failures = 0
+        try:
+            while True:
+                began = time.monotonic()
+                await self._run_worker()
+                if self.error is not None:
+                    return
+                failures = 0 if time.monotonic() - began > 30 else failures + 1
+                delay = _RESTART_DELAYS_S[min(failures, len(_RESTART_DELAYS_S) - 1)]
+                log.error("the engine process ended; starting it again in %.1f s", delay)
+                self.restarts += 1
+                await asyncio.sleep(delay)
+        finally:
+            self._router.fail_all(_LOST)
+
+    async def wait_changed(self) -> None:
+        """Until `info`, `stage` or `error` has changed."""
+        async with self._changed:
+            await self._changed.wait()
+
+    async def wait_ready(self) -> EngineInfo:
+        """Until the engine can take requests. Raises RuntimeError with the engine's own sentence if it cannot load."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.info is not None or self.error is not None)
+        if self.info is None:
+            raise RuntimeError(self.error)
+        return self.info
+
+    def submit(self, request: Speak, sink: Sink) -> None:
+        if self.info is None:
+            sink(Ended(request.request_id, "overloaded", error=_NOT_READY))
+            return
+        self._router.open(request.request_id, sink)
+        self._send(request)
+
+    def cancel(self, request_id: str) -> None:
+        self._send(Cancel(request_id))
+
+    def hold(self, request_id: str, held: bool) -> None:
+        self._send(Hold(request_id, held))
+
+    def drop_context(self, context_id: str) -> None:
+        self._send(DropContext(context_id))
+
+    def _send(self, message: Inbound) -> None:
+        if self._writer is not None:
+            self._writer.write(frame(message))
+
+    async def _run_worker(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "realtime.engine.worker", str(theirs.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        process = self._process
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
+        try:
+            self._writer.write(frame(self._config))
+            await self._read(reader)
+        finally:
+            await self._set(info=None, stage="starting")
+            with contextlib.suppress(ConnectionError):
+                self._send(Shutdown())
+            self._writer.close()
+            self._writer = None
+            self._router.fail_all(_LOST)
+            self.gauges = Gauges()
+            await self._reap(process)
+            self._process = None
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        decoder = msgspec.msgpack.Decoder(Outbound)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                size = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "little")
+                message = decoder.decode(await reader.readexactly(size))
+                match message:
+                    case StepOutput():
+                        self.gauges = message.gauges
+                        for event in message.events:
+                            self._router.deliver(event)
+                    case Loading():
+                        await self._set(info=None, stage=message.stage)
+                    case EngineInfo():
+                        await self._set(info=message, stage="ready")
+                    case LoadFailed():
+                        await self._set(info=None, stage="failed", error=message.error)
+
+    async def _set(self, *, info: EngineInfo | None, stage: str, error: str | None = None) -> None:
+        async with self._changed:
+            self.info, self.stage, self.error = info, stage, error or self.error
+            self._changed.notify_all()
+
+    @staticmethod
+    async def _reap(process: subprocess.Popen[bytes]) -> None:
+        """Wait for the worker to leave by itself; make it if it does not."""
+        deadline = time.monotonic() + 2.0
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                process.kill()
+                raise
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+class InlineEngine:
+    """An engine stepped inside the event loop. Run `run` in a task."""
+
+    def __init__(self, engine: Engine, info: EngineInfo) -> None:
+        self._engine = engine
+        self._router = Router()
+        self._wake = asyncio.Event()
+        self.info: EngineInfo | None = info
+        self.stage = "ready"
+        self.gauges = engine.gauges()
+
+    async def run(self) -> None:
+        """Step while there is something to do; stops when cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                wake_at = self._engine.wake_at(time.monotonic())
+                if wake_at is None or wake_at > time.monotonic():
+                    wait = None if wake_at is None else wake_at - time.monotonic()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), wait)
+                output = self._engine.step(time.monotonic())
+                self.gauges = output.gauges
+                for event in output.events:
+                    self._router.deliver(event)
+                await asyncio.sleep(0)
+        finally:
+            self._router.fail_all(_LOST)
+            self._engine.close()
+
+    def submit(self, request: Speak, sink: Sink) -> None:
+        self._router.open(request.request_id, sink)
+        self._tell(request)
+
+    def cancel(self, request_id: str) -> None:
+        self._tell(Cancel(request_id))
+
+    def hold(self, request_id: str, held: bool) -> None:
+        self._tell(Hold(request_id, held))
+
+    def drop_context(self, context_id: str) -> None:
+        self._tell(DropContext(context_id))
+
+    def _tell(self, message: Inbound) -> None:
+        apply(self._engine, message, time.monotonic())
+        self._wake.set()
+
+

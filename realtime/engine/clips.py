@@ -1,0 +1,76 @@
+"""Reference clips as delayed rows: encoded once, remembered by content, computed beside the step loop."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import blake2b
+
+import numpy as np
+
+from codec_stream.delay import delayed_rows
+from codec_stream.encoder import Encoder
+from realtime.engine.errors import RequestError
+from realtime.engine.messages import ClipPart, VoicePart
+
+_REMEMBERED = 256
+
+
+class Clips:
+    """Voices by name, other clips by content (the most recent few hundred)."""
+
+    def __init__(self, encoder: Encoder, stream_bos: int, stream_eos: int, max_seconds: float) -> None:
+        self._encoder = encoder
+        self._bos, self._eos = stream_bos, stream_eos
+        self._max_samples = int(max_seconds * encoder.config.sample_rate)
+        self._voices: dict[str, np.ndarray] = {}
+        self._known: OrderedDict[bytes, Future[np.ndarray]] = OrderedDict()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="clips")
+
+    @property
+    def voices(self) -> list[str]:
+        """Names of the registered voices."""
+        return sorted(self._voices)
+
+    def register(self, name: str, pcm: bytes) -> None:
+        """Encode a voice's clip now and keep it under its name."""
+        self._voices[name] = self._encode(pcm)
+
+    def start(self, parts: list[VoicePart | ClipPart]) -> list[Future[np.ndarray]]:
+        """Begin encoding what is not known yet. Raises RequestError for unknown voices and bad clips."""
+        return [self._future(part) for part in parts]
+
+    def rows(self, part: VoicePart | ClipPart) -> np.ndarray:
+        """Rows [R, K] of a part whose future is done."""
+        return self._future(part).result()
+
+    def close(self) -> None:
+        """Stop the encoding thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _future(self, part: VoicePart | ClipPart) -> Future[np.ndarray]:
+        if isinstance(part, VoicePart):
+            if part.name not in self._voices:
+                known = ", ".join(self.voices) or "none are registered"
+                raise RequestError("voice", f"There is no voice {part.name!r}; there are: {known}.")
+            done: Future[np.ndarray] = Future()
+            done.set_result(self._voices[part.name])
+            return done
+        if len(part.pcm) % 2 or not part.pcm:
+            raise RequestError("audio", "A reference clip must be whole 16-bit samples, and at least one.")
+        if len(part.pcm) // 2 > self._max_samples:
+            seconds = self._max_samples / self._encoder.config.sample_rate
+            raise RequestError("audio", f"A reference clip may last at most {seconds:g} s; cut it.")
+        key = blake2b(part.pcm, digest_size=16).digest()
+        future = self._known.get(key)
+        if future is None or (future.done() and future.exception() is not None):
+            future = self._known[key] = self._thread.submit(self._encode, part.pcm)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return future
+
+    def _encode(self, pcm: bytes) -> np.ndarray:
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768.0
+        frames = self._encoder.encode(samples)
+        return delayed_rows(frames.astype(np.int64), self._bos, self._eos)

@@ -1,0 +1,26 @@
+"""What can go wrong between a request and its audio, as the engine says it.
+
+Every error here carries a sentence for a person; the gateway turns it into one wire event.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of the errors a caller of the engine may see; `str(error)` is one sentence with the fix."""
+
+
+class CheckpointError(EngineError):
+    """A checkpoint cannot be loaded: names the file and the key."""
+
+
+class RequestError(EngineError):
+    """A request cannot be served as it is (bad text, unknown voice, too long); `field` names the culprit."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Overloaded(EngineError):
+    """No slot, no pages or no time left for one more stream; try again shortly."""

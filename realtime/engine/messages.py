@@ -1,0 +1,181 @@
+"""Typed messages between the gateway and the engine: one inbox, one message per step back.
+
+Plain msgspec structs, so that the same objects travel in-process (tests) and as msgpack over a socket (worker).
+PCM is 16-bit little endian mono at the codec's rate; times are CLOCK_MONOTONIC seconds, which all processes of one
+machine share.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class TextPart(msgspec.Struct, frozen=True, tag="text"):
+    """Words, as the chat template will see them."""
+
+    text: str
+
+
+class VoicePart(msgspec.Struct, frozen=True, tag="voice"):
+    """The clip of a voice registered with the engine, by name."""
+
+    name: str
+
+
+class ClipPart(msgspec.Struct, frozen=True, tag="clip"):
+    """A clip sent along: 16-bit mono PCM at the codec's rate. Encoded once, remembered by content."""
+
+    pcm: bytes
+
+
+Part = TextPart | VoicePart | ClipPart
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of the prompt; the checkpoint's chat template gives it its form."""
+
+    role: Literal["system", "scene", "user", "assistant"]
+    parts: list[Part]
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How ids are drawn. `None` leaves the checkpoint's own default; `top_k=0` and `top_p=1` switch a filter off."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    greedy: bool | None = None
+    ras: bool | None = None
+
+
+class Speak(msgspec.Struct, frozen=True, tag="speak"):
+    """Speak `text`: one utterance, one request.
+
+    `messages` come before it (system, scene, references). With a `context_id`, what the same context spoke before
+    follows them, so that the voice goes on where it stopped. `lead_s` is the audio its listener still holds.
+    An unpaced stream has no listener: it is generated as fast as the paced ones allow.
+    """
+
+    request_id: str
+    text: str
+    messages: list[Message] = []
+    context_id: str = ""
+    sampling: Sampling = Sampling()
+    seed: int = 0
+    max_frames: int | None = None
+    lead_s: float = 0.0
+    paced: bool = True
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop a request wherever it is; unknown and finished ids are fine."""
+
+    request_id: str
+
+
+class Hold(msgspec.Struct, frozen=True, tag="hold"):
+    """The listener of a request stopped (or resumed) taking audio: its lead no longer falls."""
+
+    request_id: str
+    held: bool
+
+
+class DropContext(msgspec.Struct, frozen=True, tag="drop_context"):
+    """Forget what a context spoke."""
+
+    context_id: str
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """Leave now."""
+
+
+Inbound = Speak | Cancel | Hold | DropContext | Shutdown
+
+
+class Audio(msgspec.Struct, frozen=True, tag="audio"):
+    """PCM of one request that starts at sample `position` of its utterance."""
+
+    request_id: str
+    position: int
+    pcm: bytes
+
+
+EndReason = Literal["stop", "length", "cancelled", "failed", "overloaded", "invalid"]
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """The one last word on a request; all its audio came before.
+
+    stop: the model ended it · length: it hit the cap · cancelled · failed: our fault · overloaded: not admitted ·
+    invalid: the request's fault, `field` says where. Counts are positions (prompt, cached) and frames (spoken).
+    """
+
+    request_id: str
+    reason: EndReason
+    error: str = ""
+    field: str = ""
+    prompt_positions: int = 0
+    cached_positions: int = 0
+    frames: int = 0
+    samples: int = 0
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """A step of getting ready, for people who wait."""
+
+    stage: str
+
+
+class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
+    """What runs, in full: nothing falls back silently."""
+
+    checkpoint: str
+    kind: Literal["speech", "noise"]
+    device: str
+    dtype: str
+    attention: str
+    decoder: str
+    look_ahead_frames: int
+    sample_rate: int
+    samples_per_frame: int
+    max_slots: int
+    pages: int
+    page_size: int
+    max_clause_chars: int
+    front_end: str
+    voices: list[str]
+    threads: int
+
+
+class Gauges(msgspec.Struct, frozen=True, tag="gauges"):
+    """Where the engine stands; all but the totals are zero when it is idle."""
+
+    requests: int = 0
+    slots: int = 0
+    pages_held: int = 0
+    contexts: int = 0
+    steps: int = 0
+    rows: int = 0
+    step_ms: float = 0.0
+
+
+Event = Audio | Ended
+
+
+class StepOutput(msgspec.Struct, frozen=True, tag="step"):
+    """All that one step produced, for all streams."""
+
+    events: list[Event]
+    gauges: Gauges
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
+    """The engine could not get ready; it will not try again by itself."""
+
+    error: str
+
+
+Outbound = Loading | EngineInfo | LoadFailed | StepOutput

@@ -1,0 +1,130 @@
+"""From messages to positions: the checkpoint's chat template, tokenizer and audio rows.
+
+A prompt is one array tokens [N, K] int64: a text position holds its id and then -1s, an audio position holds the K ids
+of one delayed row. What a user says can never become a control token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jinja2 import TemplateError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from realtime.engine.checkpoint import Checkpoint
+from realtime.engine.errors import CheckpointError, RequestError
+from realtime.engine.messages import Message, TextPart
+
+RowsOf = Callable[[Any], np.ndarray]
+"""Delayed rows [R, K] of an audio part (its first row all BOS, its last all EOS)."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An utterance already spoken: its text and the rows as generated, from the all-BOS row to the all-EOS row."""
+
+    text: str
+    rows: np.ndarray
+
+
+class Prompter:
+    """Renders prompts for one checkpoint. `front_end` turns text to speak into what the checkpoint reads."""
+
+    def __init__(self, checkpoint: Checkpoint, front_end: Callable[[str], str]) -> None:
+        self._checkpoint = checkpoint
+        self._front_end = front_end
+        self._template = _compile(checkpoint.chat_template)
+        self._tokenizer = checkpoint.tokenizer
+        self._markers = sorted(
+            (token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special),
+            key=len,
+            reverse=True,
+        )
+        audio_token = self._tokenizer.id_to_token(checkpoint.config.audio_token_id)
+        if audio_token is None:
+            raise CheckpointError(f"tokenizer.json has no token {checkpoint.config.audio_token_id} (audio_token_id).")
+
+    def prompt(self, messages: list[Message], spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
+        """Tokens [N, K] of a prompt that ends where the first (all-BOS) audio row goes.
+
+        Raises RequestError for text that holds control markers and for roles the template refuses.
+        """
+        turns: list[dict[str, Any]] = []
+        clips: list[np.ndarray] = []
+        for index, message in enumerate(messages):
+            parts: list[dict[str, str]] = []
+            for part in message.parts:
+                if isinstance(part, TextPart):
+                    content = self._checked(part.text, f"messages[{index}]")
+                    parts.append({"type": "text", "text": self._spoken_form(content, message.role)})
+                else:
+                    parts.append({"type": "audio"})
+                    clips.append(rows_of(part))
+            turns.append({"role": message.role, "content": parts})
+        for utterance in spoken:
+            turns.append(_user(self._front_end(utterance.text)))
+            turns.append({"role": "assistant", "content": [{"type": "audio"}]})
+            clips.append(utterance.rows)
+        turns.append(_user(self._front_end(self._checked(text, "text"))))
+        return self._assemble(self._render(turns), clips)
+
+    def _spoken_form(self, text: str, role: str) -> str:
+        # a user turn among the messages is the transcript of a reference clip: it is read the way the text will be
+        return self._front_end(text) if role == "user" else text
+
+    def _checked(self, text: str, field: str) -> str:
+        for marker in self._markers:
+            if marker in text:
+                raise RequestError(field, f"The text holds the reserved marker {marker!r}; remove it.")
+        return text
+
+    def _render(self, turns: list[dict[str, Any]]) -> str:
+        try:
+            return self._template.render(
+                messages=turns, add_generation_prompt=True, bos_token=self._checkpoint.bos_token
+            )
+        except TemplateError as error:
+            raise RequestError("messages", f"The checkpoint's chat template refuses these messages: {error}") from error
+
+    def _assemble(self, text: str, clips: list[np.ndarray]) -> np.ndarray:
+        config = self._checkpoint.config
+        ids = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        places = np.flatnonzero(ids == config.audio_token_id)
+        if len(places) != len(clips):
+            raise CheckpointError(
+                f"the chat template placed {len(places)} audio markers for {len(clips)} clips; it should place one each."
+            )
+        pieces, at = [], 0
+        for place, rows in zip(places, clips, strict=True):
+            pieces += [_text_tokens(ids[at:place], config.num_codebooks), rows.astype(np.int64)]
+            at = place + 1
+        pieces.append(_text_tokens(ids[at:], config.num_codebooks))
+        return np.concatenate(pieces)
+
+
+def _user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def _text_tokens(ids: np.ndarray, num_codebooks: int) -> np.ndarray:
+    tokens = np.full((len(ids), num_codebooks), -1, dtype=np.int64)
+    tokens[:, 0] = ids
+    return tokens
+
+
+def _compile(source: str) -> Any:
+    """A chat template in the same sandbox and dialect as transformers gives it."""
+
+    def raise_exception(message: str) -> None:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.globals["raise_exception"] = raise_exception
+    try:
+        return environment.from_string(source)
+    except TemplateError as error:
+        raise CheckpointError(f"the chat template does not compile: {error}") from error

@@ -1,0 +1,274 @@
+"""Who runs when: admission, prefill, decode steps and chunk sizes, by what each listener still has to play.
+
+Pure Python: the clock, the leads and the measured step times are inputs. A listener consumes 25 frames a second, so a
+stream far ahead of its listener gains nothing from another row, and a stream about to run dry must come first. Each
+step serves streams by the moment their listener runs out (earliest first; a stream that has not spoken yet is due
+shortly after it came in), leaves out those that are far enough ahead, and admission refuses what would not keep up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from realtime.engine.errors import Overloaded
+from realtime.engine.kv_pages import PagePool
+
+CHUNK_SIZES = (1, 2, 4, 8)
+"""Frames per codec call: few fixed shapes, so that streams share calls."""
+
+
+class Phase(Enum):
+    """Where an admitted request is. ENDED is final and comes with one release."""
+
+    WAITING = "waiting"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    FLUSH = "flush"
+    ENDED = "ended"
+
+
+_NEXT = {
+    Phase.WAITING: {Phase.PREFILL, Phase.DECODE, Phase.ENDED},
+    Phase.PREFILL: {Phase.DECODE, Phase.ENDED},
+    Phase.DECODE: {Phase.FLUSH, Phase.ENDED},
+    Phase.FLUSH: {Phase.ENDED},
+    Phase.ENDED: set(),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The numbers behind the decisions. Times in seconds."""
+
+    slots: int = 16
+    step_streams: int = 16  # streams per decode step
+    prefill_positions: int = 256  # prompt positions per step
+    max_lead_s: float = 2.0  # further ahead of its listener no stream is served
+    first_audio_s: float = 0.25  # a new stream is due this long after it came in
+    frame_s: float = 0.04
+    utilisation: float = 0.9  # of real time that paced streams may take up
+    admit_by_rate: bool = True
+
+
+class Playout:
+    """What one listener holds: it starts to play with the first audio and runs dry at `empties_at`."""
+
+    def __init__(self, lead_s: float, now: float) -> None:
+        self.empties_at = now + lead_s
+
+    def lead(self, now: float) -> float:
+        """Seconds of audio not played yet."""
+        return max(0.0, self.empties_at - now)
+
+    def deliver(self, seconds: float, now: float) -> float:
+        """Audio arrives; returns the gap the listener heard before it."""
+        gap = max(0.0, now - self.empties_at)
+        self.empties_at = max(self.empties_at, now) + seconds
+        return gap
+
+
+@dataclass
+class Stream:
+    """One admitted request as the scheduler sees it. The engine reads it; only the scheduler writes."""
+
+    request_id: str
+    slot: int
+    pages: list[int]
+    prompt_positions: int
+    cached_positions: int
+    paced: bool
+    playout: Playout
+    due_at: float
+    phase: Phase = Phase.WAITING
+    prefilled: int = 0
+    heard: bool = False
+    held: bool = False
+
+    def enter(self, phase: Phase) -> None:
+        """Change phase; an illegal transition is a bug and raises."""
+        if phase not in _NEXT[self.phase]:
+            raise RuntimeError(f"request {self.request_id}: {self.phase.value} -> {phase.value} is not a transition")
+        self.phase = phase
+
+    def deadline(self) -> float:
+        """When this stream must have its next audio."""
+        return self.playout.empties_at if self.heard else self.due_at
+
+
+@dataclass(frozen=True)
+class PrefillSpan:
+    """Positions `start` … `start + count` of a request's prompt."""
+
+    request_id: str
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One step: prompt parts first, then one row for each of `decode` (which may include prompts just finished)."""
+
+    prefill: list[PrefillSpan]
+    decode: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.prefill or self.decode)
+
+
+@dataclass
+class StepCost:
+    """Step time as a line over batch size, fitted with fading memory to what was measured."""
+
+    memory: float = 0.98
+    _n: float = 0.0
+    _b: float = 0.0
+    _bb: float = 0.0
+    _t: float = 0.0
+    _bt: float = 0.0
+    seen: int = 0
+
+    def observe(self, batch: int, seconds: float) -> None:
+        """A step over `batch` streams took `seconds` (model, codec and all)."""
+        m = self.memory
+        self._n, self._b, self._bb = m * self._n + 1, m * self._b + batch, m * self._bb + batch * batch
+        self._t, self._bt = m * self._t + seconds, m * self._bt + batch * seconds
+        self.seen += 1
+
+    def predict(self, batch: int) -> float:
+        """Seconds a step over `batch` streams will take; 0 while too little was seen."""
+        if self.seen < 50:
+            return 0.0
+        spread = self._n * self._bb - self._b * self._b
+        mean_batch, mean_time = self._b / self._n, self._t / self._n
+        if spread < 1e-6 * self._n * self._n:  # one batch size only: more streams cost at least nothing extra
+            return mean_time
+        slope = max(0.0, (self._n * self._bt - self._b * self._t) / spread)
+        return max(0.0, mean_time + slope * (batch - mean_batch))
+
+
+@dataclass
+class Scheduler:
+    """Slots, pages and deadlines of everything admitted."""
+
+    policy: Policy
+    pool: PagePool
+    cost: StepCost = field(default_factory=StepCost)
+    streams: dict[str, Stream] = field(default_factory=dict)
+    _free_slots: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free_slots = list(range(self.policy.slots))[::-1]
+
+    @property
+    def slots_used(self) -> int:
+        return self.policy.slots - len(self._free_slots)
+
+    def admit(
+        self,
+        request_id: str,
+        hashes: Sequence[bytes],
+        prompt_positions: int,
+        max_rows: int,
+        *,
+        lead_s: float,
+        paced: bool,
+        now: float,
+    ) -> Stream:
+        """Reserve a slot and the worst case of pages, or raise Overloaded having taken nothing.
+
+        `hashes` name the prompt's full pages; those already in the pool are shared and need no prefill.
+        """
+        if not self._free_slots:
+            raise Overloaded(f"All {self.policy.slots} voices are in use.")
+        if paced and self.policy.admit_by_rate:
+            live = sum(1 for stream in self.streams.values() if stream.paced) + 1
+            rounds = -(-live // self.policy.step_streams)
+            busy = rounds * self.cost.predict(min(live, self.policy.step_streams)) / self.policy.frame_s
+            if live > 1 and busy > self.policy.utilisation:
+                raise Overloaded(f"{live - 1} voices already take all the time there is.")
+        shared = self.pool.match(hashes)
+        total = self.pool.pages_for(prompt_positions + max_rows + 1)
+        try:
+            pages = self.pool.allocate(shared, total - len(shared))
+        except MemoryError as error:
+            raise Overloaded(f"No room for {prompt_positions + max_rows} more positions: {error}.") from error
+        cached = len(shared) * self.pool.page_size
+        stream = Stream(
+            request_id,
+            self._free_slots.pop(),
+            pages,
+            prompt_positions,
+            cached,
+            paced,
+            Playout(lead_s, now),
+            due_at=now + max(self.policy.first_audio_s, lead_s),
+            prefilled=cached,
+            heard=False,
+        )
+        self.streams[request_id] = stream
+        return stream
+
+    def plan(self, now: float) -> Plan:
+        """What the next step does. Moves streams from WAITING over PREFILL to DECODE as their prompts get done."""
+        ordered = sorted(self.streams.values(), key=lambda stream: (not stream.paced, stream.deadline()))
+        budget, prefill = self.policy.prefill_positions, []
+        for stream in ordered:
+            if stream.phase not in (Phase.WAITING, Phase.PREFILL) or stream.held:
+                continue
+            left = stream.prompt_positions - stream.prefilled
+            count = min(left, budget)
+            if count:
+                if stream.phase is Phase.WAITING:
+                    stream.enter(Phase.PREFILL)
+                prefill.append(PrefillSpan(stream.request_id, stream.prefilled, count))
+                stream.prefilled += count
+                budget -= count
+            if stream.prefilled == stream.prompt_positions:
+                stream.enter(Phase.DECODE)
+        wanting = [stream for stream in ordered if stream.phase is Phase.DECODE and self._wants(stream, now)]
+        return Plan(prefill, [stream.request_id for stream in wanting[: self.policy.step_streams]])
+
+    def wake_at(self, now: float) -> float | None:
+        """When a step will next be worthwhile: now, later, or not before something arrives."""
+        times = []
+        for stream in self.streams.values():
+            if stream.held:
+                continue
+            if stream.phase is Phase.DECODE and stream.paced:
+                times.append(max(now, stream.playout.empties_at - self.policy.max_lead_s))
+            elif stream.phase is not Phase.ENDED:
+                return now
+        return min(times) if times else None
+
+    def chunk_frames(self, stream: Stream, now: float) -> int:
+        """How many frames the codec should wait for: small while the listener waits, larger once it is fed."""
+        if not stream.paced:
+            return CHUNK_SIZES[-1]
+        lead = stream.playout.lead(now)
+        for size in reversed(CHUNK_SIZES):
+            if lead >= 4 * size * self.policy.frame_s:
+                return size
+        return CHUNK_SIZES[0]
+
+    def delivered(self, stream: Stream, seconds: float, now: float) -> None:
+        """Audio of a stream went out."""
+        stream.playout.deliver(seconds, now)
+        stream.heard = True
+
+    def hold(self, request_id: str, held: bool) -> None:
+        """The listener stopped taking audio, or goes on."""
+        stream = self.streams.get(request_id)
+        if stream is not None:
+            stream.held = held
+
+    def release(self, stream: Stream) -> None:
+        """The one release: slot and pages go back. Entering ENDED twice raises."""
+        stream.enter(Phase.ENDED)
+        del self.streams[stream.request_id]
+        self._free_slots.append(stream.slot)
+        self.pool.release(stream.pages)
+
+    def _wants(self, stream: Stream, now: float) -> bool:
+        return not stream.held and (not stream.paced or stream.playout.lead(now) < self.policy.max_lead_s)

@@ -1,0 +1,130 @@
+"""The engine's own process: an inbox, the step loop, one message back per step.
+
+Started as `python -m realtime.engine.worker FD` with one end of a socket pair; nothing on it is pickled. It leaves when
+the other end closes, and ignores the terminal's signals: the gateway decides when it ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from realtime.agent.front_ends import front_end
+from realtime.engine.engine import Engine
+from realtime.engine.errors import EngineError
+from realtime.engine.load import EngineConfig, load_engine
+from realtime.engine.messages import (
+    Cancel,
+    DropContext,
+    Hold,
+    Inbound,
+    LoadFailed,
+    Loading,
+    Outbound,
+    Shutdown,
+    Speak,
+)
+
+LENGTH_BYTES = 4
+_encoder = msgspec.msgpack.Encoder()
+
+
+def frame(message: Inbound | Outbound | EngineConfig) -> bytes:
+    """A message as it travels: its length (4 bytes, little endian) and its msgpack form."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "little") + body
+
+
+class Inbox:
+    """Whole messages out of a socket, without waiting unless asked to."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = bytearray()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Until something can be read, at most `seconds`."""
+        ready, _, _ = select.select([self._connection], [], [], seconds)
+        return bool(ready)
+
+    def receive(self) -> Iterator[bytes]:
+        """Read what is there and yield the whole messages. Raises EOFError when the other end is gone."""
+        data = self._connection.recv(1 << 20)
+        if not data:
+            raise EOFError
+        self._buffer += data
+        while len(self._buffer) >= LENGTH_BYTES:
+            size = int.from_bytes(self._buffer[:LENGTH_BYTES], "little") + LENGTH_BYTES
+            if len(self._buffer) < size:
+                return
+            body = bytes(self._buffer[LENGTH_BYTES:size])
+            del self._buffer[:size]
+            yield body
+
+
+def apply(engine: Engine, message: Inbound, now: float) -> None:
+    """Hand one message to the engine."""
+    match message:
+        case Speak():
+            engine.submit(message, now)
+        case Cancel():
+            engine.cancel(message.request_id)
+        case Hold():
+            engine.hold(message.request_id, message.held)
+        case DropContext():
+            engine.drop_context(message.context_id)
+        case Shutdown():
+            raise EOFError
+
+
+def serve(connection: socket.socket) -> None:
+    """Load as told by the first message, then step for ever. Returns when the other end is gone."""
+    inbox = Inbox(connection)
+    config: EngineConfig | None = None
+    while config is None:
+        inbox.wait(None)
+        for body in inbox.receive():
+            config = msgspec.msgpack.decode(body, type=EngineConfig)
+
+    try:
+        engine, info = load_engine(config, front_end, lambda stage: connection.sendall(frame(Loading(stage))))
+    except (EngineError, ValueError, OSError, MemoryError) as error:
+        connection.sendall(frame(LoadFailed(str(error))))
+        return
+    # what is loaded stays: keep the collector from walking it between two steps
+    gc.collect()
+    gc.freeze()
+    connection.sendall(frame(info))
+
+    decoder = msgspec.msgpack.Decoder(Inbound)
+    while True:
+        wake_at = engine.wake_at(time.monotonic())
+        wait = None if wake_at is None else max(0.0, wake_at - time.monotonic())
+        if inbox.wait(wait):
+            for body in inbox.receive():
+                apply(engine, decoder.decode(body), time.monotonic())
+        output = engine.step(time.monotonic())
+        if output.events:
+            connection.sendall(frame(output))
+
+
+def main() -> None:
+    """Entry point of the process."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        try:
+            serve(connection)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            pass
+
+
+if __name__ == "__main__":
+    main()
