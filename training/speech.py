@@ -74,7 +74,7 @@ def spell(phones: list[Phone], final: str) -> tuple[list[str], list[tuple[int, f
 
 
 def frame_count(speech: Speech) -> int:
-    return max(1, int(np.ceil((speech.phones[-1].end_s - TAIL_S) / FRAME_S - 1e-6)))
+    return max(1, int(np.ceil((speech.phones[-1].end_s - TAIL_S) / FRAME_S - 1e-3)))
 
 
 def fit(speech: Speech, frames: int, gain: float = 1.0) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""What the server sends. One class per event; every event has its own `event_id`."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from protocol.objects import ErrorBody, Item, Response, Session
+
+
+class _Event(Struct, frozen=True, tag_field="type", kw_only=True):
+    event_id: str
+
+
+class SessionCreated(_Event, frozen=True, tag="session.created"):
+    """First event of every session."""
+
+    session: Session
+
+
+class SessionUpdated(_Event, frozen=True, tag="session.updated"):
+    """The whole effective session, after a change."""
+
+    session: Session
+
+
+class ItemAdded(_Event, frozen=True, tag="conversation.item.added"):
+    """A message joined the conversation after `previous_item_id`."""
+
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemDone(_Event, frozen=True, tag="conversation.item.done"):
+    """A message is final."""
+
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemRetrieved(_Event, frozen=True, tag="conversation.item.retrieved"):
+    """A message as it stands."""
+
+    item: Item
+
+
+class ItemDeleted(_Event, frozen=True, tag="conversation.item.deleted"):
+    """A message left the conversation."""
+
+    item_id: str
+
+
+class ItemTruncated(_Event, frozen=True, tag="conversation.item.truncated"):
+    """An assistant message was cut to what was heard."""
+
+    item_id: str
+    audio_end_ms: int
+    content_index: int = 0
+
+
+class ResponseCreated(_Event, frozen=True, tag="response.created"):
+    """A response began."""
+
+    response: Response
+
+
+class OutputItemAdded(_Event, frozen=True, tag="response.output_item.added"):
+    """The response's message began."""
+
+    response_id: str
+    item: Item
+    output_index: int = 0
+
+
+class Part(Struct, frozen=True):
+    """The speech of a message: here its type is `audio`, as clients expect."""
+
+    transcript: str
+    type: str = "audio"
+
+
+class ContentPartAdded(_Event, frozen=True, tag="response.content_part.added"):
+    """The message's speech began."""
+
+    response_id: str
+    item_id: str
+    part: Part
+    output_index: int = 0
+    content_index: int = 0
+
+
+class AudioDelta(_Event, frozen=True, tag="response.output_audio.delta"):
+    """More speech: PCM, base64 in JSON and plain bytes in msgpack."""
+
+    response_id: str
+    item_id: str
+    delta: bytes
+    output_index: int = 0
+    content_index: int = 0
+
+
+class TranscriptDelta(_Event, frozen=True, tag="response.output_audio_transcript.delta"):
+    """The words of the speech that follows; it starts `start_time` seconds into the message."""
+
+    response_id: str
+    item_id: str
+    delta: str
+    output_index: int = 0
+    content_index: int = 0
+    start_time: float | UnsetType = UNSET
+
+
+class AudioDone(_Event, frozen=True, tag="response.output_audio.done"):
+    """No more speech."""
+
+    response_id: str
+    item_id: str
+    output_index: int = 0
+    content_index: int = 0
+
+
+class TranscriptDone(_Event, frozen=True, tag="response.output_audio_transcript.done"):
+    """All words that were spoken."""
+
+    response_id: str
+    item_id: str
+    transcript: str
+    output_index: int = 0
+    content_index: int = 0
+
+
+class ContentPartDone(_Event, frozen=True, tag="response.content_part.done"):
+    """The message's speech is final."""
+
+    response_id: str
+    item_id: str
+    part: Part
+    output_index: int = 0
+    content_index: int = 0
+
+
+class OutputItemDone(_Event, frozen=True, tag="response.output_item.done"):
+    """The response's message is final."""
+
+    response_id: str
+    item: Item
+    output_index: int = 0
+
+
+class ResponseDone(_Event, frozen=True, tag="response.done"):
+    """The one terminal event of a response."""
+
+    response: Response
+
+
+class Error(_Event, frozen=True, tag="error"):
+    """Something the client sent could not be done; the session goes on."""
+
+    error: ErrorBody
+
+
+ServerEvent = (
+    SessionCreated
+    | SessionUpdated
+    | ItemAdded
+    | ItemDone
+    | ItemRetrieved
+    | ItemDeleted
+    | ItemTruncated
+    | ResponseCreated
+    | OutputItemAdded
+    | ContentPartAdded
+    | AudioDelta
+    | TranscriptDelta
+    | AudioDone
+    | TranscriptDone
+    | ContentPartDone
+    | OutputItemDone
+    | ResponseDone
+    | Error
+)
+

@@ -1,0 +1,48 @@
+"""How a session tells the engine what to speak, without knowing the engine: messages, voices, ways of drawing.
+
+Plain structs that both sides import.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class TextPart(msgspec.Struct, frozen=True, tag="text"):
+    """Words, as the chat template will see them."""
+
+    text: str
+
+
+class VoicePart(msgspec.Struct, frozen=True, tag="voice"):
+    """The clip of a registered voice, by name."""
+
+    name: str
+
+
+class ClipPart(msgspec.Struct, frozen=True, tag="clip"):
+    """A clip sent along: 16-bit mono PCM at the codec's rate. Encoded once, remembered by content."""
+
+    pcm: bytes
+
+
+Part = TextPart | VoicePart | ClipPart
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of the prompt; the checkpoint's chat template gives it its form."""
+
+    role: Literal["system", "scene", "user", "assistant"]
+    parts: list[Part]
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How ids are drawn. `None` leaves the checkpoint's own default; `top_k=0` and `top_p=1` switch a filter off."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    greedy: bool | None = None
+    ras: bool | None = None

@@ -1,0 +1,37 @@
+"""State that survives an interruption: one file, written whole or not at all; and a log of losses one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+
+
+def save(path: Path, state: dict[str, object]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load(path: Path) -> dict[str, object] | None:
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+class LossLog:
+    """Appends to `path` and prints; `seconds` is the time this process has been training."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._started = path, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def write(self, **values: float) -> None:
+        entry = {"seconds": round(self.seconds, 1), **{name: round(value, 5) for name, value in values.items()}}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        print(" ".join(f"{name} {value}" for name, value in entry.items()), flush=True)

@@ -1,0 +1,143 @@
+"""Train the codec's decoder: from quantised features of a frame to its wave.
+
+    python -m training.codec WORK --steps 4000
+
+One decoder serves all voices: the content codes come from the reference voice, the last code names the voice whose wave is the
+target. Pitch is locked to the frames, so a plain waveform distance can stand beside the spectral one, and no adversary is
+needed. Resumes from WORK/decoder.pt; stops after --steps or --minutes, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training import checkpointing
+from training import quantizer as rvq
+from training.causal import CausalDecoder
+from training.prepare import load_quantizer
+from training.speech import HOP, VOICES
+
+RATIOS = [8, 5, 4, 2, 3]
+HIDDEN = 256
+WARM_FRAMES = 6  # at the start of a window the decoder lacks its past; these frames carry no loss
+SPECTRA = (128, 256, 512, 1024, 2048)
+
+
+@dataclass
+class Data:
+    """Codes and waves of all voices, frame for frame, as one long sequence."""
+
+    latents: Tensor  # [frames, dims] of content, the voice's own added when drawn
+    voices: Tensor  # [voices, dims]
+    waves: Tensor  # [voices, frames, HOP] int16
+    starts: np.ndarray
+
+    def batch(self, size: int, frames: int, weights: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Latents [B, dims, frames] and waves [B, frames x HOP] of random windows."""
+        at = torch.randint(0, len(self.latents) - frames, (size,), generator=draw)
+        who = torch.multinomial(weights, size, replacement=True, generator=draw)
+        index = at[:, None] + torch.arange(frames)
+        latents = self.latents[index] + self.voices[who][:, None]
+        return latents.transpose(1, 2), self.waves[who[:, None], index].reshape(size, -1).float() / 32767
+
+
+def load(work: Path) -> Data:
+    data, fitted = np.load(work / "codec.npz"), load_quantizer(work)
+    waves = np.stack([data[voice.name].reshape(-1, HOP) for voice in VOICES])
+    content = fitted.encode(fitted.content(rvq.features(data[VOICES[0].name].astype(np.float32) / 32767)))
+    codes = np.concatenate([content, np.full((len(content), 1), len(fitted.books[-1]) - 1, np.uint8)], 1)
+    latents = fitted.decode(codes) - fitted.books[-1][-1]
+    return Data(
+        torch.from_numpy(latents.astype(np.float32)),
+        torch.from_numpy(fitted.books[-1][: len(VOICES)]),
+        torch.from_numpy(waves),
+        data["starts"],
+    )
+
+
+def spectral_distance(ours: Tensor, target: Tensor) -> Tensor:
+    """Magnitude and log-magnitude distance of [B, n] waves over several resolutions."""
+    total = ours.new_zeros(())
+    for size in SPECTRA:
+        window = torch.hann_window(size, device=ours.device)
+        both = torch.cat([ours, target])
+        spectrum = torch.stft(both, size, size // 4, window=window, return_complex=True)
+        magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+        mine, wanted = magnitude.chunk(2)
+        total = total + (mine - wanted).norm() / wanted.norm().clamp_min(1.0) + (
+            torch.log(mine + 1e-3) - torch.log(wanted + 1e-3)
+        ).abs().mean()
+    return total / len(SPECTRA)
+
+
+def distance(ours: Tensor, target: Tensor, wave_weight: float = 6.0) -> tuple[Tensor, Tensor]:
+    spectral = spectral_distance(ours, target)
+    plain = (ours - target).abs().mean()
+    return spectral + wave_weight * plain, plain
+
+
+def train(work: Path, steps: int, minutes: float, size: int, frames: int, rate: float, device: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    data = load(work)
+    decoder = CausalDecoder(data.latents.shape[1], HIDDEN, RATIOS).to(device)
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, betas=(0.8, 0.95), weight_decay=0.001)
+    log = checkpointing.LossLog(work / "decoder.log")
+    state, step, spent = checkpointing.load(work / "decoder.pt"), 0, 0.0
+    if state:
+        decoder.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, spent = state["step"], state["spent"]
+    # The reference voice is heard most; the others only differ from it.
+    weights = torch.tensor([2.0] + [1.0] * (len(data.voices) - 1))
+    draw = torch.Generator().manual_seed(seed + step)
+    mean = {"loss": 0.0, "wave": 0.0, "count": 0}
+    while step < steps and spent + log.seconds < 60 * minutes:
+        done = max(step / steps, (spent + log.seconds) / (60 * minutes))
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        latents, target = (part.to(device) for part in data.batch(size, frames, weights, draw))
+        ours = decoder(latents)[:, 0]
+        keep = slice(WARM_FRAMES * HOP, -HOP)  # the last frame lacks its look-ahead
+        loss, plain = distance(ours[:, keep], target[:, keep])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        mean = {"loss": mean["loss"] + loss.item(), "wave": mean["wave"] + plain.item(), "count": mean["count"] + 1}
+        if step % 50 == 0 or step == steps:
+            log.write(step=step, loss=mean["loss"] / mean["count"], wave=mean["wave"] / mean["count"])
+            mean = {"loss": 0.0, "wave": 0.0, "count": 0}
+        if step % 200 == 0 or step == steps:
+            _save(work, decoder, optimiser, step, spent + log.seconds)
+    _save(work, decoder, optimiser, step, spent + log.seconds)
+
+
+def _save(work: Path, decoder: CausalDecoder, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
+    state = {"model": decoder.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
+    checkpointing.save(work / "decoder.pt", state)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--minutes", type=float, default=1e9)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    o = parser.parse_args()
+    train(o.work, o.steps, o.minutes, o.batch, o.frames, o.rate, o.device, o.seed)
+
+
+if __name__ == "__main__":
+    main()
