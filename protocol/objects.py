@@ -56,13 +56,15 @@ class Generation(Struct, frozen=True, forbid_unknown_fields=True):
     """voiced's own settings: how ids are drawn and who the speakers of a scene are.
 
     `speakers` maps a scene's speaker tags to voices (or to `item:<id>`, an item that holds a clip and its transcript):
-    {"SPEAKER0": "amy"}. `seed` makes a response repeatable.
+    {"SPEAKER0": "amy"}. `seed` makes a response repeatable. `paced` false asks for speech as fast as it can be made
+    (for files), not as fast as somebody listens.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
     top_k: Annotated[int, Meta(ge=0, le=100000)] | UnsetType = UNSET
     top_p: Fraction | UnsetType = UNSET
     greedy: bool | UnsetType = UNSET
+    paced: bool | UnsetType = UNSET
     seed: Annotated[int, Meta(ge=0, le=2**62)] | UnsetType = UNSET
     speakers: dict[Annotated[str, Meta(pattern="^SPEAKER[0-9]{1,2}$")], Identifier] | UnsetType = UNSET
 

@@ -20,15 +20,22 @@ def load(path: Path) -> dict[str, object] | None:
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
+LONGEST_STEP_S = 10.0
+
+
 class LossLog:
-    """Appends to `path` and prints; `seconds` is the time this process has been training."""
+    """Appends to `path` and prints. `seconds` is the time spent training, to be read every step: of a longer pause between two
+    readings (a stopped process, a closed laptop) only `LONGEST_STEP_S` counts."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._started = path, time.monotonic()
+        self._path, self._last, self._spent = path, time.monotonic(), 0.0
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started
+        now = time.monotonic()
+        self._spent += min(LONGEST_STEP_S, now - self._last)
+        self._last = now
+        return self._spent
 
     def write(self, **values: float) -> None:
         entry = {"seconds": round(self.seconds, 1), **{name: round(value, 5) for name, value in values.items()}}

@@ -83,7 +83,19 @@ def make_noise_checkpoint(
     tokenizer.save(str(folder / "tokenizer.json"))
     random_codec(folder / "codec", small=not released_codec, seed=seed, causal=causal_codec)
     _write(folder, "config.json", config)
-    _write(folder, "generation_config.json", {"do_sample": True, "temperature": 1.0, "top_k": 50, "top_p": 0.95})
+    _write(
+        folder,
+        "generation_config.json",
+        {
+            "do_sample": True,
+            "temperature": 1.0,
+            "top_k": 50,
+            "top_p": 0.95,
+            # without it transformers' generate does not stop at the all-EOS row
+            "eos_token_id": config["eos_token_id"],
+            "pad_token_id": config["pad_token_id"],
+        },
+    )
     _write(
         folder,
         "tokenizer_config.json",

@@ -7,6 +7,7 @@ written, and says nothing about which pages are whose: that is in the page table
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Protocol
 
 import torch
@@ -26,14 +27,39 @@ class Attention(Protocol):
         """q [T, heads, D] are the last T of `length` positions, table [P] pages -> [T, heads, D]."""
 
 
+_SCRATCH_BYTES = 2 << 20
+
+
 class GatherAttention:
-    """Copies the pages a step needs next to each other and calls SDPA. Works on every device."""
+    """Copies the pages a step needs next to each other and calls SDPA. Works on every device.
+
+    On the CPU the copies of a few streams at a time go to a scratch that stays in the cache and is never given back:
+    copying all streams at once is bound by memory and, in fresh memory, by page faults.
+    """
 
     name = "gather+sdpa"
 
+    def __init__(self) -> None:
+        self._scratch = [torch.empty(_SCRATCH_BYTES, dtype=torch.uint8) for _ in range(2)]
+
     def decode(self, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
+        if q.is_cuda:
+            return self._decode(q, _gathered(keys, table), _gathered(values, table), lengths)
+        stream_bytes = table.shape[1] * keys[0].numel() * keys.element_size()
+        group = _SCRATCH_BYTES // stream_bytes
+        if group == 0:  # one stream alone is too long for the scratch
+            return self._decode(q, _gathered(keys, table), _gathered(values, table), lengths)
+        out = torch.empty_like(q)
+        for start in range(0, q.shape[0], group):
+            part = slice(start, start + group)
+            k, v = (_gathered(p, table[part], into) for p, into in zip((keys, values), self._scratch, strict=True))
+            out[part] = self._decode(q[part], k, v, lengths[part])
+        return out
+
+    @staticmethod
+    def _decode(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor) -> Tensor:
+        """q [B, heads, D], k and v [B, kv_heads, L, D] -> [B, heads, D]."""
         streams, heads, dim = q.shape
-        k, v = _gathered(keys, table), _gathered(values, table)  # [B, kv_heads, L, D]
         kv_heads, span = k.shape[1], k.shape[2]
         # the query heads of one KV head stand in for query positions: no repeated keys, one small product per head
         grouped = q.view(streams, kv_heads, heads // kv_heads, dim)
@@ -105,8 +131,14 @@ def pick_attention(device: torch.device) -> tuple[Attention, int]:
     return GatherAttention(), 16
 
 
-def _gathered(pool: Tensor, table: Tensor) -> Tensor:
-    """pool [pages, S, H, D], table [B, P] -> [B, H, P*S, D] (a view of one copy)."""
+def _gathered(pool: Tensor, table: Tensor, scratch: Tensor | None = None) -> Tensor:
+    """pool [pages, S, H, D], table [B, P] -> [B, H, P*S, D] (a view of one copy, in `scratch` bytes if given)."""
     streams, pages = table.shape
-    picked = pool.index_select(0, table.reshape(-1))
+    index = table.reshape(-1)
+    if scratch is None:
+        picked = pool.index_select(0, index)
+    else:
+        shape = (streams * pages, *pool.shape[1:])
+        picked = scratch.view(pool.dtype)[: math.prod(shape)].view(shape)
+        torch.index_select(pool, 0, index, out=picked)
     return picked.view(streams, pages * pool.shape[1], pool.shape[2], pool.shape[3]).transpose(1, 2)

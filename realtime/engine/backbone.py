@@ -15,6 +15,7 @@ from torch import Tensor
 
 from realtime.engine.checkpoint import ModelConfig
 from realtime.engine.errors import CheckpointError
+from realtime.engine.linear import Linear
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q [N, heads, D], k [N, kv_heads, D], v [N, kv_heads, D]) -> [N, heads, D]; stores k and v on the way."""
@@ -26,16 +27,16 @@ class FeedForward:
 
     attention_norm: Tensor  # [H]
     norm: Tensor  # [H]
-    gate_up: Tensor  # [2I, H]
-    down: Tensor  # [H, I]
+    gate_up: Linear  # H -> 2I
+    down: Linear  # I -> H
 
 
 @dataclass(frozen=True)
 class Layer:
     """One decoder layer."""
 
-    qkv: Tensor  # [(heads + 2 kv_heads) D, H]
-    out: Tensor  # [H, heads D]
+    qkv: Linear  # H -> (heads + 2 kv_heads) D
+    out: Linear  # heads D -> H
     text: FeedForward
     audio: FeedForward
 
@@ -65,7 +66,7 @@ class Backbone:
         )
         self.layers = [_layer(take, config, f"model.layers.{i}.") for i in range(config.layers)]
         self.norm = take("model.norm.weight", size)
-        self.head = take("audio_lm_head.weight", (config.num_codebooks * codebook, *size))
+        self.head = Linear(take("audio_lm_head.weight", (config.num_codebooks * codebook, *size)))
         self._offsets = torch.arange(config.num_codebooks, device=device) * codebook
         self._cos, self._sin = _rotary_table(config, device, dtype)
 
@@ -87,17 +88,17 @@ class Backbone:
         rotated = cfg.heads + cfg.kv_heads
         for index, layer in enumerate(self.layers):
             h = self._by_kind(x, kinds, layer, _norm_before_attention, cfg.norm_eps)
-            qkv = F.linear(h, layer.qkv).view(-1, rotated + cfg.kv_heads, cfg.head_dim)
+            qkv = layer.qkv(h).view(-1, rotated + cfg.kv_heads, cfg.head_dim)
             qk = _rotate(qkv[:, :rotated], cos, sin)
             mixed = attend(index, qk[:, : cfg.heads], qk[:, cfg.heads :], qkv[:, rotated:])
-            x = x + F.linear(mixed.reshape(x.shape[0], -1), layer.out)
+            x = x + layer.out(mixed.reshape(x.shape[0], -1))
             x = x + self._by_kind(x, kinds, layer, _feed_forward, cfg.norm_eps)
         return x
 
     def logits(self, x: Tensor) -> Tensor:
         """[N, H] -> float32 [N, K, V]."""
         x = F.rms_norm(x, (self.config.hidden_size,), self.norm, self.config.norm_eps)
-        return F.linear(x, self.head).float().view(-1, self.config.num_codebooks, self.config.codebook_size)
+        return self.head(x).float().view(-1, self.config.num_codebooks, self.config.codebook_size)
 
     @staticmethod
     def _by_kind(
@@ -119,8 +120,8 @@ def _norm_before_attention(x: Tensor, ffn: FeedForward, eps: float) -> Tensor:
 
 def _feed_forward(x: Tensor, ffn: FeedForward, eps: float) -> Tensor:
     x = F.rms_norm(x, (x.shape[-1],), ffn.norm, eps)
-    gate, up = F.linear(x, ffn.gate_up).chunk(2, -1)
-    return F.linear(F.silu(gate) * up, ffn.down)
+    gate, up = ffn.gate_up(x).chunk(2, -1)
+    return ffn.down(F.silu(gate).mul_(up))
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -166,8 +167,8 @@ def _layer(take: _Taker, config: ModelConfig, prefix: str) -> Layer:
     q, kv = config.heads * config.head_dim, config.kv_heads * config.head_dim
     attention = prefix + "self_attn."
     return Layer(
-        qkv=take.fused([attention + f"{name}_proj.weight" for name in "qkv"], (q + 2 * kv, hidden)),
-        out=take(attention + "o_proj.weight", (hidden, q)),
+        qkv=Linear(take.fused([attention + f"{name}_proj.weight" for name in "qkv"], (q + 2 * kv, hidden))),
+        out=Linear(take(attention + "o_proj.weight", (hidden, q))),
         text=_feed_forward_weights(take, config, prefix, ""),
         audio=_feed_forward_weights(take, config, prefix, "audio_"),
     )
@@ -179,6 +180,6 @@ def _feed_forward_weights(take: _Taker, config: ModelConfig, prefix: str, kind: 
     return FeedForward(
         attention_norm=take(f"{prefix}{kind}input_layernorm.weight", (hidden,)),
         norm=take(f"{prefix}{kind}post_attention_layernorm.weight", (hidden,)),
-        gate_up=take.fused([f"{mlp}gate_proj.weight", f"{mlp}up_proj.weight"], (2 * inner, hidden)),
-        down=take(f"{mlp}down_proj.weight", (hidden, inner)),
+        gate_up=Linear(take.fused([f"{mlp}gate_proj.weight", f"{mlp}up_proj.weight"], (2 * inner, hidden))),
+        down=Linear(take(f"{mlp}down_proj.weight", (hidden, inner))),
     )

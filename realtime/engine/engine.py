@@ -171,7 +171,7 @@ class Engine:
         text_cap = frame_cap(request.text, self._frame_rate)
         frames = min(text_cap, self._max_frames, request.max_frames or self._max_frames)
         books = self._runner.alphabet.num_codebooks
-        max_rows = frames + books + 1  # the delay, and the row that ends it
+        max_rows = frames + books  # frame t completes with row t + books, and the row after the last frame's ends it
         room = self._runner.backbone.config.max_positions - max_rows - 1
         tokens = self._prompt(request, room)
         hashes = page_hashes(tokens.astype(np.int32).tobytes(), 4 * books, self._scheduler.pool.page_size)
@@ -229,8 +229,10 @@ class Engine:
                 self._fail(utterance, "The model's output was not finite; the request was stopped.")
                 continue
             utterance.rows.append(ids)
-            utterance.delay.push(ids)
-            if ended or len(utterance.rows) >= utterance.max_rows:
+            capped = len(utterance.rows) >= utterance.max_rows
+            if ended or not capped:  # the row at the cap would complete one frame too many
+                utterance.delay.push(ids)
+            if ended or capped:
                 utterance.reason = "stop" if ended else "length"
                 utterance.delay.finish()
                 utterance.stream.enter(Phase.FLUSH)
@@ -285,11 +287,11 @@ class Engine:
 
     def _fail(self, utterance: _Utterance, why: str) -> None:
         pool = self._scheduler.pool
-        own = utterance.stream.pages[utterance.stream.cached_positions // pool.page_size :]
-        for page in own:
+        for page in utterance.stream.pages:  # the shared start too: if that is what broke, it must not be found again
             pool.forget(page)
-        # a page another request reads stays as it is: wiped, it would make that request speak nonsense unnoticed
-        self._runner.wipe([page for page in own if not pool.is_shared(page)])
+        # a page another request reads stays as it is: wiped, it would make that request speak nonsense unnoticed. Is it
+        # broken, they all fail, and the last one wipes it
+        self._runner.wipe([page for page in utterance.stream.pages if not pool.is_shared(page)])
         self._end(utterance, "failed", why)
 
     def _refuse(self, request: Speak, error: EngineError) -> None:

@@ -149,7 +149,9 @@ def load_engine(
         page_size=page_size,
         max_clause_chars=checkpoint.manifest.max_clause_chars,
         front_end=front_end,
-        voices=clips.voices,
+        clip_voices=clips.voices,
+        scene_voices={voice["name"]: voice["scene"] for voice in checkpoint.manifest.voices},
+        default_voice=checkpoint.manifest.default_voice,
         threads=threads,
     )
     return engine, info

@@ -11,7 +11,10 @@ from typing import Literal
 
 import msgspec
 
-from realtime.speech import ClipPart, Message, Part, Sampling, TextPart, VoicePart
+from realtime.speech import ClipPart as ClipPart
+from realtime.speech import Message, Sampling
+from realtime.speech import TextPart as TextPart
+from realtime.speech import VoicePart as VoicePart
 
 
 class Speak(msgspec.Struct, frozen=True, tag="speak"):
@@ -110,7 +113,9 @@ class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
     page_size: int
     max_clause_chars: int
     front_end: str
-    voices: list[str]
+    clip_voices: list[str]
+    scene_voices: dict[str, str]  # voices a checkpoint knows by a line of the scene: name -> line
+    default_voice: str
     threads: int
 
 
@@ -143,5 +148,3 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
 
 
 Outbound = Loading | EngineInfo | LoadFailed | StepOutput
-
-__all__ = ["ClipPart", "Message", "Part", "Sampling", "TextPart", "VoicePart"]

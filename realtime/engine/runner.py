@@ -203,8 +203,8 @@ class Runner:
 
         hidden = self.backbone.forward(self.backbone.embed_rows(state.row[slots]), position, None, attend)
         logits = self.backbone.logits(hidden)
-        finite = torch.isfinite(logits).flatten(1).all(1)
-        logits = torch.where(finite[:, None, None], logits, 0.0)  # keeps the rest of a broken step well defined
+        finite = torch.isfinite(logits.sum((1, 2)))  # one addend that is not finite makes the sum not finite
+        logits = logits.masked_fill(~finite[:, None, None], 0.0)  # keeps the rest of a broken step well defined
 
         row_index = state.row_index[slots] + 1
         since_eos = state.since_eos[slots]

@@ -54,11 +54,13 @@ def delay_masked(logits: Tensor, row_index: Tensor, since_eos: Tensor, alphabet:
     `row_index` [B] is the index of the row to draw, `since_eos` [B] the n of that row (0: no EOS yet).
     """
     codebook = torch.arange(alphabet.num_codebooks, device=logits.device)
-    vocabulary = torch.arange(alphabet.size, device=logits.device)
     starting = codebook >= row_index[:, None]
     ending = codebook < since_eos[:, None]
-    forbidden = (starting[..., None] & (vocabulary != alphabet.bos)) | (ending[..., None] & (vocabulary != alphabet.eos))
-    return logits.masked_fill(forbidden, -torch.inf)
+    # forbid all of a forced codebook and put its one id back: no comparison per id
+    masked = logits.masked_fill((starting | ending)[..., None], -torch.inf)
+    masked[..., alphabet.bos] = torch.where(starting, logits[..., alphabet.bos], masked[..., alphabet.bos])
+    masked[..., alphabet.eos] = torch.where(ending, logits[..., alphabet.eos], masked[..., alphabet.eos])
+    return masked
 
 
 def filtered(

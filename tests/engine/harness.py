@@ -1,5 +1,6 @@
 """Scope: an engine stepped by hand under a fake clock, and all that came out of it, checked on the way."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ class Stage:
                 assert not self._live, f"never ended: {self._live}"
                 return
             self.step()
+            if self.engine._waiting:
+                time.sleep(0.005)  # clips are encoded in real time, whatever our clock says
         raise AssertionError(f"still running after {limit} steps: {self._live}")
 
     def speak(self, *requests: Speak) -> None:

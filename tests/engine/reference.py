@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
+import transformers
 from transformers import DacFeatureExtractor, HiggsAudioV2ForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.higgs_audio_v2.processing_higgs_audio_v2 import HiggsAudioV2Processor
 
@@ -29,12 +31,14 @@ class Reference:
         self.model = HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         codec = transformers_codec(folder / "codec")
-        self.processor = HiggsAudioV2Processor(
-            DacFeatureExtractor(sampling_rate=24000, hop_length=960),
-            self.tokenizer,
-            codec,
-            chat_template=(folder / "chat_template.jinja").read_text(),
-        )
+        # without torchaudio, transformers puts a placeholder where the processor looks for its codec's class
+        with patch.object(transformers, "HiggsAudioV2TokenizerModel", type(codec)):
+            self.processor = HiggsAudioV2Processor(
+                DacFeatureExtractor(sampling_rate=24000, hop_length=960),
+                self.tokenizer,
+                codec,
+                chat_template=(folder / "chat_template.jinja").read_text(),
+            )
 
     def inputs(self, messages: list[Message], text: str, past: tuple[Past, ...] = ()) -> dict[str, torch.Tensor]:
         """What the processor makes of a conversation. Clauses spoken before have rows, not audio, so where there are

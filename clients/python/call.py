@@ -1,0 +1,272 @@
+"""A call to voiced over WebSocket: one conversation, one response at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import websockets
+from msgspec import UNSET
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as ws_connect
+
+from protocol.client_events import (
+    ClientEvent,
+    ItemCreate,
+    ItemTruncate,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
+from protocol.encodings import JSON, MSGPACK, Encoding
+from protocol.objects import (
+    AudioOutput,
+    Content,
+    Generation,
+    InputText,
+    NewItem,
+    OutputAudio,
+    Response,
+    ResponseConfig,
+    Session,
+    SessionAudio,
+    SessionConfig,
+)
+from protocol.server_events import (
+    AudioDelta,
+    Error,
+    OutputItemAdded,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    TranscriptDelta,
+)
+
+SAMPLE_RATE = 24000
+_MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class CallError(Exception):
+    """The server refused something, or the call ended; `code` is the protocol's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass
+class Speech:
+    """One response while it is spoken. Iterate it for PCM (16-bit mono, 24 kHz); `response` is set at its end."""
+
+    call: Call
+    response_id: str
+    item_id: str = ""
+    response: Response | None = None
+    transcript: str = ""
+    samples: int = 0
+    asked_at: float = 0.0
+    first_audio_at: float | None = None
+    gaps_s: list[float] = field(default_factory=list)
+    _chunks: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    _dry_at: float = 0.0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._chunks.get()) is not None:
+            yield chunk
+        if self.response is None:
+            raise CallError("connection_lost", "The connection ended before the response was complete.")
+
+    async def read(self) -> bytes:
+        """All PCM of the response."""
+        return b"".join([chunk async for chunk in self])
+
+    async def interrupt(self, heard_ms: int | None = None) -> None:
+        """Stop speaking. `heard_ms` says how much was played; by default, what could have been played by now."""
+        if self.response is None:
+            await self.call.send(ResponseCancel(response_id=self.response_id))
+        if heard_ms is None:
+            heard_ms = self.played_ms(time.monotonic())
+        await self.call.send(ItemTruncate(item_id=self.item_id, audio_end_ms=heard_ms))
+
+    def played_ms(self, now: float) -> int:
+        """Milliseconds a player that started with the first audio has played by `now`."""
+        if self.first_audio_at is None:
+            return 0
+        left = max(0.0, self._dry_at - now)
+        return max(0, round(self.samples * 1000 / SAMPLE_RATE - left * 1000))
+
+    def _arrived(self, pcm: bytes, now: float) -> None:
+        if self.first_audio_at is None:
+            self.first_audio_at = now
+        elif now > self._dry_at:
+            self.gaps_s.append(now - self._dry_at)
+        self._dry_at = max(self._dry_at, now) + len(pcm) / 2 / SAMPLE_RATE
+        self.samples += len(pcm) // 2
+        self._chunks.put_nowait(pcm)
+
+    def _end(self) -> None:
+        self._chunks.put_nowait(None)
+
+
+class Call:
+    """An open conversation. `session` is the effective session as the server last told it."""
+
+    def __init__(self, connection: ClientConnection, encoding: Encoding) -> None:
+        self._connection = connection
+        self._encoding = encoding
+        self._speech: Speech | None = None
+        self._expecting: asyncio.Future[Any] | None = None
+        self._expected: type[ServerEvent] | None = None
+        self._lock = asyncio.Lock()
+        self.session: Session | None = None
+        self.errors: list[Error] = []
+
+    async def say(self, text: str, **overrides: Any) -> Speech:
+        """Ask for `text` to be spoken; returns once the server has begun. Raises CallError if it refuses."""
+        asked_at = time.monotonic()
+        await self.add("user", InputText(text))
+        return await self.respond(asked_at=asked_at, **overrides)
+
+    async def respond(self, *, asked_at: float | None = None, instructions: str | None = None) -> Speech:
+        """Ask for a response to the conversation as it is."""
+        config = ResponseConfig(instructions=UNSET if instructions is None else instructions)
+        created = await self._ask(ResponseCreate(response=config), ResponseCreated)
+        speech = self._speech
+        assert speech is not None and speech.response_id == created.response.id
+        speech.asked_at = time.monotonic() if asked_at is None else asked_at
+        return speech
+
+    async def add(self, role: str, *content: Content) -> None:
+        """Add a message to the conversation."""
+        await self.send(ItemCreate(item=NewItem(role, list(content))))  # type: ignore[arg-type]
+
+    async def add_reference(self, pcm: bytes, transcript: str) -> None:
+        """Give a clip (16-bit mono PCM, 24 kHz) of the voice to speak with, and the words said in it."""
+        await self.add("assistant", OutputAudio(transcript=transcript, audio=pcm))
+
+    async def update(
+        self,
+        *,
+        voice: str | None = None,
+        instructions: str | None = None,
+        generation: Generation | None = None,
+    ) -> Session:
+        """Change settings; returns the effective session."""
+        config = SessionConfig(
+            instructions=UNSET if instructions is None else instructions,
+            audio=UNSET if voice is None else SessionAudio(output=AudioOutput(voice=voice)),
+            voiced=UNSET if generation is None else generation,
+        )
+        updated = await self._ask(SessionUpdate(session=config), SessionUpdated)
+        session: Session = updated.session
+        return session
+
+    async def send(self, event: ClientEvent) -> None:
+        """Send any client event."""
+        data = self._encoding.encode(event)
+        await self._connection.send(data if self._encoding.binary else data.decode())
+
+    async def _ask(self, event: ClientEvent, answer: type[Any]) -> Any:
+        """Send an event and wait for its answer; an error event meanwhile is the answer."""
+        async with self._lock:
+            self._expected, self._expecting = answer, asyncio.get_running_loop().create_future()
+            try:
+                await self.send(event)
+                return await self._expecting
+            finally:
+                self._expected = self._expecting = None
+
+    async def _read(self) -> None:
+        reason: Exception = CallError("connection_lost", "The connection was closed.")
+        try:
+            async for data in self._connection:
+                raw = data.encode() if isinstance(data, str) else data
+                self._take(self._encoding.decode_server(raw))
+        except websockets.ConnectionClosed as error:
+            reason = CallError("connection_lost", f"The connection was closed: {error}.")
+        finally:
+            if self._expecting is not None and not self._expecting.done():
+                self._expecting.set_exception(reason)
+            if self._speech is not None:
+                self._speech._end()
+
+    def _take(self, event: ServerEvent) -> None:
+        if isinstance(event, (SessionCreated, SessionUpdated)):
+            self.session = event.session
+        elif isinstance(event, ResponseCreated):
+            self._speech = Speech(self, event.response.id)
+        elif isinstance(event, Error):
+            self.errors.append(event)
+            if self._expecting is not None and not self._expecting.done():
+                self._expecting.set_exception(CallError(event.error.code, event.error.message))
+            return
+        speech = self._speech
+        if speech is not None:
+            if isinstance(event, OutputItemAdded):
+                speech.item_id = event.item.id
+            elif isinstance(event, AudioDelta):
+                speech._arrived(event.delta, time.monotonic())
+            elif isinstance(event, TranscriptDelta):
+                speech.transcript += event.delta
+            elif isinstance(event, ResponseDone):
+                speech.response = event.response
+                speech._end()
+        if self._expecting is not None and not self._expecting.done() and isinstance(event, self._expected or ()):
+            self._expecting.set_result(event)
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    url: str = "ws://127.0.0.1:8080/v1/realtime",
+    *,
+    voice: str | None = None,
+    instructions: str | None = None,
+    generation: Generation | None = None,
+    binary: bool = True,
+) -> AsyncIterator[Call]:
+    """Open a call; `binary` picks msgpack over JSON. Raises CallError when the server cannot be used."""
+    encoding = MSGPACK if binary else JSON
+    try:
+        connection = await ws_connect(
+            url, subprotocols=[encoding.name], compression=None, max_size=_MAX_EVENT_BYTES  # type: ignore[list-item]
+        )
+    except websockets.InvalidStatus as error:
+        raise _refused(error.response.status_code, error.response.body) from error
+    except OSError as error:
+        raise CallError("unreachable", f"There is no server at {url}: {error}.") from error
+    async with connection:
+        call = Call(connection, encoding)
+        first = encoding.decode_server(_bytes(await connection.recv()))
+        call._take(first)
+        reader = asyncio.create_task(call._read())
+        try:
+            if voice is not None or instructions is not None or generation is not None:
+                await call.update(voice=voice, instructions=instructions, generation=generation)
+            yield call
+        finally:
+            reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError, msgspec.DecodeError):
+                await reader
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data
+
+
+def _refused(status: int, body: bytes | None) -> CallError:
+    try:
+        error = json.loads(body or b"")["error"]
+        return CallError(error["code"], error["message"])
+    except (ValueError, KeyError, TypeError):
+        return CallError(f"http_{status}", f"The server refused the connection with HTTP {status}.")

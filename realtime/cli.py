@@ -1,0 +1,143 @@
+"""The `voiced` command: serve, say, bench, voices, config."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import msgspec
+
+from realtime.config import Config, ConfigError, fields, load_config
+from realtime.voices import VoiceError
+
+_BENCHMARKS = ("engine", "codec", "schedule", "serve")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. What goes wrong is one sentence on stderr."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        return status
+    except (ConfigError, VoiceError) as error:
+        print(f"voiced: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="voiced", description="A real-time voice for codec language models.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="run the server", description="Run the server.")
+    _add_settings(serve)
+    serve.set_defaults(run=_serve)
+
+    say = commands.add_parser(
+        "say",
+        help="speak a text into a file",
+        description="Speak a text: with the server if one runs, otherwise with an engine started for it.",
+    )
+    say.add_argument("text", help="what to say; - reads it from standard input")
+    say.add_argument("-o", "--output", default="speech.wav", metavar="FILE", help="WAV file; - for bare PCM on stdout")
+    say.add_argument("--voice", default=None, help="a voice by name")
+    say.add_argument("--instructions", default=None, help="the scene, in words")
+    say.add_argument("--seed", type=int, default=None, help="makes the speech repeatable")
+    say.add_argument("--stats", action="store_true", help="print first audio, speed and gaps")
+    say.add_argument("--url", default=None, help="server to use (default: the configured host and port)")
+    _add_settings(say)
+    say.set_defaults(run=_say)
+
+    bench = commands.add_parser("bench", help="measure", description="Measure, as ratios to a reference in the same run.")
+    kinds = bench.add_subparsers(dest="benchmark", required=True, metavar="benchmark")
+    for name in _BENCHMARKS:
+        _add_benchmark(kinds, name)
+
+    config = commands.add_parser("config", help="show the effective settings")
+    _add_settings(config)
+    config.set_defaults(run=_show_config)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting, from the settings' own types and help."""
+    parser.add_argument("--config", dest="config_file", default=None, metavar="FILE", help="settings file (TOML)")
+    group = parser.add_argument_group("settings (also VOICED_… in the environment, or in the settings file)")
+    for name, field in fields().items():
+        help_text, kind = "", field.type
+        if isinstance(kind, msgspec.inspect.Metadata):
+            help_text, kind = (kind.extra_json_schema or {}).get("description", ""), kind.type
+        default = field.default if field.default is not msgspec.NODEFAULT else ""
+        group.add_argument(
+            "--" + name.replace("_", "-"),
+            dest=f"setting_{name}",
+            default=None,
+            metavar="VALUE",
+            help=f"{help_text} (default: {default if default != '' else 'empty'})",
+        )
+
+
+def _settings(options: argparse.Namespace) -> Config:
+    flags = {
+        name: value for name in fields() if (value := getattr(options, f"setting_{name}", None)) is not None
+    }
+    return load_config(flags, file=options.config_file)
+
+
+def _add_benchmark(kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
+    # importing a benchmark imports torch: only the one asked for is loaded
+    wanted = len(sys.argv) > 2 and sys.argv[1:3] == ["bench", name]
+    if not wanted:
+        kinds.add_parser(name)
+        return
+    module = import_module(f"realtime.bench.{name}")
+    parser = kinds.add_parser(name, help=module.HELP, description=module.HELP)
+    module.add_arguments(parser)
+    parser.set_defaults(run=lambda options: _bench(module, options))
+
+
+def _bench(module: object, options: argparse.Namespace) -> int:
+    module.run(options)  # type: ignore[attr-defined]
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from realtime.serve import serve
+
+    config = _settings(options)
+    logging.basicConfig(stream=sys.stderr, level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return asyncio.run(serve(config))
+
+
+def _say(options: argparse.Namespace) -> int:
+    from realtime.say import Wish, say
+
+    config = _settings(options)
+    logging.basicConfig(level=logging.WARNING)
+    text = sys.stdin.read() if options.text == "-" else options.text
+    wish = Wish(
+        text=text,
+        output=options.output,
+        voice=options.voice,
+        instructions=options.instructions,
+        seed=options.seed,
+        stats=options.stats,
+        url=options.url,
+    )
+    return asyncio.run(say(wish, config))
+
+
+def _show_config(options: argparse.Namespace) -> int:
+    for name, value in msgspec.to_builtins(_settings(options)).items():
+        print(f"{name} = {value!r}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

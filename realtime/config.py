@@ -1,0 +1,121 @@
+"""The service's settings, typed, from four sources: flag > environment (VOICED_…) > file (TOML) > default.
+
+An unknown key is refused by name, with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+ENV_PREFIX = "VOICED_"
+_OTHER_ENV = {"VOICED_CONFIG", "VOICED_CACHE"}
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; one sentence that names it, its source and the fix."""
+
+
+
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1, le=4096)]
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings. The comment behind each is its help."""
+
+    host: Annotated[str, Meta(description="address to listen on; loopback unless you mean otherwise")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="port to listen on; 0 picks a free one")] = 8080
+    model: Annotated[str, Meta(description="checkpoint folder or hub id; empty: the built-in one")] = ""
+    codec: Annotated[str, Meta(description="codec folder or hub id; empty: the one the checkpoint names")] = ""
+    device: Annotated[str, Meta(description="auto, cpu, cuda or cuda:N")] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"], Meta(description="auto: bfloat16 on CUDA, float32 on CPU")
+    ] = "auto"
+    decoder: Annotated[
+        Literal["low-latency", "exact"], Meta(description="low-latency decodes a frame at once, exact waits")
+    ] = "low-latency"
+    look_ahead: Annotated[
+        int, Meta(ge=0, le=7, description="partial frames the low-latency decoder looks ahead at")
+    ] = 4
+    slots: Annotated[Count, Meta(description="voices that can be spoken at the same time")] = 16
+    kv_positions: Annotated[
+        int, Meta(ge=0, le=1 << 26, description="positions of the KV cache; 0: 1024 for each slot")
+    ] = 0
+    prefill_positions: Annotated[Count, Meta(description="prompt positions per step, at most")] = 256
+    max_lead_s: Annotated[
+        float, Meta(ge=0.2, le=30.0, description="seconds generated ahead of a listener, at most")
+    ] = 2.0
+    max_clause_s: Annotated[float, Meta(ge=1.0, le=120.0, description="longest single utterance in seconds")] = 30.0
+    threads: Annotated[int, Meta(ge=0, le=512, description="torch threads; 0: half the cores")] = 0
+    front_end: Annotated[
+        Literal["", "none", "normalise", "phonemes"],
+        Meta(description="text front end; empty: the one the checkpoint asks for"),
+    ] = ""
+    voices: Annotated[str, Meta(description="folder of voices: name.wav with its words in name.txt")] = ""
+    max_sessions: Annotated[Count, Meta(description="connections at the same time")] = 256
+    allowed_origins: Annotated[
+        list[str], Meta(description="browser origins that may connect besides the server's own")
+    ] = []
+    drain_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="seconds to finish speaking on shutdown")] = 30.0
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="how much is logged")] = "info"
+
+
+def fields() -> dict[str, msgspec.inspect.Field]:
+    """Settings by name, with their types and help."""
+    info = msgspec.inspect.type_info(Config)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return {field.name: field for field in info.fields}
+
+
+def load_config(
+    flags: Mapping[str, str], environment: Mapping[str, str] = os.environ, file: str | None = None
+) -> Config:
+    """Put the settings together. `flags` and `environment` hold strings; raises ConfigError."""
+    values: dict[str, Any] = {}
+    path = file or environment.get("VOICED_CONFIG")
+    if path:
+        values.update(_checked(_file(Path(path)), f"in {path}", strict=True))
+    from_environment = {
+        key.removeprefix(ENV_PREFIX).lower(): value
+        for key, value in environment.items()
+        if key.startswith(ENV_PREFIX) and key not in _OTHER_ENV
+    }
+    values.update(_checked(from_environment, "from the environment", strict=False))
+    values.update(_checked(dict(flags), "from the command line", strict=False))
+    return Config(**values)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no settings file {path}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The settings file {path} cannot be read: {error}.") from error
+
+
+def _checked(raw: dict[str, Any], source: str, *, strict: bool) -> dict[str, Any]:
+    known = fields()
+    for key, value in raw.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+            raise ConfigError(f"Unknown setting {key!r} {source}. {hint}")
+        if not strict and isinstance(known[key].type, msgspec.inspect.ListType) and isinstance(value, str):
+            raw[key] = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        settings = msgspec.convert(raw, Config, strict=strict)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        name = where.strip("`").removeprefix("$.")
+        raise ConfigError(f"Setting {name!r} {source} is not valid: {message}.") from None
+    return {key: getattr(settings, key) for key in raw}

@@ -1,0 +1,176 @@
+"""What goes into a session and what comes out of it: inputs it is told, effects it asks for.
+
+Plain data. Client events and server events are the protocol's; everything else is here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from protocol.client_events import ClientEvent
+from protocol.encodings import BadMessage
+from protocol.server_events import AudioDelta, ServerEvent
+from realtime.speech import Message, Sampling
+
+# --- inputs ---
+
+
+@dataclass(frozen=True)
+class BrainSaid:
+    """More text of a response."""
+
+    response_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class BrainDone:
+    """The response's text is complete."""
+
+    response_id: str
+
+
+@dataclass(frozen=True)
+class BrainFailed:
+    """There will be no (more) text; `message` is for the client."""
+
+    response_id: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ClauseAudio:
+    """PCM of a clause."""
+
+    clause_id: str
+    pcm: bytes
+
+
+@dataclass(frozen=True)
+class ClauseEnded:
+    """The last word on a clause, with what it took."""
+
+    clause_id: str
+    reason: Literal["stop", "length", "cancelled", "failed", "overloaded", "invalid"]
+    error: str = ""
+    field: str = ""
+    prompt_positions: int = 0
+    cached_positions: int = 0
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class AudioSent:
+    """The transport has sent this many samples of a response."""
+
+    response_id: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time passed."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """The server is about to stop."""
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The transport is gone."""
+
+
+Input = (
+    ClientEvent
+    | BadMessage
+    | BrainSaid
+    | BrainDone
+    | BrainFailed
+    | ClauseAudio
+    | ClauseEnded
+    | AudioSent
+    | Tick
+    | Drain
+    | Disconnected
+)
+
+# --- effects ---
+
+
+@dataclass(frozen=True)
+class Send:
+    """Put an event on the wire, after those before it."""
+
+    event: ServerEvent
+
+
+@dataclass(frozen=True)
+class SendAudio:
+    """Put speech on the wire, after what came before, and report it with AudioSent."""
+
+    event: AudioDelta
+    samples: int
+
+
+@dataclass(frozen=True)
+class DropAudio:
+    """Forget speech of this response that is not on the wire yet, at once."""
+
+    response_id: str
+
+
+@dataclass(frozen=True)
+class AskBrain:
+    """Get the words of a response. `said` is the conversation as text, oldest first: (role, words)."""
+
+    response_id: str
+    said: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class StopBrain:
+    """No more words are wanted."""
+
+    response_id: str
+
+
+@dataclass(frozen=True)
+class StartClause:
+    """Have a clause spoken."""
+
+    clause_id: str
+    text: str
+    messages: list[Message]
+    context_id: str
+    sampling: Sampling
+    seed: int
+    lead_s: float
+    paced: bool
+
+
+@dataclass(frozen=True)
+class CancelClause:
+    """Stop speaking a clause."""
+
+    clause_id: str
+
+
+@dataclass(frozen=True)
+class DropContext:
+    """The engine may forget what was spoken in this context."""
+
+    context_id: str
+
+
+@dataclass(frozen=True)
+class Close:
+    """End the connection, after everything sent before."""
+
+    code: int
+    reason: str
+
+
+Effect = Send | SendAudio | DropAudio | AskBrain | StopBrain | StartClause | CancelClause | DropContext | Close

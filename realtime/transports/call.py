@@ -1,0 +1,243 @@
+"""The shell around one session: carries out its effects and tells it what happened.
+
+Owns everything a connection starts (brain tasks, clauses at the engine) and ends it with the connection. Knows no
+wire: a transport gives it a `Wire` to send on and feeds it what arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from protocol.client_events import ClientEvent
+from protocol.encodings import BadMessage
+from protocol.server_events import ServerEvent
+from realtime.agent.brain import Brain, NothingToSay
+from realtime.engine.client import EngineClient
+from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.session.messages import (
+    AskBrain,
+    AudioSent,
+    BrainDone,
+    BrainFailed,
+    BrainSaid,
+    CancelClause,
+    ClauseAudio,
+    ClauseEnded,
+    Close,
+    Disconnected,
+    Drain,
+    DropAudio,
+    DropContext,
+    Effect,
+    Input,
+    Send,
+    SendAudio,
+    StartClause,
+    StopBrain,
+    Tick,
+)
+from realtime.session.session import Limits, Session
+from realtime.session.settings import Runtime
+from realtime.transports.outbox import Outbox
+
+log = logging.getLogger("voiced.call")
+
+_TICK_S = 0.25
+_HOLD_S = 1.0
+_RESUME_S = 0.25
+
+
+class Wire(Protocol):
+    """One connection to a client."""
+
+    async def send(self, event: ServerEvent) -> None:
+        """Put an event on the wire; returns when the transport took it. Raises ConnectionError when it is gone."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+
+    def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
+        """Messages of the client until it leaves."""
+
+    @property
+    def stalled(self) -> bool:
+        """The client has stopped taking what was sent."""
+
+
+class _HungUp(Exception):
+    """The connection is over, from either side."""
+
+
+class Call:
+    """A session on a wire. Once `drain` is set it finishes what is being said and hangs up."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        engine: EngineClient,
+        brain: Brain,
+        runtime: Runtime,
+        limits: Limits,
+        drain: asyncio.Event,
+    ) -> None:
+        self._wire = wire
+        self._engine = engine
+        self._brain = brain
+        self._rate = runtime.sample_rate
+        self._outbox = Outbox()
+        self._brains: dict[str, asyncio.Task[None]] = {}
+        self._clause: str | None = None
+        self._held = False
+        self._tasks: asyncio.TaskGroup | None = None
+        self._drain = drain
+        self.session = Session(
+            runtime, limits, _new_id, now=time.monotonic(), wall_clock_offset=time.time() - time.monotonic()
+        )
+
+    async def run(self) -> None:
+        """Until the connection ends; then nothing of it is left anywhere."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._perform(self.session.open())
+                tasks.create_task(self._write())
+                tasks.create_task(self._tick())
+                tasks.create_task(self._await_drain())
+                tasks.create_task(self._read())
+        except* _HungUp:
+            pass
+        finally:
+            self._tasks = None
+            self._tell(Disconnected())
+            if self._clause is not None:
+                self._engine.cancel(self._clause)
+
+    def _tell(self, message: Input) -> None:
+        self._perform(self.session.receive(message, time.monotonic()))
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send() | SendAudio() | Close():
+                    self._outbox.put(effect)
+                case DropAudio():
+                    self._outbox.drop_audio(effect.response_id)
+                case AskBrain():
+                    if self._tasks is not None:
+                        task = self._tasks.create_task(self._ask(effect))
+                        self._brains[effect.response_id] = task
+                case StopBrain():
+                    brain = self._brains.pop(effect.response_id, None)
+                    if brain is not None and brain is not asyncio.current_task():
+                        brain.cancel()
+                case StartClause():
+                    self._start(effect)
+                case CancelClause():
+                    self._engine.cancel(effect.clause_id)
+                case DropContext():
+                    self._engine.drop_context(effect.context_id)
+        self._regulate()
+
+    def _start(self, clause: StartClause) -> None:
+        self._clause, self._held = clause.clause_id, False
+        request = Speak(
+            request_id=clause.clause_id,
+            text=clause.text,
+            messages=clause.messages,
+            context_id=clause.context_id,
+            sampling=clause.sampling,
+            seed=clause.seed,
+            lead_s=clause.lead_s,
+            paced=clause.paced,
+        )
+        self._engine.submit(request, self._on_engine)
+
+    def _on_engine(self, event: Event) -> None:
+        """The engine's sink. It is called from the engine's reader: what goes wrong here ends this call, not that."""
+        try:
+            self._take_in(event)
+        except Exception as error:  # the boundary of this connection
+            log.exception("a session broke and is closed")
+            if self._tasks is not None:
+                self._tasks.create_task(_raise(error))
+
+    def _take_in(self, event: Event) -> None:
+        match event:
+            case Audio():
+                self._tell(ClauseAudio(event.request_id, event.pcm))
+            case Ended():
+                if self._clause == event.request_id:
+                    self._clause = None
+                self._tell(
+                    ClauseEnded(
+                        event.request_id,
+                        event.reason,
+                        event.error,
+                        event.field,
+                        event.prompt_positions,
+                        event.cached_positions,
+                        event.frames,
+                    )
+                )
+
+    async def _ask(self, question: AskBrain) -> None:
+        try:
+            async for text in self._brain.reply(question.said):
+                self._tell(BrainSaid(question.response_id, text))
+        except NothingToSay as error:
+            self._tell(BrainFailed(question.response_id, str(error)))
+        else:
+            self._tell(BrainDone(question.response_id))
+        finally:
+            self._brains.pop(question.response_id, None)
+
+    async def _read(self) -> None:
+        async for message in self._wire.incoming():
+            self._tell(message)
+        raise _HungUp
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._outbox.get()
+            try:
+                match message:
+                    case Send():
+                        await self._wire.send(message.event)
+                    case SendAudio():
+                        await self._wire.send(message.event)
+                        self._tell(AudioSent(message.event.response_id, message.samples))
+                    case Close():
+                        await self._wire.close(message.code, message.reason)
+                        raise _HungUp
+            except ConnectionError:
+                raise _HungUp from None
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._tell(Tick())
+
+    async def _await_drain(self) -> None:
+        await self._drain.wait()
+        self._tell(Drain())
+
+    def _regulate(self) -> None:
+        """Stop the engine from speaking to a listener that does not take it, and let it go on."""
+        waiting_s = self._outbox.samples / self._rate
+        held = self._wire.stalled or waiting_s > (_RESUME_S if self._held else _HOLD_S)
+        if held != self._held and self._clause is not None:
+            self._held = held
+            self._engine.hold(self._clause, held)
+
+
+async def _raise(error: Exception) -> None:
+    raise error
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + secrets.token_hex(12)

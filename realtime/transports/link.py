@@ -1,0 +1,65 @@
+"""uvicorn's WebSocket connection with the habits a live voice needs: a dead or stuck peer is noticed and dropped.
+
+A reader that stops reading stops answering pings, whatever the buffers between: so a late pong says `stalled` and, a
+little later, ends the connection at once (closing it politely would wait for the very buffers that are stuck).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from asyncio.transports import BaseTransport
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+SCOPE_KEY = "voiced.link"
+PING_INTERVAL_S = 1.0
+PING_TIMEOUT_S = 4.0
+_STALLED_AFTER_S = 0.75
+_SEND_BUFFER_BYTES = 32 * 1024
+
+
+class Link(WebSocketsSansIOProtocol):
+    """The connection, reachable for the application under `scope["extensions"][SCOPE_KEY]`."""
+
+    drain: asyncio.Event
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.drain = asyncio.Event()
+        self.transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+                if hasattr(socket, "TCP_USER_TIMEOUT"):
+                    milliseconds = int((PING_INTERVAL_S + PING_TIMEOUT_S) * 1000)
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):  # the handshake was accepted
+            self.scope["extensions"][SCOPE_KEY] = self  # type: ignore[typeddict-unknown-key, index]
+
+    @property
+    def stalled(self) -> bool:
+        """The peer's answer to the last ping is late."""
+        return self.pending_ping_payload is not None and self.loop.time() - self.ping_sent_at > _STALLED_AFTER_S
+
+    def abort(self) -> None:
+        """Drop the connection without waiting for anything."""
+        self.transport.abort()
+
+    def keepalive_timeout(self) -> None:
+        self.pong_timer = None
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The server stops: let the session finish its sentence; uvicorn's deadline ends what does not."""
+        if self.handshake_complete and not self.close_sent:
+            self.drain.set()
+        else:
+            super().shutdown()

@@ -1,0 +1,236 @@
+"""Training samples: conversations put together from clips, and their packing into batches.
+
+A sample is a conversation of one to four turns, each a clip. All its turns are learned from, so earlier turns cost nothing, and
+the model learns at once to speak from nothing, to keep the voice of a reference clip, and to go on after its own speech. The
+voice is given in every way that is served: by a scene line, by a speaker tag, by an earlier turn, or not at all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from training import prompt
+from training.higgs import IGNORE, Batch
+
+TURNS = (0.55, 0.25, 0.12, 0.08)
+NO_SCENE = 0.3
+TAGGED = 0.15
+ODD_SYSTEM = 0.04
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All clips of `speech.npz`. Content codes only; the last codebook is the voice's number."""
+
+    codes: np.ndarray
+    owners: np.ndarray
+    symbols: np.ndarray  # token ids
+    frame_starts: np.ndarray
+    symbol_starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frame_starts) - 1
+
+    def clip(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        frames = slice(self.frame_starts[index], self.frame_starts[index + 1])
+        symbols = slice(self.symbol_starts[index], self.symbol_starts[index + 1])
+        return self.codes[frames], self.owners[frames], self.symbols[symbols]
+
+
+def load_corpus(work: Path, tokenizer: Tokenizer) -> Corpus:
+    import json
+
+    data = np.load(work / "speech.npz")
+    vocabulary = json.loads((work / "vocabulary.json").read_text(encoding="utf-8"))
+    ids = np.array([tokenizer.token_to_id(symbol) for symbol in vocabulary], np.int64)
+    return Corpus(
+        data["codes"].astype(np.int64),
+        data["owners"].astype(np.int64),
+        ids[data["symbols"]],
+        data["frame_starts"],
+        data["symbol_starts"],
+    )
+
+
+def delayed(codes: np.ndarray, bos: int, eos: int) -> np.ndarray:
+    """Codes [T, K] to rows [T + 1 + K, K]: codebook k starts k + 1 rows late; BOS before it, EOS behind it."""
+    frames, books = codes.shape
+    rows = np.full((frames + 1 + books, books), eos, np.int64)
+    for book in range(books):
+        rows[: book + 1, book] = bos
+        rows[book + 1 : book + 1 + frames, book] = codes[:, book]
+    return rows
+
+
+def following(rows: np.ndarray, bos: int, eos: int) -> np.ndarray:
+    """The label of each row: the row behind it, without what is forced (BOS, and EOS after its first)."""
+    labels = np.full_like(rows, IGNORE)
+    labels[:-1] = rows[1:]
+    labels[labels == bos] = IGNORE
+    labels[:-1][(rows[1:] == eos) & (rows[:-1] == eos)] = IGNORE
+    return labels
+
+
+@dataclass
+class Sample:
+    """One conversation as runs of text ids and rows, with labels; `guide` has (row position, text position) pairs."""
+
+    runs: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    labels: list[np.ndarray] = field(default_factory=list)
+    guide: list[tuple[int, int]] = field(default_factory=list)
+    length: int = 0
+
+    def text(self, ids: np.ndarray) -> int:
+        """Append text; returns where it starts."""
+        start = self.length
+        self.runs.append(("text", ids))
+        self.length += len(ids)
+        return start
+
+    def audio(self, rows: np.ndarray, labels: np.ndarray) -> int:
+        start = self.length
+        self.runs.append(("audio", rows))
+        self.labels.append(labels)
+        self.length += len(rows)
+        return start
+
+
+class Sampler:
+    """Draws conversations from `clips`. `limit` is the most positions of one."""
+
+    def __init__(
+        self, corpus: Corpus, tokenizer: Tokenizer, voices: list[str], codebook_size: int, seed: int, limit: int, clips: range
+    ) -> None:
+        self._clips = clips
+        self._corpus, self._tokenizer, self._voices, self._limit = corpus, tokenizer, voices, limit
+        self._bos, self._eos = codebook_size - 2, codebook_size - 1
+        self._draw = random.Random(seed)
+        self._ids: dict[str, np.ndarray] = {}
+
+    def encode(self, text: str) -> np.ndarray:
+        if text not in self._ids:
+            self._ids[text] = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+        return self._ids[text]
+
+    def sample(self, indices: list[int] | None = None, voice: int | None = None) -> Sample:
+        """A random conversation; with `indices` given those clips, by one voice named in the scene."""
+        draw, plain = self._draw, indices is not None
+        if indices is None:
+            count = draw.choices(range(1, len(TURNS) + 1), TURNS)[0]
+            indices = [draw.choice(self._clips) for _ in range(count)]
+        cast = [voice] if voice is not None else draw.sample(range(len(self._voices)), len(self._voices))
+        tagged = not plain and draw.random() < TAGGED
+        named = plain or tagged or draw.random() > NO_SCENE
+        if not named and len(indices) == 1:
+            cast[0] = 0
+        speaking = draw.randrange(1, len(cast) + 1) if tagged else 1
+        lines = [f"SPEAKER{i}: {self._voices[cast[i]]}" for i in range(speaking)] if named else []
+        if draw.random() < 0.3:
+            lines.insert(0, prompt.ROOM)
+        sample = Sample()
+        system = prompt.SYSTEM
+        if not plain and draw.random() < ODD_SYSTEM:
+            letters = "abcdefghijklmnopqrstuvwxyz     ABCDEFG.,"
+            system = "".join(draw.choice(letters) for _ in range(draw.randrange(30)))
+        sample.text(np.array(self._tokenizer.encode(prompt.opening("\n".join(lines), system), add_special_tokens=False).ids))
+        for turn, index in enumerate(indices):
+            who = draw.randrange(speaking) if tagged else 0
+            clips = [(index, who)]
+            if tagged and draw.random() < 0.4:  # a dialogue within one turn
+                clips.append((draw.choice(self._clips), draw.randrange(speaking)))
+            if turn and sample.length + self._size(clips) > self._limit:
+                break
+            # A voice nobody asked for can only be guessed; from then on it is given.
+            self._turn(sample, clips, cast, tagged, guessed=not named and turn == 0 and len(indices) > 1)
+        return sample
+
+    def _size(self, clips: list[tuple[int, int]]) -> int:
+        return 24 + sum(len(part) for index, _ in clips for part in self._corpus.clip(index)[1:])
+
+    def _turn(self, sample: Sample, clips: list[tuple[int, int]], cast: list[int], tagged: bool, guessed: bool) -> None:
+        codes, sources = [], []
+        position = sample.text(self.encode(prompt.HEADER + "user" + prompt.HEADER_END)) + 3
+        for number, (index, who) in enumerate(clips):
+            content, owners, symbols = self._corpus.clip(index)
+            if tagged:
+                position += len(self.encode(lead := ("\n" if number else "") + f"[SPEAKER{who}] "))
+                sample.text(self.encode(lead))
+            sample.text(symbols)
+            codes.append(np.concatenate([content, np.full((len(content), 1), cast[who])], 1))
+            sources.append(owners + position)
+            position += len(symbols)
+        sample.text(self.encode(prompt.EOT + prompt.ASSISTANT))
+        rows = delayed(np.concatenate(codes), self._bos, self._eos)
+        labels = following(rows, self._bos, self._eos)
+        if guessed:
+            labels[:, -1] = IGNORE
+        start = sample.audio(rows, labels)
+        sample.guide += [(start + row, int(source)) for row, source in enumerate(np.concatenate(sources))]
+        sample.text(self.encode(prompt.AUDIO_EOS + prompt.EOT))
+
+    def batches(self, positions: int, pool: int = 12) -> Iterator[Batch]:
+        """Endless batches of about `positions` positions, each of conversations of about one length."""
+        while True:
+            samples: list[Sample] = []
+            while sum(sample.length for sample in samples) < pool * positions:
+                samples.append(self.sample())
+            samples.sort(key=lambda sample: sample.length)
+            groups: list[list[Sample]] = [[]]
+            for sample in samples:
+                if sum(other.length for other in groups[-1]) + sample.length > positions and groups[-1]:
+                    groups.append([])
+                groups[-1].append(sample)
+            self._draw.shuffle(groups)
+            for group in groups:
+                yield pack(group)
+
+
+GUIDE_WINDOW = (-1, 0, 1)
+
+
+def pack(samples: list[Sample]) -> Batch:
+    """Text positions of all samples first, then audio positions; see `Batch`."""
+    length = max(sample.length for sample in samples)
+    texts = sum(len(run) for sample in samples for kind, run in sample.runs if kind == "text")
+    order = np.zeros((len(samples), length), np.int64)
+    flat_text, flat_audio = [], []
+    guide_rows, guide_keys = [], []
+    audio_seen = text_seen = 0
+    for number, sample in enumerate(samples):
+        at = 0
+        packed_of = {}
+        for kind, run in sample.runs:
+            place = np.arange(at, at + len(run))
+            if kind == "text":
+                order[number, place] = text_seen + np.arange(len(run))
+                flat_text.append(number * length + place)
+                text_seen += len(run)
+            else:
+                order[number, place] = texts + audio_seen + np.arange(len(run))
+                flat_audio.append(number * length + place)
+                packed_of.update(zip(place.tolist(), range(audio_seen, audio_seen + len(run)), strict=True))
+                audio_seen += len(run)
+            at += len(run)
+        for row, source in sample.guide:
+            guide_rows.append(packed_of[row])
+            guide_keys.append([source + shift for shift in GUIDE_WINDOW])
+    text_runs = [run for sample in samples for kind, run in sample.runs if kind == "text"]
+    audio_runs = [run for sample in samples for kind, run in sample.runs if kind == "audio"]
+    positions = np.concatenate(flat_text + flat_audio)
+    return Batch(
+        torch.from_numpy(np.concatenate(text_runs)),
+        torch.from_numpy(np.concatenate(audio_runs)),
+        torch.from_numpy(order),
+        torch.from_numpy(positions),
+        torch.from_numpy(np.concatenate([labels for sample in samples for labels in sample.labels])),
+        torch.full((len(positions),), IGNORE),
+        torch.tensor(guide_rows, dtype=torch.long),
+        torch.tensor(guide_keys, dtype=torch.long).view(len(guide_rows), len(GUIDE_WINDOW)),
+    )
