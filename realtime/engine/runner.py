@@ -214,6 +214,7 @@ class Runner:
         ended = is_eos.all(1)
         state.row[slots] = ids
         state.position[slots] = position + 1
+        state.position[self.pad_slot :] = 0  # padding never walks off the end of its table
         state.row_index[slots] = row_index
         state.since_eos[slots] = torch.where(since_eos > 0, since_eos + 1, is_eos.any(1).long())
         if state.window_rows > 1:

@@ -104,6 +104,7 @@ def serve(connection: socket.socket) -> None:
     connection.sendall(frame(info))
 
     decoder = msgspec.msgpack.Decoder(Inbound)
+    told = engine.gauges()
     while True:
         wake_at = engine.wake_at(time.monotonic())
         wait = None if wake_at is None else max(0.0, wake_at - time.monotonic())
@@ -111,7 +112,8 @@ def serve(connection: socket.socket) -> None:
             for body in inbox.receive():
                 apply(engine, decoder.decode(body), time.monotonic())
         output = engine.step(time.monotonic())
-        if output.events:
+        if output.events or (output.gauges != told and engine.wake_at(time.monotonic()) is None):
+            told = output.gauges
             connection.sendall(frame(output))
 
 

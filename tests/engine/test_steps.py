@@ -49,14 +49,14 @@ def test_a_long_prompt_takes_a_step_per_chunk_and_seven_more(noise_checkpoint: C
 
 
 def test_seven_speakers_and_a_long_prefill_do_not_delay_it(noise_checkpoint: Callable[[int], Path]) -> None:
-    engine, _ = load(noise_checkpoint(12), slots=9, prefill_positions=64, kv_positions=9 * 2048)
+    engine, _ = load(noise_checkpoint(12), slots=9, prefill_positions=48, kv_positions=9 * 2048)
     stage = Stage(engine, step_s=0.04)
     speaking = [f"speaker {number}" for number in range(7)]
     for name in speaking:
         stage.submit(Speak(name, _TEXT * 2, [SYSTEM], seed=len(name)))
     while not all(name in stage.first_audio_step for name in speaking):
         stage.step()
-    stage.submit(Speak("long", _TEXT * 9, [SYSTEM], sampling=GREEDY, lead_s=3.0))
+    stage.submit(Speak("long", _TEXT * 14, [SYSTEM], sampling=GREEDY, lead_s=3.0))
     stage.step()
     assert engine._utterances["long"].stream.phase is Phase.PREFILL
     stage.submit(Speak("new", _TEXT, [SYSTEM], sampling=GREEDY))
