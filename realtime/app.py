@@ -34,7 +34,8 @@ class Gateway:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.model = config.model or str(built_in())
-        self.voices = read_voices(_voices_folder(config)) if _voices_folder(config) else []
+        folder = _voices_folder(config)
+        self.voices = read_voices(folder) if folder is not None else []
         self.engine = EngineProcess(_engine_config(config, self.model, self.voices))
         self.brain: Brain = Reader()
         self.limits = Limits()

@@ -26,7 +26,7 @@ def read_voices(folder: Path) -> list[RegisteredVoice]:
     """All voices of a folder, by name. Raises VoiceError."""
     if not folder.is_dir():
         raise VoiceError(f"voices: there is no folder {folder}.")
-    voices = []
+    voices: list[RegisteredVoice] = []
     for clip in sorted([*folder.glob("*.wav"), *folder.glob("*.flac")]):
         name = clip.stem
         if not NAME.match(name):

@@ -20,8 +20,12 @@ from training import prompt
 from training.higgs import IGNORE, Batch
 
 TURNS = (0.55, 0.25, 0.12, 0.08)
-NO_SCENE = 0.3
+NO_SCENE = 0.2
+ROOM = 0.5
+SPEAKER_LINE = 0.3  # of scenes with one voice: "SPEAKER0: sam" and not just "sam"
 TAGGED = 0.15
+NO_CAST = 0.25  # of tagged conversations: nobody says who is who
+JOINED = 0.25  # of turns: a second sentence follows in the same breath
 ODD_SYSTEM = 0.04
 
 
@@ -125,31 +129,40 @@ class Sampler:
         if indices is None:
             count = draw.choices(range(1, len(TURNS) + 1), TURNS)[0]
             indices = [draw.choice(self._clips) for _ in range(count)]
-        cast = [voice] if voice is not None else draw.sample(range(len(self._voices)), len(self._voices))
         tagged = not plain and draw.random() < TAGGED
-        named = plain or tagged or draw.random() > NO_SCENE
-        if not named and len(indices) == 1:
-            cast[0] = 0
+        named = plain or (draw.random() > (NO_CAST if tagged else NO_SCENE))
+        cast = [voice] if voice is not None else draw.sample(range(len(self._voices)), len(self._voices))
+        if not named and (tagged or len(indices) == 1):
+            cast = sorted(cast)  # the default voice first, the others in their order
         speaking = draw.randrange(1, len(cast) + 1) if tagged else 1
-        lines = [f"SPEAKER{i}: {self._voices[cast[i]]}" for i in range(speaking)] if named else []
-        if draw.random() < 0.3:
-            lines.insert(0, prompt.ROOM)
         sample = Sample()
-        system = prompt.SYSTEM
-        if not plain and draw.random() < ODD_SYSTEM:
-            letters = "abcdefghijklmnopqrstuvwxyz     ABCDEFG.,"
-            system = "".join(draw.choice(letters) for _ in range(draw.randrange(30)))
-        sample.text(np.array(self._tokenizer.encode(prompt.opening("\n".join(lines), system), add_special_tokens=False).ids))
+        opening = prompt.opening("\n".join(self._scene(cast, speaking, named, tagged)), self._system(tagged, plain))
+        sample.text(np.array(self._tokenizer.encode(opening, add_special_tokens=False).ids))
         for turn, index in enumerate(indices):
             who = draw.randrange(speaking) if tagged else 0
             clips = [(index, who)]
-            if tagged and draw.random() < 0.4:  # a dialogue within one turn
-                clips.append((draw.choice(self._clips), draw.randrange(speaking)))
+            if not plain and draw.random() < JOINED:
+                clips.append((draw.choice(self._clips), draw.randrange(speaking) if tagged and draw.random() < 0.5 else who))
             if turn and sample.length + self._size(clips) > self._limit:
                 break
             # A voice nobody asked for can only be guessed; from then on it is given.
             self._turn(sample, clips, cast, tagged, guessed=not named and turn == 0 and len(indices) > 1)
         return sample
+
+    def _scene(self, cast: list[int], speaking: int, named: bool, tagged: bool) -> list[str]:
+        lines = [prompt.ROOM] if self._draw.random() < ROOM else []
+        if not named:
+            return lines
+        if not tagged and self._draw.random() > SPEAKER_LINE:
+            return [*lines, self._voices[cast[0]]]
+        return [*lines, *(f"SPEAKER{i}: {self._voices[cast[i]]}" for i in range(speaking))]
+
+    def _system(self, tagged: bool, plain: bool) -> str:
+        """The instruction that is served; now and then another, for it must not matter."""
+        if plain or self._draw.random() > ODD_SYSTEM:
+            return prompt.SEVERAL if tagged or (not plain and self._draw.random() < 0.05) else prompt.SYSTEM
+        letters = "abcdefghijklmnopqrstuvwxyz     ABCDEFG.,"
+        return "".join(self._draw.choice(letters) for _ in range(self._draw.randrange(30)))
 
     def _size(self, clips: list[tuple[int, int]]) -> int:
         return 24 + sum(len(part) for index, _ in clips for part in self._corpus.clip(index)[1:])
@@ -159,8 +172,11 @@ class Sampler:
         position = sample.text(self.encode(prompt.HEADER + "user" + prompt.HEADER_END)) + 3
         for number, (index, who) in enumerate(clips):
             content, owners, symbols = self._corpus.clip(index)
-            if tagged:
-                position += len(self.encode(lead := ("\n" if number else "") + f"[SPEAKER{who}] "))
+            lead = " " if number else ""
+            if tagged and not (number and clips[0][1] == who):
+                lead = ("\n" if number else "") + f"[SPEAKER{who}] "
+            if lead:
+                position += len(self.encode(lead))
                 sample.text(self.encode(lead))
             sample.text(symbols)
             codes.append(np.concatenate([content, np.full((len(content), 1), cast[who])], 1))

@@ -22,6 +22,12 @@ AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY = "<|AUDIO_OUT|>", "<|audio_out_bos|>", "<|au
 SPECIAL = (PAD, BOS, EOT, UNKNOWN, HEADER, HEADER_END, SCENE, SCENE_END, AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY)
 SYSTEM = "Generate audio following instruction."
 ROOM = "Audio is recorded from a quiet room."
+SEVERAL = (
+    "You are an AI assistant designed to convert text into speech.\n"
+    "If the user's message includes a [SPEAKER*] tag, do not read out the tag and generate speech for the following "
+    "text, using the specified voice.\n"
+    "If no speaker tag is present, select a suitable voice on your own."
+)
 SPEAKERS = 4
 
 CHAT_TEMPLATE = """\
@@ -30,6 +36,7 @@ CHAT_TEMPLATE = """\
 {%- for part in content -%}
 {%- if part['type'] == 'text' -%}{{ part['text'] }}\
 {%- elif part['type'] == 'audio' -%}<|audio_out_bos|><|AUDIO_OUT|><|audio_eos|>{%- endif -%}
+{%- if not loop.last -%}{{ '\\n' }}{%- endif -%}
 {%- endfor -%}{%- endif -%}
 {%- endmacro -%}
 <|begin_of_text|>
@@ -50,7 +57,7 @@ CHAT_TEMPLATE = """\
 def single_tokens(voices: list[str]) -> list[str]:
     """Strings of the prompt that are one token each."""
     tags = [f"[SPEAKER{i}]" for i in range(SPEAKERS)] + [f"SPEAKER{i}:" for i in range(SPEAKERS)]
-    return ["system", "user", "assistant", SYSTEM, ROOM, *tags, *voices]
+    return ["system", "user", "assistant", SYSTEM, SEVERAL, ROOM, *tags, *voices]
 
 
 def build_tokenizer(voices: list[str]) -> Tokenizer:

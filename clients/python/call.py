@@ -264,7 +264,7 @@ def _bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else data
 
 
-def _refused(status: int, body: bytes | None) -> CallError:
+def _refused(status: int, body: bytes | bytearray | None) -> CallError:
     try:
         error = json.loads(body or b"")["error"]
         return CallError(error["code"], error["message"])

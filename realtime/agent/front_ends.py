@@ -11,4 +11,5 @@ def front_end(kind: str) -> Callable[[str], str]:
         return str
     from realtime.agent import text
 
-    return text.front_end(kind)
+    chosen: Callable[[str], str] = text.front_end(kind)
+    return chosen

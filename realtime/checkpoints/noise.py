@@ -6,6 +6,7 @@ It speaks noise and says so in its manifest. Real codebooks (1024 codes), a byte
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def make_noise_checkpoint(
     """Write a random checkpoint with its codec; `released_codec` gives the codec the released dimensions."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
-    ids = {name: tokenizer.token_to_id(name) for name in _SPECIAL}
+    ids = {name: int(tokenizer.token_to_id(name)) for name in _SPECIAL}
     config = _config(size, tokenizer.get_vocab_size(), ids)
     save_file(_weights(config, seed), folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -182,7 +183,7 @@ def _weights(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
     ids = config["num_codebooks"] * config["codebook_size"]
 
     def matrix(rows: int, columns: int, gain: float = 1.0) -> torch.Tensor:
-        return torch.randn(rows, columns, generator=random) * gain * columns**-0.5
+        return torch.randn(rows, columns, generator=random) * (gain / math.sqrt(columns))
 
     weights = {
         "model.embed_tokens.weight": torch.randn(config["vocab_size"], hidden, generator=random),

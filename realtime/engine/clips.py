@@ -10,6 +10,7 @@ import numpy as np
 
 from codec_stream.delay import delayed_rows
 from codec_stream.encoder import Encoder
+from codec_stream.errors import AudioError
 from realtime.engine.errors import RequestError
 from realtime.engine.messages import ClipPart, VoicePart
 
@@ -41,7 +42,9 @@ class Clips:
         return [self._future(part) for part in parts]
 
     def rows(self, part: VoicePart | ClipPart) -> np.ndarray:
-        """Rows [R, K] of a part whose future is done."""
+        """Rows [R, K] of a part whose future is done. Raises RequestError for a clip that could not be encoded."""
+        if isinstance(part, ClipPart) and (known := self._known.get(_key(part))) is not None:
+            return known.result()
         return self._future(part).result()
 
     def close(self) -> None:
@@ -61,7 +64,7 @@ class Clips:
         if len(part.pcm) // 2 > self._max_samples:
             seconds = self._max_samples / self._encoder.config.sample_rate
             raise RequestError("audio", f"A reference clip may last at most {seconds:g} s; cut it.")
-        key = blake2b(part.pcm, digest_size=16).digest()
+        key = _key(part)
         future = self._known.get(key)
         if future is None or (future.done() and future.exception() is not None):
             future = self._known[key] = self._thread.submit(self._encode, part.pcm)
@@ -72,5 +75,12 @@ class Clips:
 
     def _encode(self, pcm: bytes) -> np.ndarray:
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768.0
-        frames = self._encoder.encode(samples)
+        try:
+            frames = self._encoder.encode(samples)
+        except AudioError as error:
+            raise RequestError("audio", f"The reference clip cannot be used: {error}.") from error
         return delayed_rows(frames.astype(np.int64), self._bos, self._eos)
+
+
+def _key(part: ClipPart) -> bytes:
+    return blake2b(part.pcm, digest_size=16).digest()

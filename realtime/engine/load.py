@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import torch
@@ -85,7 +86,7 @@ def load_engine(
     clips = Clips(encoder, checkpoint.config.stream_bos, checkpoint.config.stream_eos, config.max_reference_s)
     for voice in config.voices:
         progress(f"encoding voice {voice.name}")
-        clips.register(voice.name, to_pcm16(read_reference(voice.path, sample_rate=codec.sample_rate)))
+        clips.register(voice.name, to_pcm16(read_reference(Path(voice.path), sample_rate=codec.sample_rate)))
 
     attention, page_size = pick_attention(device)
     positions = config.kv_positions or 1024 * config.slots

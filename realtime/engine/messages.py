@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from realtime.speech import ClipPart as ClipPart
-from realtime.speech import Message, Sampling
+from realtime.speech import Message as Message
+from realtime.speech import Sampling as Sampling
 from realtime.speech import TextPart as TextPart
 from realtime.speech import VoicePart as VoicePart
 

@@ -84,8 +84,10 @@ class Prompter:
 
     def _render(self, turns: list[dict[str, Any]]) -> str:
         try:
-            return self._template.render(
-                messages=turns, add_generation_prompt=True, bos_token=self._checkpoint.bos_token
+            return str(
+                self._template.render(
+                    messages=turns, add_generation_prompt=True, bos_token=self._checkpoint.bos_token
+                )
             )
         except TemplateError as error:
             raise RequestError("messages", f"The checkpoint's chat template refuses these messages: {error}") from error
@@ -98,10 +100,11 @@ class Prompter:
             raise CheckpointError(
                 f"the chat template placed {len(places)} audio markers for {len(clips)} clips; it should place one each."
             )
-        pieces, at = [], 0
+        pieces: list[np.ndarray] = []
+        at = 0
         for place, rows in zip(places, clips, strict=True):
             pieces += [_text_tokens(ids[at:place], config.num_codebooks), rows.astype(np.int64)]
-            at = place + 1
+            at = int(place) + 1
         pieces.append(_text_tokens(ids[at:], config.num_codebooks))
         return np.concatenate(pieces)
 

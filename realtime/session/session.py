@@ -21,6 +21,7 @@ from protocol.objects import (
     PcmFormat,
     ResponseConfig,
     ResponseError,
+    ResponseStatus,
     ShownAudio,
     ShownGeneration,
     ShownOutput,
@@ -398,7 +399,7 @@ class Session:
     def _close_response(
         self,
         live: LiveResponse,
-        status: str,
+        status: ResponseStatus,
         reason: str | None = None,
         error: ResponseError | None = None,
     ) -> None:
@@ -410,14 +411,19 @@ class Session:
         entry = self._conversation.find(item.id, "item_retrieve_invalid_item_id")
         entry.item = item
         previous = self._previous_of(item.id)
-        ids = {"response_id": live.id, "item_id": item.id}
         part = server.Part(transcript)
-        self._send(server.AudioDone(event_id=self._event_id(), **ids))
-        self._send(server.TranscriptDone(event_id=self._event_id(), transcript=transcript, **ids))
-        self._send(server.ContentPartDone(event_id=self._event_id(), part=part, **ids))
+        self._send(server.AudioDone(event_id=self._event_id(), response_id=live.id, item_id=item.id))
+        self._send(
+            server.TranscriptDone(
+                event_id=self._event_id(), response_id=live.id, item_id=item.id, transcript=transcript
+            )
+        )
+        self._send(
+            server.ContentPartDone(event_id=self._event_id(), response_id=live.id, item_id=item.id, part=part)
+        )
         self._send(server.OutputItemDone(event_id=self._event_id(), response_id=live.id, item=item))
         self._send(server.ItemDone(event_id=self._event_id(), item=item, previous_item_id=previous))
-        shown = live.shown(status, item, reason, error)  # type: ignore[arg-type]
+        shown = live.shown(status, item, reason, error)
         self._send(server.ResponseDone(event_id=self._event_id(), response=shown))
         self._live = None
         if live.settings != self._settings:

@@ -42,7 +42,8 @@ class Link(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):  # the handshake was accepted
-            self.scope["extensions"][SCOPE_KEY] = self  # type: ignore[typeddict-unknown-key, index]
+            extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
+            extensions[SCOPE_KEY] = self
 
     @property
     def stalled(self) -> bool:

@@ -71,6 +71,6 @@ class WebSocketWire:
                 yield BadMessage(ErrorBody("invalid_request_error", "wrong_message_kind", body))
                 continue
             try:
-                yield self._encoding.decode_client(data if data is not None else text.encode())
+                yield self._encoding.decode_client(data if data is not None else str(text).encode())
             except BadMessage as bad:
                 yield bad
