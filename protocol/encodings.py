@@ -63,7 +63,8 @@ class Encoding:
         except msgspec.ValidationError as error:
             raise self._explained(data, error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadMessage(_body("invalid_json" if not self.binary else "invalid_msgpack", _syntax(self, error))) from None
+            code = "invalid_msgpack" if self.binary else "invalid_json"
+            raise BadMessage(_body(code, _syntax(self, error))) from None
         return event
 
     def decode_server(self, data: bytes) -> ServerEvent:

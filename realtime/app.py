@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,11 +14,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from realtime.agent.brain import Brain, Reader
-from realtime.checkpoints import POCKET, built_in
+from realtime.checkpoints import shipped_voices
 from realtime.config import Config
 from realtime.engine.client import EngineProcess
-from realtime.engine.load import EngineConfig, VoiceFile
-from realtime.engine.messages import EngineInfo
+from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
 from realtime.session.session import Limits
 from realtime.session.settings import Runtime, Voice
 from realtime.transports.call import Call
@@ -33,10 +32,9 @@ class Gateway:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.model = config.model or str(built_in())
         folder = _voices_folder(config)
         self.voices = read_voices(folder) if folder is not None else []
-        self.engine = EngineProcess(_engine_config(config, self.model, self.voices))
+        self.engine = EngineProcess(_engine_config(config, self.voices))
         self.brain: Brain = Reader()
         self.limits = Limits()
         self.calls: set[Call] = set()
@@ -117,9 +115,17 @@ def create_app(config: Config) -> Starlette:
     return app
 
 
-def create_server(app: Starlette, config: Config) -> uvicorn.Server:
-    """uvicorn with our connection class: own pings, no compression, bounded messages, a drain on shutdown."""
-    return uvicorn.Server(
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def create_server(app: Starlette, config: Config) -> Server:
+    """The server with our connection class: own pings, no compression, bounded messages, a drain on shutdown."""
+    return Server(
         uvicorn.Config(
             app,
             host=config.host,
@@ -141,13 +147,12 @@ def _voices_folder(config: Config) -> Path | None:
     """The folder asked for, or the one that ships with the built-in checkpoint."""
     if config.voices:
         return Path(config.voices).expanduser()
-    shipped = POCKET / "voices"
-    return shipped if not config.model and built_in() == POCKET and shipped.is_dir() else None
+    return None if config.model else shipped_voices()
 
 
-def _engine_config(config: Config, model: str, voices: list[RegisteredVoice]) -> EngineConfig:
+def _engine_config(config: Config, voices: list[RegisteredVoice]) -> EngineConfig:
     return EngineConfig(
-        model=model,
+        model=config.model,
         codec=config.codec or None,
         device=config.device,
         dtype=config.dtype,

@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import msgspec
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(say)
     say.set_defaults(run=_say)
 
-    bench = commands.add_parser("bench", help="measure", description="Measure, as ratios to a reference in the same run.")
+    bench = commands.add_parser("bench", help="measure", description="Measure, beside a reference in the same run.")
     kinds = bench.add_subparsers(dest="benchmark", required=True, metavar="benchmark")
     for name in _BENCHMARKS:
         _add_benchmark(kinds, name)
@@ -102,8 +103,10 @@ def _add_benchmark(kinds: argparse._SubParsersAction[argparse.ArgumentParser], n
     parser.set_defaults(run=lambda options: _bench(module, options))
 
 
-def _bench(module: object, options: argparse.Namespace) -> int:
-    module.run(options)  # type: ignore[attr-defined]
+def _bench(module: Any, options: argparse.Namespace) -> int:
+    from realtime.bench.report import show
+
+    show(module, module.run(options), as_json=options.json)
     return 0
 
 
@@ -111,7 +114,7 @@ def _serve(options: argparse.Namespace) -> int:
     from realtime.serve import serve
 
     config = _settings(options)
-    logging.basicConfig(stream=sys.stderr, level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return asyncio.run(serve(config))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 
-import uvicorn
-
-from realtime.app import Gateway, create_app, create_server
+from realtime.app import Gateway, Server, create_app, create_server
 from realtime.config import Config
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
@@ -19,6 +18,9 @@ from realtime.engine.messages import EngineInfo
 async def serve(config: Config) -> int:
     """Run until told to stop. Returns 1 when the engine cannot load or the port is taken."""
     async with running(config) as (server, gateway, url):
+        loop = asyncio.get_running_loop()
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(stop, _stop, server)
         watch = asyncio.create_task(_announce(gateway, url))
         finished = asyncio.create_task(_finished(server))
         await asyncio.wait([watch, finished], return_when=asyncio.FIRST_COMPLETED)
@@ -33,7 +35,7 @@ async def serve(config: Config) -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config) -> AsyncIterator[tuple[uvicorn.Server, Gateway, str]]:
+async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
     """A server that listens; gives its WebSocket address. Leaving stops it and all it started.
 
     Raises OSError when the address is taken.
@@ -85,7 +87,13 @@ async def _announce(gateway: Gateway, url: str) -> None:
     raise RuntimeError(gateway.engine.error)
 
 
-async def _finished(server: uvicorn.Server) -> None:
+def _stop(server: Server) -> None:
+    """The first signal lets everybody finish speaking, the second does not wait."""
+    server.force_exit = server.should_exit
+    server.should_exit = True
+
+
+async def _finished(server: Server) -> None:
     while not server.should_exit:
         await asyncio.sleep(0.1)
 

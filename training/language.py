@@ -119,11 +119,10 @@ def train(work: Path, settings: Settings, source: Path | None, small: bool = Fal
     drawn = range(len(corpus) - held_back(corpus))
     sampler = Sampler(corpus, tokenizer, voices, config.codebook_size, hash((settings.seed, rank, step)), 900, drawn)
     objective = Objective(model, codebook_weights(config.num_codebooks).to(settings.device))
-    optimisers = make_optimisers(model, settings.rate)
+    optimiser = torch.optim.AdamW(parameter_groups(model), lr=settings.rate, betas=(0.9, 0.97), eps=1e-8)
     if state:
         model.load_state_dict(state["model"])
-        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        optimiser.load_state_dict(state["optimiser"])
     parallel = DistributedDataParallel(objective) if world > 1 else objective
     log = checkpointing.LossLog(work / "language.log")
     casting = torch.autocast(settings.device.split(":")[0], torch.bfloat16)
@@ -137,16 +136,14 @@ def train(work: Path, settings: Settings, source: Path | None, small: bool = Fal
             done = float(agreed)
         if done >= 1:
             break
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["full_rate"] * rate_at(done, step)
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate * rate_at(done, step)
         with casting:
             loss, parts = parallel(batch.to(settings.device), settings.guide * max(0.1, 1 - 2 * done))
         model.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers:
-            optimiser.step()
+        optimiser.step()
         step, count, seen = step + 1, count + 1, seen + len(batch.positions)
         total += parts.codebooks.detach().cpu()
         if rank == 0 and step % 100 == 0:
@@ -160,29 +157,19 @@ def train(work: Path, settings: Settings, source: Path | None, small: bool = Fal
             with torch.no_grad(), casting:
                 held = losses(model, validation.to(settings.device)).codebooks.tolist()
             log.write(step=step, **{f"validation_c{i}": value for i, value in enumerate(held)})
-            _save(work, model, optimisers, step, elapsed)
+            _save(work, model, optimiser, step, elapsed)
     if rank == 0:
-        _save(work, model, optimisers, step, spent + log.seconds)
+        _save(work, model, optimiser, step, spent + log.seconds)
         model.save_pretrained(work / "language")
     if world > 1:
         distributed.destroy_process_group()
 
 
-MUON_RATE = 2.5  # times the rate of the rest
-
-
-def make_optimisers(model: nn.Module, rate: float) -> list[Optimizer]:
-    """Muon for the layers' matrices, AdamW for the rest: in a run of an hour it needs about half the steps of AdamW alone."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name]
-    others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and ".layers." in name)]
-    optimisers: list[Optimizer] = [
-        torch.optim.Muon(matrices, lr=rate * MUON_RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0),
-    ]
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["full_rate"] = group["lr"]
-    return optimisers
+def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
+    """Matrices decay, norms and embeddings do not."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
 
 
 def held_back(corpus: Corpus) -> int:
@@ -196,9 +183,8 @@ def validation_batch(corpus: Corpus, tokenizer: Tokenizer, voices: list[str], co
     return pack([sampler.sample([index], voice=index % len(voices)) for index in last])
 
 
-def _save(work: Path, model: nn.Module, optimisers: list[Optimizer], step: int, spent: float) -> None:
-    states = [optimiser.state_dict() for optimiser in optimisers]
-    state = {"model": model.state_dict(), "optimisers": states, "step": step, "spent": spent}
+def _save(work: Path, model: nn.Module, optimiser: Optimizer, step: int, spent: float) -> None:
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
     checkpointing.save(work / "language.pt", state)
 
 

@@ -27,3 +27,9 @@ def built_in() -> Path:
     if not (folder / "voiced.json").is_file():
         make_noise_checkpoint(folder)
     return folder
+
+
+def shipped_voices() -> Path | None:
+    """The folder of voices that ships with the trained checkpoint, if there is one."""
+    folder = POCKET / "voices"
+    return folder if (POCKET / "model.safetensors").is_file() and folder.is_dir() else None

@@ -78,7 +78,8 @@ def make_noise_checkpoint(
     """Write a random checkpoint with its codec; `released_codec` gives the codec the released dimensions."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
-    ids = {name: int(tokenizer.token_to_id(name)) for name in _SPECIAL}
+    vocabulary = tokenizer.get_vocab()
+    ids = {name: vocabulary[name] for name in _SPECIAL}
     config = _config(size, tokenizer.get_vocab_size(), ids)
     save_file(_weights(config, seed), folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -104,8 +104,8 @@ def open_checkpoint(model: str, codec: str | None = None) -> Checkpoint:
     raw = _json(folder / "config.json")
     if raw.get("model_type") != "higgs_audio_v2":
         raise CheckpointError(
-            f"{folder / 'config.json'} has model_type {raw.get('model_type')!r}; voiced runs 'higgs_audio_v2' checkpoints "
-            "in Hugging Face layout (the original Boson layout must be converted first)."
+            f"{folder / 'config.json'} has model_type {raw.get('model_type')!r}; voiced runs 'higgs_audio_v2' "
+            "checkpoints in Hugging Face layout (the original Boson layout must be converted first)."
         )
     tokenizer_file = folder / "tokenizer.json"
     if not tokenizer_file.is_file():
@@ -134,8 +134,7 @@ def read_safetensors(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name in names:
         with safe_open(folder / name, framework="pt") as shard:
-            for key in shard.keys():
-                tensors[key] = shard.get_tensor(key)
+            tensors.update((key, shard.get_tensor(key)) for key in shard.keys())  # noqa: SIM118 - no mapping
     return tensors
 
 

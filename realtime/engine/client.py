@@ -1,7 +1,6 @@
 """The gateway's side of the engine: start it, keep it running, hand each request its own events.
 
-`EngineProcess` talks to a worker process; `InlineEngine` steps an engine inside the event loop, for tests. Both promise
-the same: every submitted request gets exactly one `Ended`, even if the engine dies.
+Every submitted request gets exactly one `Ended`, even if the engine dies. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from typing import Protocol
 
 import msgspec
 
-from realtime.engine.engine import Engine
-from realtime.engine.load import EngineConfig
+from realtime.engine.framing import LENGTH_BYTES, frame
 from realtime.engine.messages import (
     Cancel,
     DropContext,
     Ended,
+    EngineConfig,
     EngineInfo,
     Event,
     Gauges,
@@ -36,14 +35,13 @@ from realtime.engine.messages import (
     Speak,
     StepOutput,
 )
-from realtime.engine.worker import LENGTH_BYTES, apply, frame
 
 log = logging.getLogger("voiced.engine")
 
 Sink = Callable[[Event], None]
 """Takes a request's events, in the event loop, without waiting."""
 
-_LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
+LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
 _NOT_READY = "The speech engine is not ready yet; try again shortly."
 _RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 
@@ -94,7 +92,7 @@ class Router:
 
 
 class EngineProcess:
-    """An engine in a process of its own, started again when it dies. Run `run` in a task for as long as it is needed."""
+    """An engine in a process of its own, started again when it dies. Run `run` in a task while it is needed."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -128,7 +126,7 @@ class EngineProcess:
                 self.restarts += 1
                 await asyncio.sleep(delay)
         finally:
-            self._router.fail_all(_LOST)
+            self._router.fail_all(LOST)
 
     async def wait_changed(self) -> None:
         """Until `info`, `stage` or `error` has changed."""
@@ -167,7 +165,10 @@ class EngineProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "realtime.engine.worker", str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            # spawning takes milliseconds and happens at start and after a crash only
+            self._process = subprocess.Popen(  # noqa: ASYNC220
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
         process = self._process
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
         try:
@@ -179,7 +180,7 @@ class EngineProcess:
                 self._send(Shutdown())
             self._writer.close()
             self._writer = None
-            self._router.fail_all(_LOST)
+            self._router.fail_all(LOST)
             self.gauges = Gauges()
             await self._reap(process)
             self._process = None
@@ -220,53 +221,3 @@ class EngineProcess:
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-class InlineEngine:
-    """An engine stepped inside the event loop. Run `run` in a task."""
-
-    def __init__(self, engine: Engine, info: EngineInfo) -> None:
-        self._engine = engine
-        self._router = Router()
-        self._wake = asyncio.Event()
-        self.info: EngineInfo | None = info
-        self.stage = "ready"
-        self.gauges = engine.gauges()
-
-    async def run(self) -> None:
-        """Step while there is something to do; stops when cancelled."""
-        try:
-            while True:
-                self._wake.clear()
-                wake_at = self._engine.wake_at(time.monotonic())
-                if wake_at is None or wake_at > time.monotonic():
-                    wait = None if wake_at is None else wake_at - time.monotonic()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), wait)
-                output = self._engine.step(time.monotonic())
-                self.gauges = output.gauges
-                for event in output.events:
-                    self._router.deliver(event)
-                await asyncio.sleep(0)
-        finally:
-            self._router.fail_all(_LOST)
-            self._engine.close()
-
-    def submit(self, request: Speak, sink: Sink) -> None:
-        self._router.open(request.request_id, sink)
-        self._tell(request)
-
-    def cancel(self, request_id: str) -> None:
-        self._tell(Cancel(request_id))
-
-    def hold(self, request_id: str, held: bool) -> None:
-        self._tell(Hold(request_id, held))
-
-    def drop_context(self, context_id: str) -> None:
-        self._tell(DropContext(context_id))
-
-    def _tell(self, message: Inbound) -> None:
-        apply(self._engine, message, time.monotonic())
-        self._wake.set()
-
-

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import torch
 
 from codec_stream.audio_file import read_reference
@@ -16,6 +15,7 @@ from codec_stream.encoder import Encoder
 from codec_stream.errors import CheckpointError as CodecCheckpointError
 from codec_stream.packets import to_pcm16
 from codec_stream.weights import load_codec_weights
+from realtime.checkpoints import built_in
 from realtime.engine.attention import pick_attention
 from realtime.engine.backbone import Backbone
 from realtime.engine.checkpoint import Checkpoint, open_checkpoint
@@ -24,42 +24,14 @@ from realtime.engine.contexts import Contexts
 from realtime.engine.engine import Engine
 from realtime.engine.errors import CheckpointError
 from realtime.engine.kv_pages import PagePool
-from realtime.engine.messages import EngineInfo
+from realtime.engine.messages import EngineConfig, EngineInfo
 from realtime.engine.prompt import Prompter
 from realtime.engine.runner import Runner
-from realtime.engine.scheduler import CHUNK_SIZES, Policy, Scheduler
+from realtime.engine.scheduler import Policy, Scheduler
 from realtime.engine.slots import SlotSampling
 
 FrontEnds = Callable[[str], Callable[[str], str]]
 """Gives the text front end a manifest asks for by name."""
-
-
-class VoiceFile(msgspec.Struct, frozen=True):
-    """A registered voice: its name and the clip it is cloned from."""
-
-    name: str
-    path: str
-
-
-class EngineConfig(msgspec.Struct, frozen=True):
-    """What an engine runs and how much of it. `codec` and `threads` empty: the checkpoint's own, the machine's."""
-
-    model: str
-    codec: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    decoder: str = "low-latency"
-    look_ahead: int = 4
-    slots: int = 16
-    kv_positions: int = 0  # 0: 1024 for each slot
-    prefill_positions: int = 256
-    max_lead_s: float = 2.0
-    max_clause_s: float = 30.0
-    max_reference_s: float = 30.0
-    threads: int = 0
-    admit_by_rate: bool = True
-    front_end: str = ""  # empty: what the checkpoint's manifest asks for
-    voices: list[VoiceFile] = []
 
 
 def load_engine(
@@ -70,8 +42,9 @@ def load_engine(
     torch.set_num_threads(threads)
     device = _device(config.device)
     dtype = _dtype(config.dtype, device)
-    progress(f"reading {config.model}")
-    checkpoint = open_checkpoint(config.model, config.codec)
+    model = config.model or str(built_in())
+    progress(f"reading {model}")
+    checkpoint = open_checkpoint(model, config.codec)
     progress("loading the language model")
     backbone = Backbone(checkpoint.config, checkpoint.weights(), device, dtype)
     progress("loading the codec")

@@ -60,6 +60,35 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Leave now."""
 
 
+class VoiceFile(msgspec.Struct, frozen=True):
+    """A registered voice: its name and the clip it is cloned from."""
+
+    name: str
+    path: str
+
+
+class EngineConfig(msgspec.Struct, frozen=True):
+    """What an engine runs and how much of it: its first message. `model` empty: the built-in checkpoint; `codec` None:
+    the one the checkpoint names; `threads` 0: half the cores."""
+
+    model: str = ""
+    codec: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    decoder: str = "low-latency"
+    look_ahead: int = 4
+    slots: int = 16
+    kv_positions: int = 0  # 0: 1024 for each slot
+    prefill_positions: int = 256
+    max_lead_s: float = 2.0
+    max_clause_s: float = 30.0
+    max_reference_s: float = 30.0
+    threads: int = 0
+    admit_by_rate: bool = True
+    front_end: str = ""  # empty: what the checkpoint's manifest asks for
+    voices: list[VoiceFile] = []
+
+
 Inbound = Speak | Cancel | Hold | DropContext | Shutdown
 
 

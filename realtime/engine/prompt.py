@@ -98,7 +98,8 @@ class Prompter:
         places = np.flatnonzero(ids == config.audio_token_id)
         if len(places) != len(clips):
             raise CheckpointError(
-                f"the chat template placed {len(places)} audio markers for {len(clips)} clips; it should place one each."
+                f"the chat template placed {len(places)} audio markers for {len(clips)} clips; it should place one "
+                "for each."
             )
         pieces: list[np.ndarray] = []
         at = 0

@@ -6,6 +6,7 @@ the other end closes, and ignores the terminal's signals: the gateway decides wh
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import select
 import signal
@@ -19,27 +20,19 @@ import msgspec
 from realtime.agent.front_ends import front_end
 from realtime.engine.engine import Engine
 from realtime.engine.errors import EngineError
-from realtime.engine.load import EngineConfig, load_engine
+from realtime.engine.framing import LENGTH_BYTES, frame
+from realtime.engine.load import load_engine
 from realtime.engine.messages import (
     Cancel,
     DropContext,
+    EngineConfig,
     Hold,
     Inbound,
     LoadFailed,
     Loading,
-    Outbound,
     Shutdown,
     Speak,
 )
-
-LENGTH_BYTES = 4
-_encoder = msgspec.msgpack.Encoder()
-
-
-def frame(message: Inbound | Outbound | EngineConfig) -> bytes:
-    """A message as it travels: its length (4 bytes, little endian) and its msgpack form."""
-    body = _encoder.encode(message)
-    return len(body).to_bytes(LENGTH_BYTES, "little") + body
 
 
 class Inbox:
@@ -122,10 +115,9 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        try:
+        # the gateway is gone: so are we
+        with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
             serve(connection)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            pass
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def entry_from(new: NewItem, item_id: str, max_clip_samples: int) -> Entry:
             shown.append(part)
             continue
         if isinstance(part, InputAudio) != (new.role == "user"):
-            raise Refused("invalid_value", f"A {new.role} item cannot hold {part.__struct_config__.tag}.", f"{where}.type")
+            kind = part.__struct_config__.tag
+            raise Refused("invalid_value", f"A {new.role} item cannot hold {kind}.", f"{where}.type")
         audio, transcript = part.audio, part.transcript
         if audio is UNSET and (transcript is UNSET or not transcript):
             raise Refused("invalid_value", "Give the audio, its transcript, or both.", where)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from realtime.engine.engine import Engine
-from realtime.engine.load import EngineConfig, load_engine
+from realtime.engine.load import load_engine
+from realtime.engine.messages import EngineConfig
 from realtime.engine.messages import Audio, ClipPart, Ended, EngineInfo, Message, Sampling, Speak, TextPart
 
 GREEDY = Sampling(greedy=True)

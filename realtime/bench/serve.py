@@ -1,0 +1,167 @@
+"""Scope: `voiced bench serve`: what N listeners of a running server hear, and what serving them costs.
+
+The server runs as users run it (gateway and engine process), the listeners in a process of their own, as clients in
+real time over WebSocket. Everything is measured at the listener: first audio counts from sending the text, a gap is
+time without anything left to play. The reference of the run is one listener alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from realtime.bench.report import Table, add_common_arguments, environment, progress
+
+NAME = "serve"
+HELP = "listeners of a running server: first audio, gaps, barge-in, CPU"
+_TEXT = "Good morning. The train to the coast leaves at nine from platform four. Would you like a seat by the window?"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the benchmark."""
+    add_common_arguments(parser)
+    parser.add_argument("--listeners", default="1,4,8", help="how many at a time, in turns (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each turn (default: %(default)s)")
+    parser.add_argument("--model", default="", help="checkpoint; empty: the built-in one")
+    parser.add_argument("--slots", type=int, default=16, help="voices at once (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="torch threads of the engine (default: half the cores)")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure; see README.md for the keys."""
+    counts = [1] if args.quick else [int(part) for part in args.listeners.split(",")]
+    seconds = 4.0 if args.quick else args.seconds
+    with _server(args) as (process, address):
+        with urllib.request.urlopen(f"http://{address}/readyz") as answer:
+            engine = json.load(answer)["engine"]
+        rows = [_turn(process, address, count, seconds) for count in counts]
+    alone = rows[0]
+    for row in rows:
+        row["first_audio_p95_vs_alone"] = _ratio(row["first_audio_p95_ms"], alone["first_audio_p95_ms"])
+    return {
+        "benchmark": NAME,
+        "environment": environment(engine["threads"], engine["device"]),
+        "checkpoint": engine["checkpoint"],
+        "kind": engine["kind"],
+        "decoder": engine["decoder"],
+        "seconds": seconds,
+        "turns": rows,
+    }
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """The result for people."""
+    columns = [
+        "listeners",
+        "responses",
+        "first audio p50 ms",
+        "p95 ms",
+        "p95 vs alone",
+        "gap > 100 ms %",
+        "silence p95 ms",
+        "refused",
+        "gateway CPU %",
+        "engine CPU %",
+    ]
+    keys = [
+        "listeners",
+        "responses",
+        "first_audio_p50_ms",
+        "first_audio_p95_ms",
+        "first_audio_p95_vs_alone",
+        "gap_share_percent",
+        "silence_p95_ms",
+        "refused",
+        "gateway_cpu_percent",
+        "engine_cpu_percent",
+    ]
+    runs = f"checkpoint {result['checkpoint']} ({result['kind']}), {result['decoder']} decoder"
+    title = f"Paced WebSocket listeners, {runs}"
+    rows = [[turn[key] for key in keys] for turn in result["turns"]]
+    return [Table(title, columns, rows, ["silence: from sending response.cancel to the last audio that still arrived"])]
+
+
+def _turn(server: psutil.Process, address: str, count: int, seconds: float) -> dict[str, Any]:
+    progress(f"{count} listeners for {seconds:g} s")
+    before, begun = _cpu_seconds(server), time.monotonic()
+    command = [sys.executable, "-m", "realtime.bench.listeners", f"ws://{address}/v1/realtime"]
+    done = subprocess.run([*command, str(count), str(seconds), _TEXT], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the listeners failed: {done.stderr.strip().splitlines()[-1]}")
+    heard, after, took = json.loads(done.stdout), _cpu_seconds(server), time.monotonic() - begun
+    first, gaps, silence = heard["first_audio_s"], heard["longest_gap_s"], heard["silence_s"]
+    return {
+        "listeners": count,
+        "responses": len(first),
+        "refused": heard["refused"],
+        "audio_s": round(heard["audio_s"], 2),
+        "first_audio_p50_ms": _percentile_ms(first, 50),
+        "first_audio_p95_ms": _percentile_ms(first, 95),
+        "gap_share_percent": 100.0 * sum(gap > 0.1 for gap in gaps) / len(gaps) if gaps else None,
+        "longest_gap_ms": _percentile_ms(gaps, 100),
+        "silence_p95_ms": _percentile_ms(silence, 95),
+        "gateway_cpu_percent": 100.0 * (after[0] - before[0]) / took,
+        "engine_cpu_percent": 100.0 * (after[1] - before[1]) / took,
+    }
+
+
+@contextlib.contextmanager
+def _server(args: argparse.Namespace) -> Iterator[tuple[psutil.Process, str]]:
+    """A `voiced serve` of our own, ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "realtime.cli", "serve", "--port", str(port), "--drain-s", "1"]
+    command += ["--slots", str(args.slots), "--threads", str(args.threads), "--model", args.model]
+    progress("starting the server")
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"127.0.0.1:{port}"
+        _wait_ready(process, address)
+        yield psutil.Process(process.pid), address
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _wait_ready(process: subprocess.Popen[bytes], address: str) -> None:
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://{address}/readyz", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("the server did not start; try `voiced serve` to see why")
+
+
+def _cpu_seconds(server: psutil.Process) -> tuple[float, float]:
+    """CPU time of the gateway, and of its engine process."""
+
+    def spent(process: psutil.Process) -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+    return spent(server), sum(spent(child) for child in server.children(recursive=True))
+
+
+def _percentile_ms(values: list[float], percent: int) -> float | None:
+    if not values:
+        return None
+    if percent == 100 or len(values) == 1:
+        return max(values) * 1e3
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] * 1e3
+
+
+def _ratio(value: float | None, reference: float | None) -> float | None:
+    return value / reference if value is not None and reference else None
