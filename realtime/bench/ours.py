@@ -147,10 +147,8 @@ def _timed(owner: Any, name: str) -> list[float]:
 
 def _keep_rows(engine: Engine, kept: dict[str, np.ndarray]) -> None:
     """Rows never leave the engine: copy them where it ends a request."""
-    end = engine._end
 
-    def ending(utterance: Any, *rest: Any) -> None:
-        kept[utterance.request.request_id] = np.stack(utterance.rows)
-        end(utterance, *rest)
+    def keep(request_id: str, rows: list[np.ndarray]) -> None:
+        kept[request_id] = np.stack(rows)
 
-    engine._end = ending  # type: ignore[method-assign]
+    engine.row_tap = keep

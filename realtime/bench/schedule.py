@@ -1,7 +1,9 @@
 """Scope: `voiced bench schedule`: the real Scheduler against first-come-first-served, in virtual time, without torch.
 
 Both serve the same trace: Poisson arrivals of utterances with the same prompts and lengths, on the same machine, a step
-cost of a + b per stream, c per prompt position, and for each codec call d + e per frame. The rules of the engine hold
+cost of a + b per stream, c per prompt position, and for each codec call d + e per frame decoded. In low-latency mode
+with 4 frames of look-ahead every stream in a call adds 1.1 frames of provisional columns when the codec is the released
+one, and none when it was trained causally. The rules of the engine hold
 for both: a prompt is prefilled in parts, frame t is complete 8 rows after its first, a step's audio goes out when the
 step ends, prompts of a step come before its rows.
 
@@ -47,9 +49,11 @@ class Machine:
     position_ms: float
     codec_call_ms: float
     codec_frame_ms: float
+    provisional_frames: float  # per stream and codec call
+    prefill_positions: int  # most per step, for both schedulers
 
-    def step_s(self, streams: int, positions: int, codec_calls: Iterable[int]) -> float:
-        """Seconds of a step; `codec_calls` has the frames of each call."""
+    def step_s(self, streams: int, positions: int, codec_calls: Iterable[float]) -> float:
+        """Seconds of a step; `codec_calls` has the frames that each call decodes, provisional ones included."""
         ms = self.position_ms * positions
         if streams:
             ms += self.step_ms + self.stream_ms * streams
@@ -60,15 +64,17 @@ class Machine:
     def utterance_s(self, frames: float, prompt: float) -> float:
         """Machine time of one utterance when everything is full: its share of the steps and calls it takes part in."""
         rows = (frames + _BOOKS) * (self.step_ms / self.slots + self.stream_ms)
-        audio = frames * (self.codec_call_ms / _FIXED_CHUNK / self.slots + self.codec_frame_ms)
+        decoded = 1 + self.provisional_frames / _FIXED_CHUNK
+        audio = frames * (self.codec_call_ms / _FIXED_CHUNK / self.slots + self.codec_frame_ms * decoded)
         return (rows + audio + prompt * self.position_ms) / 1e3
 
 
 MACHINES = (
     # two cores and a small checkpoint: a full batch is slower than real time
-    Machine("CPU-like", 32, 6.0, 0.5, 0.15, 4.0, 0.8),
-    # MODEL.md: 1.3 ms of weights, 7 ms of KV for 256 streams, 0.27 GMAC of codec per frame
-    Machine("H200-like", 1024, 1.5, 0.027, 0.004, 1.0, 0.015),
+    Machine("CPU-like, causal codec", 32, 6.0, 0.5, 0.15, 4.0, 0.8, 0.0, 128),
+    Machine("CPU-like, released codec", 32, 6.0, 0.5, 0.15, 4.0, 0.5, 1.1, 128),
+    # 1.3 ms of weights, 7 ms of KV for 256 streams, 0.27 GMAC of codec per frame
+    Machine("H200-like, released codec", 1024, 1.5, 0.027, 0.004, 1.0, 0.01, 1.1, 1024),
 )
 
 
@@ -128,9 +134,9 @@ class Served(Protocol):
 class FirstComeFirstServed:
     """Slots in order of arrival; everybody who has one is stepped every step."""
 
-    def __init__(self, machine: Machine, prefill_positions: int) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._slots = machine.slots
-        self._prefill_positions = prefill_positions
+        self._prefill_positions = machine.prefill_positions
         self._queue: deque[Utterance] = deque()
         self._running: list[Utterance] = []
 
@@ -255,9 +261,9 @@ def simulate(machine: Machine, trace: list[Utterance], served: Served) -> None:
         for utterance in work.decode:
             utterance.rows += 1
         due = served.chunks(now)
-        calls: dict[int, int] = {}
+        calls: dict[int, float] = {}
         for _, frames in due:
-            calls[frames] = calls.get(frames, 0) + frames
+            calls[frames] = calls.get(frames, 0.0) + frames + machine.provisional_frames
         took = machine.step_s(len(work.decode), work.positions, calls.values())
         if took == 0.0:  # nothing was due after all
             took = 1e-3
@@ -283,12 +289,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Simulate everything; keys as in the README."""
     rows = []
     for machine in MACHINES[: 1 if args.quick else None]:
-        seconds = args.seconds or (10.0 if args.quick else 300.0 if machine.slots < 100 else 40.0)
+        seconds = args.seconds or (10.0 if args.quick else 300.0 if machine.slots < 100 else 20.0)
         for load in _LOADS:
             progress(f"{machine.name} at {load} %")
             policy = policy_for(machine)
             for name, served in (
-                ("first come, first served", FirstComeFirstServed(machine, policy.prefill_positions)),
+                ("first come, first served", FirstComeFirstServed(machine)),
                 ("by playout", ByPlayout(machine, policy)),
             ):
                 trace = arrivals(machine, load, seconds, args.seed)
@@ -298,8 +304,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def policy_for(machine: Machine) -> Policy:
-    """The engine's policy, as `load_engine` fills it in."""
-    return Policy(slots=machine.slots, step_streams=machine.slots, frame_s=_FRAME_S)
+    """The engine's policy for a machine."""
+    return Policy(
+        slots=machine.slots,
+        step_streams=machine.slots,
+        prefill_positions=machine.prefill_positions,
+        frame_s=_FRAME_S,
+    )
 
 
 def tables(result: dict[str, Any]) -> list[Table]:

@@ -124,9 +124,9 @@ class VarlenAttention:
         return out
 
 
-def pick_attention(device: torch.device) -> tuple[Attention, int]:
-    """The backend for a device, and the page size it wants."""
-    if device.type == "cuda" and VarlenAttention.available():
+def pick_attention(device: torch.device, dtype: torch.dtype) -> tuple[Attention, int]:
+    """The backend for a device, and the page size it wants. The kernel takes half precision only."""
+    if device.type == "cuda" and dtype != torch.float32 and VarlenAttention.available():
         return VarlenAttention(), 256
     return GatherAttention(), 16
 

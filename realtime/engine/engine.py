@@ -7,6 +7,7 @@ call it directly. Time is an argument.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -82,6 +83,8 @@ class Engine:
         self._steps = 0
         self._rows = 0
         self._step_ms = 0.0
+        self.row_tap: Callable[[str, list[np.ndarray]], None] | None = None
+        """Sees the rows of every admitted request when it ends; they go nowhere else. For parity checks."""
 
     def submit(self, request: Speak, now: float) -> None:
         """Take a request in. What is wrong with it comes back as its `Ended`, with the next step."""
@@ -114,6 +117,7 @@ class Engine:
     def drop_context(self, context_id: str) -> None:
         """Forget what a context spoke."""
         self._contexts.drop(context_id)
+        self._scheduler.forget(context_id)
 
     def wake_at(self, now: float) -> float | None:
         """When `step` will next have something to do; None: only after a message."""
@@ -183,6 +187,7 @@ class Engine:
             lead_s=request.lead_s,
             paced=request.paced,
             now=now,
+            context_id=request.context_id,
         )
         self._runner.open_slot(stream.slot, len(tokens), stream.pages, self._sampling(request))
         self._codec_state.reset(stream.slot)
@@ -211,7 +216,7 @@ class Engine:
             temperature=temperature if temperature > 0.0 else 1.0,
             top_k=base.top_k if asked.top_k is None else asked.top_k,
             top_p=base.top_p if asked.top_p is None else asked.top_p,
-            ras=base.ras if asked.ras is None else asked.ras,
+            ras=base.ras and asked.ras is not False,
             seed=request.seed,
         )
 
@@ -265,7 +270,8 @@ class Engine:
             self._scheduler.delivered(utterance.stream, seconds, now)
         if turn.final:
             self._remember(utterance)
-            self._end(utterance, utterance.reason)
+            request = utterance.request
+            self._end(utterance, utterance.reason, keep_for=request.context_id if request.more else "", now=now)
 
     def _publish_prompt(self, utterance: _Utterance) -> None:
         """The prompt is in its pages now: let others find them."""
@@ -299,10 +305,14 @@ class Engine:
         field_name = error.field if isinstance(error, RequestError) else ""
         self._events.append(Ended(request.request_id, reason, error=str(error), field=field_name))
 
-    def _end(self, utterance: _Utterance, reason: EndReason, error: str = "") -> None:
+    def _end(
+        self, utterance: _Utterance, reason: EndReason, error: str = "", *, keep_for: str = "", now: float = 0.0
+    ) -> None:
         stream = utterance.stream
         del self._utterances[utterance.request.request_id]
-        self._scheduler.release(stream)
+        self._scheduler.release(stream, keep_for=keep_for, now=now)
+        if self.row_tap is not None:
+            self.row_tap(utterance.request.request_id, utterance.rows)
         self._events.append(
             Ended(
                 utterance.request.request_id,

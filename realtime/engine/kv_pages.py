@@ -65,11 +65,12 @@ class PagePool:
             pages.append(page)
         return pages
 
-    def allocate(self, shared: Sequence[int], fresh: int) -> list[int]:
-        """Take hold of `shared` (from `match`) and of `fresh` new pages; all or nothing."""
+    def allocate(self, shared: Sequence[int], fresh: int, spare: int = 0) -> list[int]:
+        """Take hold of `shared` (from `match`) and of `fresh` new pages, leaving `spare` free; all or nothing."""
         revived = sum(1 for page in shared if self._references[page] == 0)
-        if self.free - revived < fresh:
-            raise MemoryError(f"{fresh} pages wanted, {self.free - revived} free")
+        free = self.free - revived - spare
+        if free < fresh:
+            raise MemoryError(f"{fresh} pages wanted, {max(0, free)} free")
         for page in shared:
             self._hold(page)
         return [*shared, *(self._take() for _ in range(fresh))]

@@ -23,7 +23,8 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
 
     `messages` come before it (system, scene, references). With a `context_id`, what the same context spoke before
     follows them, so that the voice goes on where it stopped. `lead_s` is the audio its listener still holds.
-    An unpaced stream has no listener: it is generated as fast as the paced ones allow.
+    An unpaced stream has no listener: it is generated as fast as the paced ones allow. `more` says that the context
+    goes on with another clause at once: its place in the batch is kept for it.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
     max_frames: int | None = None
     lead_s: float = 0.0
     paced: bool = True
+    more: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

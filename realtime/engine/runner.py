@@ -104,9 +104,10 @@ class Runner:
     def prefill(self, chunks: list[Chunk]) -> None:
         """Write keys and values of prompt chunks. Chunks of one prompt go in order, in one call or several."""
         device = self.backbone.device
-        tokens = torch.from_numpy(np.concatenate([chunk.tokens for chunk in chunks])).to(device)
-        is_audio = tokens[:, -1] >= 0
-        kinds = Kinds((~is_audio).nonzero()[:, 0], is_audio.nonzero()[:, 0])
+        packed = np.concatenate([chunk.tokens for chunk in chunks])
+        is_audio = packed[:, -1] >= 0
+        kinds = Kinds(*(torch.from_numpy(np.flatnonzero(which)).to(device) for which in (~is_audio, is_audio)))
+        tokens = torch.from_numpy(packed).to(device)
         starts = [chunk.start for chunk in chunks]
         lengths = [len(chunk.tokens) for chunk in chunks]
         positions = torch.cat([torch.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)]).to(device)

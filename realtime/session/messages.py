@@ -149,6 +149,7 @@ class StartClause:
     seed: int
     lead_s: float
     paced: bool
+    more: bool
 
 
 @dataclass(frozen=True)

@@ -320,6 +320,7 @@ class Session:
                         seed=seed + live.clauses - 1,
                         lead_s=live.playout.lead(self._now),
                         paced=settings.generation.paced is not False,
+                        more=bool(live.waiting) or not live.said_all,
                     )
                 )
         if live.exhausted:

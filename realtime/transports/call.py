@@ -154,6 +154,7 @@ class Call:
             seed=clause.seed,
             lead_s=clause.lead_s,
             paced=clause.paced,
+            more=clause.more,
         )
         self._engine.submit(request, self._on_engine)
 

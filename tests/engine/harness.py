@@ -9,8 +9,17 @@ import numpy as np
 
 from realtime.engine.engine import Engine
 from realtime.engine.load import load_engine
-from realtime.engine.messages import EngineConfig
-from realtime.engine.messages import Audio, ClipPart, Ended, EngineInfo, Message, Sampling, Speak, TextPart
+from realtime.engine.messages import (
+    Audio,
+    ClipPart,
+    Ended,
+    EngineConfig,
+    EngineInfo,
+    Message,
+    Sampling,
+    Speak,
+    TextPart,
+)
 
 GREEDY = Sampling(greedy=True)
 SYSTEM = Message("system", [TextPart("Generate audio following instruction.")])
@@ -43,15 +52,11 @@ class Stage:
         self._samples: dict[str, int] = {}
         self._live: set[str] = set()
         self._step_s = step_s
-        end = engine._end
 
-        def ending(utterance: Any, *rest: Any) -> None:
-            books = utterance.tokens.shape[1]
-            rows = np.stack(utterance.rows) if utterance.rows else np.zeros((0, books), dtype=np.int64)
-            self.rows[utterance.request.request_id] = rows
-            end(utterance, *rest)
+        def keep(request_id: str, rows: list[np.ndarray]) -> None:
+            self.rows[request_id] = np.stack(rows) if rows else np.zeros((0, 8), dtype=np.int64)
 
-        engine._end = ending  # type: ignore[method-assign]
+        engine.row_tap = keep
 
     def submit(self, request: Speak) -> None:
         assert request.request_id not in self._live

@@ -1,5 +1,24 @@
-from realtime.agent.text.dictionary import entries
+"""The text front end: what happens to written English before a checkpoint reads it.
+
+`front_end("normalise")` gives the spoken form in plain letters, for checkpoints that read text; `front_end("phonemes")` the phone
+notation of `symbols`, for checkpoints trained on it. Both are pure functions of the text, take any string and never raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realtime.agent.text.dictionary import dictionary_words
+from realtime.agent.text.normalise import normalise
+from realtime.agent.text.phonemes import to_phonemes
+
+__all__ = ["KINDS", "dictionary_words", "front_end", "normalise", "to_phonemes"]
+
+KINDS: dict[str, Callable[[str], str]] = {"none": str, "normalise": normalise, "phonemes": to_phonemes}
 
 
-def dictionary_words() -> list[str]:
-    return [word for word in entries() if word.isalpha() and 3 <= len(word) <= 12]
+def front_end(kind: str) -> Callable[[str], str]:
+    """The front end of that name. Raises ValueError for one that does not exist."""
+    if kind not in KINDS:
+        raise ValueError(f"front end is {kind!r}; it is one of {', '.join(map(repr, KINDS))}.")
+    return KINDS[kind]

@@ -131,7 +131,7 @@ def _clock(match: re.Match[str]) -> str:
 
 
 def _half(half: str | None) -> str:
-    return f" {half[0].lower()} m" if half else ""
+    return f" {half[0].upper()} M" if half else ""
 
 
 def _day(match: re.Match[str]) -> str:
@@ -219,7 +219,7 @@ def _rules() -> list[_Rule]:
     signs = "".join(map(re.escape, known.CURRENCIES))
     abbreviations = "|".join(sorted(map(re.escape, known.ABBREVIATIONS), key=len, reverse=True))
     numbered = "|".join(known.BEFORE_NUMBER)
-    scale = r"(?P<scale>trillion|billion|million|thousand|bn|tn|[kKmMbB])?\b"
+    scale = r"(?P<scale>trillion|billion|million|thousand|bn|tn|[kKmMbB])\b"
     return [
         # form without sound
         rule(r"(?m)^[ ]*(?:#{1,6}|[-*•])[ ]+", lambda m: ""),
@@ -257,7 +257,7 @@ def _rules() -> list[_Rule]:
             _clock,
         ),
         rule(r"(?<![\d:.,])(\d{1,2})[ ]?([ap]\.m\.|[AaPp][mM]\b)", lambda m: cardinal(int(m[1])) + _half(m[2])),
-        rule(r"\b([ap])\.m\.(?=\W|$)", lambda m: f"{m[1]} m"),
+        rule(r"\b([ap])\.m\.(?=\W|$)", lambda m: f"{m[1].upper()} M"),
         # telephone numbers
         rule(
             r"(?<![\w.,/])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}|(?:\+?\d[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\d{3}[- ]\d{4})"
@@ -265,10 +265,9 @@ def _rules() -> list[_Rule]:
             _group,
         ),
         # words that stand for more
-        rule(rf"\b({numbered})\.?[ ](?=\d)", lambda m: known.BEFORE_NUMBER[m[1]] + " ")
-        if False
-        else rule(rf"\b({numbered})\.[ ]?(?=\d)", lambda m: known.BEFORE_NUMBER[m[1]] + " "),
+        rule(rf"\b({numbered})\.[ ]?(?=\d)", lambda m: known.BEFORE_NUMBER[m[1]] + " "),
         rule(r"#[ ]?(?=\d)", lambda m: "number "),
+        rule(r"\b([A-Z]{1,2})&([A-Z])\b", lambda m: f"{' '.join(m[1])} and {m[2]}"),
         rule(rf"(?<![\w.])(?P<word>{abbreviations})\.(?!\w)", _abbreviation),
         rule(r"(?<![\w.])(?P<word>St|Dr)\.(?!\w)", _saint),
         rule(r"\b(vs|approx)\b", lambda m: known.ABBREVIATIONS[m[1]]),
@@ -280,13 +279,14 @@ def _rules() -> list[_Rule]:
             _roman,
         ),
         # numbers with something behind or before
-        rule(rf"(?<![\w.,])(?P<number>{_NUMBER})[ ]?(?P<unit>{units})(?P<power>[²³]|[23](?!\d))?(?![\w°%'])", _unit),
+        rule(r"(?<![\w.,])(\d{1,2})'(\d{1,2})(?:\"|'')", lambda m: f"{_read(m[1])} feet {_read(m[2])}"),
         rule(r"(?<![\w.,])'?((?:1[0-9]|20)\d0|[2-9]0)s\b", lambda m: decade(int(m[1]))),
+        rule(r"(?<![\w.,)-])-(?=\.?\d)", lambda m: "minus "),
+        rule(rf"(?<![\w.,])(?P<number>{_NUMBER})[ ]?(?P<unit>{units})(?P<power>[²³]|[23](?!\d))?(?![\w°%'])", _unit),
         rule(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th)\b", lambda m: ordinal(_int(m[1]))),
         rule(r"\b24/7\b", lambda m: "twenty four seven"),
         rule(r"(?<![\w.,/])(?:(?P<whole>\d{1,6})[ ]+)?(?P<over>\d{1,6})/(?P<under>\d{1,6})(?![\w/])", _fraction),
         rule(r"(?<![\w.,-])(?P<low>\d{1,6}(?:\.\d+)?)[ ]?[-–—][ ]?(?P<high>\d{1,6}(?:\.\d+)?)(?![\w-]|[.,]\d)", _range),
-        rule(r"(?<![\w.,])[-](?=\d)", lambda m: "minus "),
         rule(r"(?<=\d)[ ]?[*x×·][ ]?(?=\d)", lambda m: " times "),
         rule(r"(?<=\d)[ ]-[ ](?=\d)", lambda m: " minus "),
         rule(r"(?<=\d)[ ]?/[ ]?(?=\d)", lambda m: " slash "),
@@ -307,7 +307,8 @@ def _initials(match: re.Match[str]) -> str:
 
 def _lone(match: re.Match[str]) -> str:
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
-    return (" " if before.isalnum() else "") + _plain(match[0]) + (" " if after.isalnum() else "")
+    apart = [" " if side.isalnum() or side == "'" else "" for side in (before, after)]
+    return apart[0] + _plain(match[0]) + apart[1]
 
 
 _RULES = _rules()

@@ -1,0 +1,238 @@
+"""Scope: the engine behind its process boundary: spoken to, killed, started again, shut down; and its in-process twin."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.engine.client import EngineProcess
+from realtime.engine.framing import frame
+from realtime.engine.inline import InlineEngine
+from realtime.engine.messages import (
+    Audio,
+    Cancel,
+    DropContext,
+    Ended,
+    EngineConfig,
+    Event,
+    Hold,
+    Inbound,
+    Shutdown,
+    Speak,
+)
+from realtime.engine.worker import Inbox
+from tests.engine.harness import GREEDY, SYSTEM, Stage, load
+
+_TEXT = "Good evening, this is the harbour office speaking."
+PATIENCE_S = 30.0
+
+
+class Listener:
+    """A request's events; complains about anything after the end."""
+
+    def __init__(self) -> None:
+        self.pcm: list[np.ndarray] = []
+        self.ended: list[Ended] = []
+        self.done = asyncio.Event()
+        self.heard = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        assert not self.ended, f"after the end: {event}"
+        if isinstance(event, Audio):
+            self.pcm.append(np.frombuffer(event.pcm, dtype="<i2"))
+            self.heard.set()
+        else:
+            self.ended.append(event)
+            self.done.set()
+
+    async def end(self) -> Ended:
+        await asyncio.wait_for(self.done.wait(), PATIENCE_S)
+        return self.ended[0]
+
+
+def _speak(engine: Any, request_id: str, **more: Any) -> Listener:
+    listener = Listener()
+    settings: dict[str, Any] = {"text": _TEXT, "sampling": GREEDY, "max_frames": 12, **more}
+    engine.submit(Speak(request_id, messages=[SYSTEM], **settings), listener)
+    return listener
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@asynccontextmanager
+async def _running(config: EngineConfig) -> AsyncIterator[EngineProcess]:
+    engine = EngineProcess(config)
+    task = asyncio.create_task(engine.run())
+    try:
+        yield engine
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_it_speaks_survives_kill_9_and_leaves_nothing_behind(tiny_checkpoint: Path) -> None:
+    inline, _ = load(tiny_checkpoint, slots=4)
+    stage = Stage(inline)
+    stage.speak(Speak("a", _TEXT, [SYSTEM], sampling=GREEDY, max_frames=12, paced=False))
+    inline.close()
+    await asyncio.sleep(0)
+    descriptors, children = _descriptors(), _children()
+
+    async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
+        early = _speak(engine, "early")
+        assert early.ended[0].reason == "overloaded", "not ready is said at once"
+        info = await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
+        assert (info.kind, info.max_slots, info.dtype, info.sample_rate) == ("noise", 4, "float32", 24000)
+
+        first = _speak(engine, "a", paced=False)
+        ended = await first.end()
+        assert ended.reason in ("stop", "length")
+        assert ended.samples == sum(map(len, first.pcm))
+        assert np.abs(np.concatenate(first.pcm).astype(int) - stage.pcm("a").astype(int)).max() <= 1
+
+        for _ in range(2):
+            endless = [_speak(engine, f"live {n}", max_frames=300, text=_TEXT * 4) for n in range(3)]
+            await asyncio.wait_for(asyncio.gather(*(listener.heard.wait() for listener in endless)), PATIENCE_S)
+            before, restarts = engine.pid, engine.restarts
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+            for listener in endless:
+                assert (await listener.end()).reason == "failed"
+            assert engine.info is None
+            refused = _speak(engine, "meanwhile")
+            assert refused.ended[0].reason == "overloaded"
+            await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
+            assert engine.restarts == restarts + 1
+            assert engine.pid != before
+            assert not psutil.pid_exists(before) or psutil.Process(before).ppid() != os.getpid(), "a zombie"
+            again = _speak(engine, "a", paced=False)
+            assert (await again.end()).frames == ended.frames
+            assert all(len(listener.ended) == 1 for listener in endless)
+        live = _speak(engine, "live at the end", max_frames=300, text=_TEXT * 4)
+        await asyncio.wait_for(live.heard.wait(), PATIENCE_S)
+    assert [event.reason for event in live.ended] == ["failed"]
+    await asyncio.sleep(0.05)
+    assert _children() == children
+    assert _descriptors() == descriptors
+
+
+async def test_messages_reach_the_worker_while_it_speaks(tiny_checkpoint: Path) -> None:
+    async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
+        await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
+        listeners = [_speak(engine, f"{n}", max_frames=300, text=_TEXT * 4, context_id="call") for n in range(3)]
+        await asyncio.wait_for(asyncio.gather(*(listener.heard.wait() for listener in listeners)), PATIENCE_S)
+        assert engine.gauges.requests == 3
+        engine.hold("0", True)
+        engine.hold("nobody", True)
+        engine.drop_context("call")
+        engine.cancel("nobody")
+        for n, listener in enumerate(listeners):
+            engine.cancel(f"{n}")
+            assert (await listener.end()).reason == "cancelled"
+        invalid = _speak(engine, "silent", text="...")
+        assert (await invalid.end()).reason == "invalid"
+        deadline = time.monotonic() + 10
+        while engine.gauges.slots or engine.gauges.pages_held or engine.gauges.requests:
+            assert time.monotonic() < deadline, engine.gauges
+            await asyncio.sleep(0.01)
+
+
+async def test_an_engine_that_cannot_load_says_why_and_does_not_try_again(tmp_path: Path) -> None:
+    children = _children()
+    engine = EngineProcess(EngineConfig(str(tmp_path), threads=1))
+    task = asyncio.create_task(engine.run())
+    with pytest.raises(RuntimeError, match=r"config\.json is missing"):
+        await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
+    await asyncio.wait_for(task, PATIENCE_S)
+    assert engine.restarts == 0
+    assert engine.info is None
+    assert _children() == children
+
+
+async def test_a_shutdown_while_loading_leaves_no_process(tiny_checkpoint: Path) -> None:
+    children = _children()
+    async with _running(EngineConfig(str(tiny_checkpoint), threads=1)) as engine:
+        while engine.pid is None:
+            await asyncio.sleep(0.01)
+        assert len(_children() - children) == 1
+    assert _children() == children
+
+
+@asynccontextmanager
+async def _inline(folder: Path) -> AsyncIterator[InlineEngine]:
+    inner, info = load(folder, slots=4)
+    engine = InlineEngine(inner, info)
+    task = asyncio.create_task(engine.run())
+    try:
+        yield engine
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_the_in_process_engine_keeps_the_same_promises(tiny_checkpoint: Path) -> None:
+    async with _inline(tiny_checkpoint) as engine:
+        spoken = [_speak(engine, f"{n}", paced=False) for n in range(4)]
+        late = _speak(engine, "late")
+        for listener in spoken:
+            ended = await listener.end()
+            assert ended.samples == sum(map(len, listener.pcm)) > 0
+        assert (await late.end()).reason == "overloaded"
+        cut = _speak(engine, "cut", max_frames=300, text=_TEXT * 4)
+        await asyncio.wait_for(cut.heard.wait(), PATIENCE_S)
+        engine.hold("cut", True)
+        engine.cancel("cut")
+        assert (await cut.end()).reason == "cancelled"
+        live = _speak(engine, "live", max_frames=300, text=_TEXT * 4)
+        await asyncio.wait_for(live.heard.wait(), PATIENCE_S)
+    assert [event.reason for event in live.ended] == ["failed"]
+
+
+_MESSAGES: list[Inbound] = [
+    Speak("a", "Hello", [SYSTEM], context_id="c", seed=2**62, lead_s=0.25),
+    Cancel("a"),
+    Hold("a", True),
+    DropContext("c"),
+    Shutdown(),
+]
+
+
+@given(st.lists(st.sampled_from(_MESSAGES), max_size=6), st.integers(0, 10_000))
+def test_messages_come_out_whole_however_the_bytes_arrive(messages: list[Inbound], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    wire = b"".join(frame(message) for message in messages)
+    ours, theirs = socket.socketpair()
+    got: list[Inbound] = []
+    with ours, theirs:
+        inbox = Inbox(theirs)
+        assert not inbox.wait(0)
+        while wire:
+            size = int(random.integers(1, 60))
+            ours.sendall(wire[:size])
+            wire = wire[size:]
+            assert inbox.wait(1)
+            got += [msgspec.msgpack.decode(body, type=Inbound) for body in inbox.receive()]
+        assert got == messages
+        ours.close()
+        with pytest.raises(EOFError):
+            list(inbox.receive())
