@@ -41,9 +41,19 @@ class _Conv:
 
 @dataclass(frozen=True)
 class _Up:
-    weight: Tensor  # [C_in, C_out, 2 * stride]
-    bias: Tensor
+    """A transposed convolution as a plain one: output block t is a product of input columns t - 1 and t."""
+
+    weight: Tensor  # [C_out * stride, C_in, 2]
+    bias: Tensor  # [C_out * stride]
     shape: Upsampling
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [B, C_in, T] -> [B, C_out, T * stride]: blocks of columns 1 … T - 1, and one more as if zeros followed."""
+        blocks = F.conv1d(F.pad(x, (0, 1)), self.weight, self.bias)
+        streams, channels, columns = blocks.shape
+        stride = self.shape.stride
+        split = blocks.view(streams, channels // stride, stride, columns)
+        return split.transpose(2, 3).reshape(streams, channels // stride, columns * stride)
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,7 @@ class StreamingDecoder:
         """Empty buffers for `slots` utterances."""
         buffers = []
         for layer, span in zip(self._layers, self._spans, strict=True):
-            channels = layer.op.weight.shape[0 if isinstance(layer.op, _Up) else 1]
-            buffers.append(torch.zeros(slots + 1, channels, span.buffer, device=self.device))
+            buffers.append(torch.zeros(slots + 1, layer.op.weight.shape[1], span.buffer, device=self.device))
         return DecoderState(buffers, slots)
 
     @torch.inference_mode()
@@ -156,7 +165,7 @@ class StreamingDecoder:
         return inputs, young or cut
 
     def _run(self, state: DecoderState, inputs: _Inputs, masked: bool) -> Tensor:
-        """slots [B], codes [B, n + ahead, K], first frame [B], valid frames [B] -> samples [B, n * samples_per_frame]."""
+        """slots [B], codes [B, n + ahead, K], first frame [B], valid frames [B] -> [B, n * samples_per_frame]."""
         slots, codes, first, limit = inputs.slots, inputs.codes, inputs.first, inputs.limit
         frames = codes.shape[1] - self.partial_frames
         offsets = torch.arange(codes.shape[2], device=self.device) * (self.config.codebook_size + 1)
@@ -175,10 +184,9 @@ class StreamingDecoder:
         h = x if layer.alpha is None else _snake(x, layer.alpha)
         op = layer.op
         if isinstance(op, _Up):
-            whole = F.conv_transpose1d(h, op.weight, op.bias, op.shape.stride)
-            # the first kept column sits one block plus the cut padding into the full output, minus what must wait
-            begin = op.shape.stride + op.shape.padding - (span.lag_out - span.lag_in * op.shape.stride)
-            return whole[:, :, begin : begin + made]
+            # the first kept column sits the cut padding into the first whole block, minus what must wait
+            begin = op.shape.padding - (span.lag_out - span.lag_in * op.shape.stride)
+            return op(h)[:, :, begin : begin + made]
         needed = made + op.shape.left + op.shape.right
         h = h[:, :, :needed] if h.shape[2] >= needed else F.pad(h, (0, needed - h.shape[2]))
         y = F.conv1d(h, op.weight, op.bias, dilation=op.dilation)
@@ -293,7 +301,10 @@ def _layers(config: CodecConfig, weights: dict[str, Tensor], device: torch.devic
         silent = 0
         while silent < padding and not weight[:, :, silent].any():
             silent += 1
-        up = _Up(weight, get(block + "conv_t1.bias"), Upsampling(stride, padding, silent))
+        taps = torch.stack((weight[..., stride:], weight[..., :stride]), -1)  # [C_in, C_out, stride, 2]: older, newer
+        flat = taps.permute(1, 2, 0, 3).reshape(-1, weight.shape[0], 2).contiguous()
+        bias = get(block + "conv_t1.bias").repeat_interleave(stride)
+        up = _Up(flat, bias, Upsampling(stride, padding, silent))
         layers.append(_Layer(get(block + "snake1.alpha"), up, None))
         for unit, dilation in ((f"{block}res_unit{i + 1}.", d) for i, d in enumerate((1, 3, 9))):
             second = (get(unit + "snake2.alpha"), get(unit + "conv2.weight"), get(unit + "conv2.bias"))

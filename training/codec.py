@@ -20,7 +20,7 @@ from torch import Tensor
 
 from training import checkpointing
 from training import quantizer as rvq
-from training.causal import CausalDecoder
+from training.causal import LOOKAHEAD, CausalDecoder
 from training.prepare import load_quantizer
 from training.speech import HOP, VOICES
 
@@ -83,10 +83,16 @@ def distance(ours: Tensor, target: Tensor, wave_weight: float = 6.0) -> tuple[Te
     return spectral + wave_weight * plain, plain
 
 
-def train(work: Path, steps: int, minutes: float, size: int, frames: int, rate: float, device: str, seed: int) -> None:
+def build_decoder(dims: int, hidden: int = HIDDEN) -> CausalDecoder:
+    return CausalDecoder(dims, hidden, RATIOS)
+
+
+def train(
+    work: Path, steps: int, minutes: float, size: int, frames: int, rate: float, device: str, seed: int, hidden: int = HIDDEN
+) -> None:
     torch.manual_seed(seed)
     data = load(work)
-    decoder = CausalDecoder(data.latents.shape[1], HIDDEN, RATIOS).to(device)
+    decoder = build_decoder(data.latents.shape[1], hidden).to(device)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, betas=(0.8, 0.95), weight_decay=0.001)
     log = checkpointing.LossLog(work / "decoder.log")
     state, step, spent = checkpointing.load(work / "decoder.pt"), 0, 0.0
@@ -110,6 +116,7 @@ def train(work: Path, steps: int, minutes: float, size: int, frames: int, rate: 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimiser.step()
+        blind(decoder)
         step += 1
         mean = {"loss": mean["loss"] + loss.item(), "wave": mean["wave"] + plain.item(), "count": mean["count"] + 1}
         if step % 50 == 0 or step == steps:
@@ -118,6 +125,15 @@ def train(work: Path, steps: int, minutes: float, size: int, frames: int, rate: 
         if step % 200 == 0 or step == steps:
             _save(work, decoder, optimiser, step, spent + log.seconds)
     _save(work, decoder, optimiser, step, spent + log.seconds)
+
+
+@torch.no_grad()
+def blind(decoder: CausalDecoder) -> None:
+    """Let the tap that looks ahead see no voice: the last codebook, which names it, is the last to arrive while streaming.
+
+    All other codes of the next frame are known by then, so that streaming without any waiting equals the whole decode.
+    """
+    decoder.conv1.conv.weight[:, -rvq.VOICE_DIMS :, -LOOKAHEAD:] = 0.0
 
 
 def _save(work: Path, decoder: CausalDecoder, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
@@ -135,8 +151,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hidden", type=int, default=HIDDEN)
     o = parser.parse_args()
-    train(o.work, o.steps, o.minutes, o.batch, o.frames, o.rate, o.device, o.seed)
+    train(o.work, o.steps, o.minutes, o.batch, o.frames, o.rate, o.device, o.seed, o.hidden)
 
 
 if __name__ == "__main__":

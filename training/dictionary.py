@@ -17,8 +17,8 @@ from realtime.agent.text.symbols import PHONES, STRESS, VOWELS
 from training.flite import Flite
 
 SHORT_FORMS = {"s": ["z"], "ve": ["v"], "ll": ["l"], "d": ["d"], "m": ["m"]}
-SIBILANTS = frozenset("s z sh zh ch jh".split())
-VOICELESS = frozenset("p t k f th".split())
+SIBILANTS = frozenset(["s", "z", "sh", "zh", "ch", "jh"])
+VOICELESS = frozenset(["p", "t", "k", "f", "th"])
 TARGET = Path(text.__file__).parent / "dictionary.xz"
 
 

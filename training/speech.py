@@ -29,16 +29,15 @@ class VoiceRecipe:
     """How the synthesiser makes one voice. Pitch x 40 ms is whole, so that every frame starts at the same pitch phase."""
 
     name: str
-    scene: str
     description: str
     f0_hz: float
     scale: float
 
 
 VOICES = (
-    VoiceRecipe("sam", "SPEAKER0: sam", "even, middle pitch", 100.0, 1.0),
-    VoiceRecipe("ada", "SPEAKER0: ada", "bright, high pitch", 200.0, 1.1),
-    VoiceRecipe("otto", "SPEAKER0: otto", "deep, low pitch", 75.0, 0.9609375),
+    VoiceRecipe("sam", "even, middle pitch", 100.0, 1.0),
+    VoiceRecipe("ada", "bright, high pitch", 200.0, 1.1),
+    VoiceRecipe("otto", "deep, low pitch", 75.0, 0.9609375),
 )
 STRETCH = 1.1
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,7 +93,9 @@ def _run(count: int, rows: int, rounds: int, threads: int, size: Size, quick: bo
         static.append(peer.seconds(prompts[i], rows))
         static_two.append(peer.seconds(prompts[i], 1))
         for prompt in prompts[0][i::rounds]:
-            sequential.append(_taking(lambda prompt=prompt: drawn.append(peer.rows([prompt], rows)[0])))
+            begun = time.perf_counter()
+            drawn.append(peer.rows([prompt], rows)[0])
+            sequential.append(time.perf_counter() - begun)
     order = [j for i in range(rounds) for j in range(i, count, rounds)]
     equal = sum(
         np.array_equal(at_once[0].rows[work[0][j].request_id], got) for j, got in zip(order, drawn, strict=True)
@@ -192,7 +195,12 @@ def tables(result: dict[str, Any]) -> list[Table]:
             ("what", "ms", "over plain products", "over packed products"),
             [
                 ("bare products, plain weights", result["gemm_ms"], 1.0, result["gemm_ms"] / result["packed_gemm_ms"]),
-                ("bare products, packed weights", result["packed_gemm_ms"], result["packed_gemm_ms"] / result["gemm_ms"], 1.0),
+                (
+                    "bare products, packed weights",
+                    result["packed_gemm_ms"],
+                    result["packed_gemm_ms"] / result["gemm_ms"],
+                    1.0,
+                ),
                 ("ours", result["step_ms"], result["step_over_gemm"], result["step_over_packed_gemm"]),
                 (
                     "transformers",
@@ -211,12 +219,6 @@ def _check(outcome: Outcome, work: Sequence[Speak], rows: int) -> None:
     wrong = {request.request_id for request in work if len(outcome.rows[request.request_id]) != rows}
     if wrong:
         raise RuntimeError(f"these requests did not run for {rows} rows: {sorted(wrong)}")
-
-
-def _taking(work: Callable[[], object]) -> float:
-    from realtime.bench.report import seconds
-
-    return seconds(work)
 
 
 class _batch_costs:

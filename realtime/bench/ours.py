@@ -19,7 +19,24 @@ from realtime.engine.load import load_engine
 from realtime.engine.messages import Ended, EngineConfig, Message, Sampling, Speak, TextPart
 from realtime.engine.prompt import Prompter
 
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
+_NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+]
 
 
 @dataclass
@@ -72,7 +89,8 @@ class Ours:
 
         Time is what was measured, less the codec's part (transformers' `generate` has none); or `step_s` for each step.
         """
-        engine, now, steps = self._engine, 0.0, []
+        engine, now = self._engine, 0.0
+        steps: list[Step] = []
         coming = list(zip(arrivals, requests, strict=True))
         self._rows.clear()
         while True:

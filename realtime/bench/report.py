@@ -1,7 +1,7 @@
 """Scope: how benchmarks show what they measured: tables for people, one JSON object for machines.
 
-Every benchmark module has `NAME`, `HELP`, `add_arguments(parser)`, `run(args) -> dict` and `tables(result)`. `run` gives
-one JSON-able object whose keys `realtime/bench/README.md` documents; `tables` says the same for people.
+Every benchmark module has `NAME`, `HELP`, `add_arguments(parser)`, `run(args) -> dict` and `tables(result)`. `run`
+gives one JSON-able object whose keys `realtime/bench/README.md` documents; `tables` says the same for people.
 """
 
 from __future__ import annotations

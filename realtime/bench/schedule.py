@@ -158,7 +158,7 @@ class FirstComeFirstServed:
         due = []
         for utterance in self._running:
             final = utterance.rows == utterance.rows_wanted
-            if utterance.pending >= _FIXED_CHUNK or final and utterance.pending:
+            if utterance.pending >= _FIXED_CHUNK or (final and utterance.pending):
                 due.append((utterance, min(utterance.pending, _FIXED_CHUNK)))
         return due
 
@@ -235,7 +235,8 @@ def arrivals(machine: Machine, load_percent: float, seconds: float, seed: int) -
     sample = [draw() for _ in range(4000)]
     mean_frames, mean_prompt = (sum(column) / len(sample) for column in zip(*sample, strict=True))
     rate = load_percent / 100 / machine.utterance_s(mean_frames, mean_prompt)
-    out, at = [], 0.0
+    out: list[Utterance] = []
+    at = 0.0
     while True:
         at += rng.expovariate(rate)
         if at > seconds:
@@ -322,11 +323,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         Table(
             f"schedule: {name}, simulated",
             columns,
-            [
-                [*(row[key] for key in keys), row["utterances"]]
-                for row in result["runs"]
-                if row["machine"] == name
-            ],
+            [[*(row[key] for key in keys), row["utterances"]] for row in result["runs"] if row["machine"] == name],
         )
         for name in names
     ]

@@ -79,7 +79,7 @@ class GatherAttention:
 
 
 class VarlenAttention:
-    """PyTorch's paged flash attention (CUDA, PyTorch 2.13 or later), with one split: no result depends on neighbours."""
+    """PyTorch's paged flash attention (CUDA, PyTorch 2.13 on), with one split: no result depends on neighbours."""
 
     name = "varlen_attn"
 

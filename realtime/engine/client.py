@@ -76,6 +76,9 @@ class Router:
         return len(self._sinks)
 
     def open(self, request_id: str, sink: Sink) -> None:
+        """Take a request in. Its id must be new: events find their way by it."""
+        if request_id in self._sinks:
+            raise ValueError(f"request {request_id} is already running")
         self._sinks[request_id] = sink
 
     def deliver(self, event: Event) -> None:
@@ -175,7 +178,7 @@ class EngineProcess:
             self._writer.write(frame(self._config))
             await self._read(reader)
         finally:
-            await self._set(info=None, stage="starting")
+            await self._set(info=None, stage="starting" if self.error is None else "failed")
             with contextlib.suppress(ConnectionError):
                 self._send(Shutdown())
             self._writer.close()
@@ -217,6 +220,7 @@ class EngineProcess:
                 await asyncio.sleep(0.02)
             except asyncio.CancelledError:
                 process.kill()
+                process.wait()
                 raise
         if process.poll() is None:
             process.kill()

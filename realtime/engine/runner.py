@@ -89,7 +89,7 @@ class Runner:
         return self.state.slots
 
     def open_slot(self, slot: int, prompt_positions: int, pages: list[int], sampling: SlotSampling) -> None:
-        """Point a slot at the start of an utterance whose prompt is (or will be, before its first decode) in `pages`."""
+        """Point a slot at the start of an utterance; its prompt is in `pages` by the time of its first decode."""
         self.state.open(slot, prompt_positions, pages, sampling)
         self._sampling[slot] = sampling
         self._positions[slot] = prompt_positions
@@ -236,7 +236,8 @@ class Runner:
             drawn = candidates.gather(-1, pick[..., None])[..., 0]
             ids = torch.where(state.greedy[slots][:, None], ids, drawn)
         if variant.ras:
-            again = (repeats(ids, state.window[slots], self.alphabet) >= self._ras_max_repeats) & state.ras[slots][:, None]
+            often = repeats(ids, state.window[slots], self.alphabet) >= self._ras_max_repeats
+            again = often & state.ras[slots][:, None]
             if logits.is_cuda or bool(again.any()):
                 fresh = draw(logits.softmax(-1), uniform(seed, row_index, books, 1))
                 ids = torch.where(again, fresh, ids)

@@ -114,10 +114,9 @@ def main() -> None:
     """Entry point of the process."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    with socket.socket(fileno=int(sys.argv[1])) as connection:
-        # the gateway is gone: so are we
-        with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-            serve(connection)
+    gone = contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError)  # the gateway's end: then we end too
+    with socket.socket(fileno=int(sys.argv[1])) as connection, gone:
+        serve(connection)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ MAX_ITEMS = 512
 
 @dataclass
 class Entry:
-    """One item. `playout` is there for what the session spoke itself; `clip` holds a client's audio."""
+    """One item. `playout` is there for what the session spoke itself, with the samples a client says it heard of it;
+    `clip` holds a client's audio."""
 
     item: Item
     clip: bytes | None = None
     playout: Playout | None = None
+    heard: int | None = None
 
     @property
     def text(self) -> str:
@@ -40,12 +42,12 @@ class Conversation:
 
     entries: list[Entry] = field(default_factory=list)
 
-    def find(self, item_id: str, code: str) -> Entry:
-        """The item with this id; raises Refused with `code`."""
+    def find(self, item_id: str, code: str, param: str = "item_id") -> Entry:
+        """The item with this id; raises Refused with `code` for the field `param`."""
         for entry in self.entries:
             if entry.item.id == item_id:
                 return entry
-        raise Refused(code, f"There is no item {item_id!r} in this conversation.", "item_id")
+        raise Refused(code, f"There is no item {item_id!r} in this conversation.", param)
 
     def insert(self, entry: Entry, previous: str | None) -> str | None:
         """Put an item after `previous` ("root": first; None: last); returns the id it now follows."""
@@ -58,13 +60,9 @@ class Conversation:
         elif previous == "root":
             at = 0
         else:
-            at = self.entries.index(self.find(previous, "item_create_invalid_previous_item_id")) + 1
+            at = self.entries.index(self.find(previous, "item_create_invalid_previous_item_id", "previous_item_id")) + 1
         self.entries.insert(at, entry)
         return self.entries[at - 1].item.id if at else None
-
-    def remove(self, item_id: str) -> None:
-        """Take an item out."""
-        self.entries.remove(self.find(item_id, "item_delete_invalid_item_id"))
 
     def said(self) -> list[tuple[str, str]]:
         """The dialogue as text, for whoever decides what to say next."""
@@ -81,7 +79,7 @@ def entry_from(new: NewItem, item_id: str, max_clip_samples: int) -> Entry:
             _check_text(part.text, f"{where}.text")
             shown.append(part)
             continue
-        if isinstance(part, InputAudio) != (new.role == "user"):
+        if new.role != ("user" if isinstance(part, InputAudio) else "assistant"):
             kind = part.__struct_config__.tag
             raise Refused("invalid_value", f"A {new.role} item cannot hold {kind}.", f"{where}.type")
         audio, transcript = part.audio, part.transcript
@@ -91,6 +89,9 @@ def entry_from(new: NewItem, item_id: str, max_clip_samples: int) -> Entry:
             _check_text(transcript, f"{where}.transcript")
         if audio is not UNSET:
             _check_clip(audio, max_clip_samples, f"{where}.audio")
+            if clip is not None:
+                message = "An item holds one clip; send the next in an item of its own."
+                raise Refused("invalid_value", message, f"{where}.audio")
             clip = audio
         shown.append(_without_audio(part))
     if clip is not None and not any(_words(part) for part in shown):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 
-from protocol.objects import OutputAudio
 from realtime.session.conversation import Conversation, Entry
 from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, Settings, Voice
@@ -46,7 +45,7 @@ def messages(settings: Settings, conversation: Conversation, runtime: Runtime, t
             transcript, clip = _reference(settings.voice, voice, conversation)
             turns += [Message("user", [TextPart(transcript)]), Message("assistant", [clip])]
     for entry in conversation.entries:
-        if entry.clip is not None and isinstance(entry.item.content[0], OutputAudio):
+        if entry.clip is not None and entry.item.role == "assistant":
             turns += [Message("user", [TextPart(entry.text)]), Message("assistant", [ClipPart(entry.clip)])]
     return [Message("system", [TextPart(system)]), Message("scene", scene), *turns]
 

@@ -17,6 +17,7 @@ from protocol.objects import (
     Usage,
 )
 from realtime.agent.clauses import Clause, ClauseSplitter
+from realtime.session.conversation import Conversation
 from realtime.session.messages import ClauseEnded
 from realtime.session.playout import Playout
 from realtime.session.settings import Settings
@@ -30,6 +31,8 @@ class LiveResponse:
     id: str
     item: Item
     settings: Settings
+    before: Conversation  # as it was when the response began: later changes are for the next one
+    context_id: str
     conversation_id: str
     metadata: dict[str, str] | None
     splitter: ClauseSplitter

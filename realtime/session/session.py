@@ -198,7 +198,10 @@ class Session:
     def _delete_item(self, event: client.ItemDelete) -> None:
         if self._live is not None and self._live.item.id == event.item_id:
             raise Refused("item_delete_in_progress", "This item is being spoken; cancel its response first.", "item_id")
-        self._conversation.remove(event.item_id)
+        entry = self._conversation.find(event.item_id, "item_delete_invalid_item_id")
+        self._conversation.entries.remove(entry)
+        if entry.item.role == "system" or entry.clip is not None:
+            self._renew_context()
         self._send(server.ItemDeleted(event_id=self._event_id(), item_id=event.item_id))
 
     def _truncate_item(self, event: client.ItemTruncate) -> None:
@@ -216,6 +219,7 @@ class Session:
         if self._live is not None and self._live.item.id == event.item_id:
             self._stop_live(ResponseState.CANCELLED, reason="client_cancelled")
         samples = min(playout.sent, event.audio_end_ms * self._runtime.sample_rate // 1000)
+        samples = entry.heard = samples if entry.heard is None else min(samples, entry.heard)  # what was cut stays cut
         entry.item = with_transcript(entry.item, playout.heard_text(samples), entry.item.status)
         self._send(
             server.ItemTruncated(
@@ -224,8 +228,10 @@ class Session:
         )
 
     def _renew_context(self) -> None:
-        """What comes before the speech has changed: the past spoken under it no longer fits."""
-        self._out.append(DropContext(self._context_id))
+        """What comes before the speech has changed: the past spoken under it no longer fits. A live response keeps its
+        own to its end."""
+        if self._live is None or self._live.context_id != self._context_id:
+            self._out.append(DropContext(self._context_id))
         self._context_id = self._new_id("ctx_")
 
     # --- responses ---
@@ -251,6 +257,8 @@ class Session:
             id=response_id,
             item=item,
             settings=settings,
+            before=Conversation(list(self._conversation.entries)),
+            context_id=self._context_id,
             conversation_id=self._conversation_id,
             metadata=config.metadata,
             splitter=ClauseSplitter(self._runtime.max_clause_chars),
@@ -314,8 +322,8 @@ class Session:
                     StartClause(
                         clause_id=live.running,
                         text=clause.spoken,
-                        messages=prompting.messages(settings, self._conversation, self._runtime, clause.spoken),
-                        context_id=self._context_id,
+                        messages=prompting.messages(settings, live.before, self._runtime, clause.spoken),
+                        context_id=live.context_id,
                         sampling=settings.sampling,
                         seed=seed + live.clauses - 1,
                         lead_s=live.playout.lead(self._now),
@@ -427,7 +435,9 @@ class Session:
         shown = live.shown(status, item, reason, error)
         self._send(server.ResponseDone(event_id=self._event_id(), response=shown))
         self._live = None
-        if live.settings != self._settings:
+        if live.context_id != self._context_id:
+            self._out.append(DropContext(live.context_id))
+        elif live.settings != self._settings:
             self._renew_context()
         if self.state is SessionState.DRAINING:
             self._finish_session(1012, "The server is restarting; connect again.")
@@ -467,6 +477,8 @@ class Session:
             if live.running is not None:
                 self._out.append(CancelClause(live.running))
             self._out.append(DropAudio(live.id))
+            if live.context_id != self._context_id:
+                self._out.append(DropContext(live.context_id))
             self._live = None
         self._out.append(DropContext(self._context_id))
         self.state = moved(SESSION_MOVES, self.state, SessionState.CLOSED)

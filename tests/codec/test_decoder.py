@@ -1,4 +1,4 @@
-"""Scope: the streaming decoder against `HiggsAudioV2TokenizerModel.decode`, its look-ahead, its work and its chunk borders."""
+"""Scope: the streaming decoder against transformers' `decode`: samples, look-ahead, work and chunk borders."""
 
 import math
 from collections.abc import Callable
@@ -138,7 +138,9 @@ def test_no_later_frame_changes_samples_already_given(codecs: dict[bool, Codec],
     decoder = codec.decoder(None)
     start = codec.utterances[-1][:18]
     state = decoder.new_state(1)
-    given_samples = np.concatenate([decoder.decode(state, [Turn(0, Codes(start[t : t + 2], NONE))])[0] for t in range(0, 18, 2)])
+    given_samples = np.concatenate(
+        [decoder.decode(state, [Turn(0, Codes(start[t : t + 2], NONE))])[0] for t in range(0, 18, 2)]
+    )
     random = np.random.default_rng(1)
     wholes = [codec.decode(np.concatenate((start, random.integers(0, 1024, (count, 8))))) for count in (1, 4, 14)]
     for whole in wholes:
@@ -310,7 +312,9 @@ def test_streaming_costs_little_more_than_offline_decoding(
             decoder.decode(state, [Turn(0, Codes(codes[12 : 12 + chunk], partial))])
         return streaming.get_total_flops() / 2 / chunk / offline_per_frame
 
-    ratios = {f"{name} {chunk}": ratio(ahead, chunk) for name, ahead in (("exact", None), ("live", 4)) for chunk in (1, 4)}
+    ratios = {
+        f"{name} {chunk}": ratio(ahead, chunk) for name, ahead in (("exact", None), ("live", 4)) for chunk in (1, 4)
+    }
     record_property("multiply_adds_over_offline", {key: round(value, 3) for key, value in ratios.items()})
     assert 0.9 < ratios["exact 4"] <= 1.3, ratios
     assert ratios["live 4"] < ratios["live 1"] < 10, ratios

@@ -1,4 +1,4 @@
-"""Scope: cancellation in every phase, broken output, endless speech, refusals: each request ends once and harms no other."""
+"""Scope: cancels in every phase, broken output, endless speech, refusals: each request ends once and harms no other."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -66,7 +66,9 @@ def _hundred(random: np.random.Generator) -> list[Speak]:
     requests = []
     for number in range(100):
         sampling = [GREEDY, Sampling(temperature=0.8, top_k=30), Sampling(top_k=0, top_p=0.9), Sampling(ras=True)]
-        messages = [SYSTEM] if number % 9 else [SYSTEM, say("user", "This is how I sound."), say("assistant", clip(number))]
+        messages = (
+            [SYSTEM] if number % 9 else [SYSTEM, say("user", "This is how I sound."), say("assistant", clip(number))]
+        )
         requests.append(
             Speak(
                 f"request {number}",
@@ -270,7 +272,9 @@ def test_what_was_cut_off_is_not_remembered_as_spoken(stage: Stage) -> None:
 
 
 def test_a_voice_too_many_is_refused_at_once_and_takes_nothing(stage: Stage) -> None:
-    requests = [Speak(f"{number}", f"{_TEXT} {number}", [SYSTEM], sampling=GREEDY, max_frames=9) for number in range(SLOTS)]
+    requests = [
+        Speak(f"{number}", f"{_TEXT} {number}", [SYSTEM], sampling=GREEDY, max_frames=9) for number in range(SLOTS)
+    ]
     for request in requests:
         stage.submit(request)
     held = stage.engine.gauges().pages_held

@@ -137,7 +137,9 @@ def test_rows_among_others_that_come_and_go_are_those_of_generate(
             number += 1
             name = f"bystander {number}"
             sampling = [GREEDY, Sampling(top_k=20), Sampling(top_k=0, top_p=0.9)][number % 3]
-            stage.submit(Speak(name, f"Number {number} is only here to be cut off.", [SYSTEM], sampling=sampling, seed=number))
+            stage.submit(
+                Speak(name, f"Number {number} is only here to be cut off.", [SYSTEM], sampling=sampling, seed=number)
+            )
             bystanders[name] = stage.steps + int(random.integers(0, 60))
         for name, step in bystanders.items():
             if step == stage.steps:

@@ -43,9 +43,7 @@ def _delay_processor() -> HiggsAudioV2DelayPatternLogitsProcessor:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 7)), min_size=1, max_size=3), st.integers(0, 1 << 30))
-def test_delay_masks_are_those_of_transformers_along_whole_generations(
-    ends: list[tuple[int, int]], seed: int
-) -> None:
+def test_delay_masks_are_those_of_transformers_along_whole_generations(ends: list[tuple[int, int]], seed: int) -> None:
     """Each stream draws its first EOS in some row and codebook, and all ids at random within the masks."""
     torch.manual_seed(seed)
     streams = len(ends)
@@ -93,7 +91,9 @@ def test_probabilities_are_those_of_transformers_processors(
     random = torch.Generator().manual_seed(seed)
     streams = len(parameters)
     logits = torch.randn(streams, BOOKS, SIZE, generator=random) * spread
-    since_eos = torch.randint(0, 3, (streams,), generator=random) if row > BOOKS else torch.zeros(streams, dtype=torch.long)
+    since_eos = (
+        torch.randint(0, 3, (streams,), generator=random) if row > BOOKS else torch.zeros(streams, dtype=torch.long)
+    )
     scores = delay_masked(logits, torch.full((streams,), row), since_eos, ALPHABET)
     temperature, top_k, top_p = (torch.tensor(column) for column in zip(*parameters, strict=True))
     candidates = 64 if few and (top_k > 0).all() else SIZE
@@ -295,7 +295,9 @@ def test_a_resampled_id_follows_the_unmodified_softmax(runner: Runner) -> None:
     counts = np.zeros(4)
     for seed in range(120):
         for slot in range(4):
-            runner.open_slot(slot, 4, list(range(1 + slot * 15, 16 + slot * 15)), SlotSampling(ras=True, seed=seed * 4 + slot))
+            runner.open_slot(
+                slot, 4, list(range(1 + slot * 15, 16 + slot * 15)), SlotSampling(ras=True, seed=seed * 4 + slot)
+            )
         runner.backbone.logits = lambda x: favourite.expand(4, -1, -1).clone()  # type: ignore[method-assign, misc]
         rows = np.stack([runner.decode([0, 1, 2, 3]).ids for _ in range(10)])
         assert (rows[:2, :, 0] == 10).all()
@@ -308,9 +310,21 @@ def test_a_resampled_id_follows_the_unmodified_softmax(runner: Runner) -> None:
 def test_the_same_seed_gives_the_same_rows_alone_or_among_others_in_any_slot(tiny_checkpoint: Path) -> None:
     engine, _ = load(tiny_checkpoint, slots=6)
     stage = Stage(engine)
-    kinds = [Sampling(top_k=40), Sampling(temperature=1.3, top_k=0, top_p=0.8), Sampling(greedy=True), Sampling(top_k=200)]
+    kinds = [
+        Sampling(top_k=40),
+        Sampling(temperature=1.3, top_k=0, top_p=0.8),
+        Sampling(greedy=True),
+        Sampling(top_k=200),
+    ]
     requests = [
-        Speak(f"r{number}", "The same words for everyone.", [SYSTEM], sampling=kinds[number % 4], seed=number // 4, max_frames=20)
+        Speak(
+            f"r{number}",
+            "The same words for everyone.",
+            [SYSTEM],
+            sampling=kinds[number % 4],
+            seed=number // 4,
+            max_frames=20,
+        )
         for number in range(12)
     ]
     alone = {}

@@ -1,4 +1,4 @@
-"""Scope: the engine behind its process boundary: spoken to, killed, started again, shut down; and its in-process twin."""
+"""Scope: the engine behind its process boundary: spoken to, killed, started again, shut down; and in-process."""
 
 import asyncio
 import os

@@ -26,16 +26,20 @@ _ENDINGS = {"ve": "v", "ll": "l", "d": "d", "m": "m", "re": "ɝ"}
 _LETTERS = dict(
     zip(
         "abcdefghijklmnopqrstuvwxyz",
-        "A bˈi sˈi dˈi ˈi ˈɛf ʤˈi ˈAʧ ˈI ʤˈA kˈA ˈɛl ˈɛm ˈɛn ˈO pˈi kjˈu ˈɑɹ ˈɛs tˈi jˈu vˈi dˈʌbəlju ˈɛks wˈI zˈi".split(),
+        (
+            "A bˈi sˈi dˈi ˈi ˈɛf ʤˈi ˈAʧ ˈI ʤˈA kˈA ˈɛl ˈɛm ˈɛn ˈO pˈi kjˈu ˈɑɹ ˈɛs tˈi jˈu vˈi dˈʌbəlju ˈɛks wˈI zˈi"
+        ).split(),
         strict=True,
     )
 )
 _SPELLED = frozenset(
-    "ai api cpu gpu ceo cfo cto cia dna eu fbi faq gps html http https id io ip iq mba nba nfl nhl pc pdf phd rna sos sql "
-    "suv tv tvs uk un url us usa usb vip vpn www".split()
+    (
+        "ai api cpu gpu ceo cfo cto cia dna eu fbi faq gps html http https id io ip iq mba nba nfl nhl pc pdf phd rna "
+        "sos sql suv tv tvs uk un url us usa usb vip vpn www"
+    ).split()
 )
 """Words whose letters are named though the dictionary has, or the rules would make, a word of them; upper case for a few."""
-_SPELLED_IN_CAPITALS = frozenset("ai eu id io ip it us un or".split())
+_SPELLED_IN_CAPITALS = frozenset(["ai", "eu", "id", "io", "ip", "it", "us", "un", "or"])
 
 _SAID = {
     "does": "dˈʌz", "lives": "lˈɪvz", "miz": "mˈɪz", "tuple": "tˈʌpəl", "oh": "ˈO", "hmm": "hˈʌm", "mm": "ˈʌm",
@@ -46,10 +50,14 @@ _VERBS = {
     "present": "pɹizˈɛnt",
 }  # fmt: skip
 """Words that sound otherwise where no noun can stand."""
-_NOUN_BEHIND = frozenset("a an the this that my your his her its our their of no more in with any some very is are was".split())
+_NOUN_BEHIND = frozenset((
+    "a an the this that my your his her its our their of no more in with any some very is are was"
+).split())
 _READ_BEHIND = frozenset(
-    "to can could will would shall should may might must do did don't didn't doesn't can't won't please and let's i'll you'll "
-    "we'll they'll i you".split()
+    (
+        "to can could will would shall should may might must do did don't didn't doesn't can't won't please and let's "
+        "i'll you'll we'll they'll i you"
+    ).split()
 ) | {""}
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|[.?!]+|\n+|[^\S\n]+|.", re.DOTALL)
@@ -198,6 +206,8 @@ def _stem(word: str, ending: str) -> str | None:
     if not word.endswith(ending) or len(word) < len(ending) + 3:
         return None
     base = word[: len(word) - len(ending)]
+    if base in _SAID:
+        return _SAID[base]
     forms = [base, base + "e"] + ([base[:-1]] if base[-1] == base[-2] else []) + ([base[:-1] + "y"] if base[-1] == "i" else [])
     return next((entries()[form] for form in forms if form in entries()), None)
 

@@ -1,0 +1,94 @@
+"""Scope: every benchmark runs in its smallest setting and says what its README says. No timing is asserted."""
+
+import argparse
+import io
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from realtime.bench import codec, engine, report, schedule
+
+README = Path(report.__file__).parent / "README.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Checkpoints that benchmarks make go to a folder of the test run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOICED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def _run(benchmark: ModuleType, *options: str) -> dict[str, Any]:
+    """A quick run, printed both ways; gives the JSON object back."""
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    args = parser.parse_args(["--quick", *options])
+    result = benchmark.run(args)
+    people, machines = io.StringIO(), io.StringIO()
+    report.show(benchmark, result, as_json=False, out=people)  # type: ignore[arg-type]
+    report.show(benchmark, result, as_json=True, out=machines)  # type: ignore[arg-type]
+    assert people.getvalue().startswith("cpu ")
+    (line,) = machines.getvalue().splitlines()
+    decoded: dict[str, Any] = json.loads(line)
+    assert decoded["benchmark"] == benchmark.NAME and decoded["quick"]
+    return decoded
+
+
+def _assert_documented(names: Any) -> None:
+    documented = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8")))
+    assert not set(names) - documented, "keys that the README does not explain"
+
+
+def test_engine_does_the_same_work_on_both_sides() -> None:
+    result = _run(engine, "--threads", "1")
+    _assert_documented(result)
+    assert result["rows_equal"] == result["requests"]
+    positive = ("frames_per_s_vs_sequential", "frames_per_s_vs_static_batch", "step_over_gemm", "host_ms_per_step")
+    assert all(result[key] > 0 for key in positive)
+    assert set(result["bars"]) == set(positive)
+    assert all(isinstance(entry["holds"], bool) for entry in result["bars"].values())
+
+
+def test_codec_reports_speed_and_an_error_that_falls_with_look_ahead() -> None:
+    result = _run(codec, "--threads", "1")
+    _assert_documented([*result, *result["speed"][0], *result["error"][0]])
+    assert all(row[key] > 0 for row in result["speed"] for key in ("exact", "low_latency", "window"))
+    for chunk in (1, 4):
+        complete = {
+            row["look_ahead_frames"]: row["log_mel_db"]
+            for row in result["error"]
+            if row["chunk_frames"] == chunk and row["context"] != "partial"
+        }
+        assert complete[0] > complete[4] > complete[7]
+
+
+def test_schedule_refuses_under_overload_and_keeps_first_audio_early() -> None:
+    result = _run(schedule, "--seconds", "40")
+    _assert_documented([*result, *result["runs"][0]])
+    over = {row["scheduler"]: row for row in result["runs"] if row["load_percent"] == 120}
+    ours, theirs = over["by playout"], over["first come, first served"]
+    assert ours["refused_percent"] > 0 == theirs["refused_percent"]
+    assert ours["first_audio_p95_ms"] < theirs["first_audio_p95_ms"]
+    assert ours["gap_percent"] == 0
+
+
+def test_the_same_seed_gives_the_same_simulation() -> None:
+    assert _run(schedule)["runs"] == _run(schedule)["runs"]
+
+
+def test_tables_line_up() -> None:
+    table = report.Table("title", ("name", "n"), [("a", 1.0), ("longer", None), ("b", 12345.6)], ["a note"])
+    assert report.text(table).splitlines() == [
+        "title",
+        "name        n",
+        "------  -----",
+        "a        1.00",
+        "longer      -",
+        "b       12346",
+        "  a note",
+    ]

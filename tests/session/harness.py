@@ -1,0 +1,221 @@
+"""Scope: a session driven by hand: a fake clock, fake ids, a fake engine, and all it asked for, checked on the way."""
+
+from typing import Any
+
+from protocol.client_events import ItemCreate, ResponseCreate, SessionUpdate
+from protocol.objects import (
+    UNSET,
+    AudioOutput,
+    Generation,
+    InputText,
+    NewItem,
+    OutputAudio,
+    Response,
+    ResponseConfig,
+    SessionAudio,
+    SessionConfig,
+)
+from protocol.server_events import AudioDelta, Error, ResponseCreated, ResponseDone, ServerEvent
+from realtime.session.messages import (
+    AskBrain,
+    AudioSent,
+    BrainDone,
+    BrainSaid,
+    CancelClause,
+    ClauseAudio,
+    ClauseEnded,
+    Close,
+    DropAudio,
+    DropContext,
+    Effect,
+    Input,
+    Send,
+    SendAudio,
+    StartClause,
+    StopBrain,
+)
+from realtime.session.session import Limits, Session
+from realtime.session.settings import Runtime, Voice
+
+RATE = 24000
+VOICES = {
+    "amy": Voice("amy", "clip", "Amy says this."),
+    "bob": Voice("bob", "clip", "Bob says that."),
+    "whisper": Voice("whisper", "scene", "A low whisper."),
+}
+
+
+def runtime(**changes: Any) -> Runtime:
+    settings: dict[str, Any] = {
+        "checkpoint": "test",
+        "kind": "noise",
+        "device": "cpu",
+        "decoder": "low-latency",
+        "sample_rate": RATE,
+        "max_clause_chars": 80,
+        "voices": VOICES,
+    }
+    return Runtime(**{**settings, **changes})
+
+
+class Talk:
+    """One session and its surroundings. `events` is what the client has got; audio waits in `outbox` until `send`."""
+
+    def __init__(self, limits: Limits | None = None, **changes: Any) -> None:
+        self._ids = 0
+        self.now = 50.0
+        self.effects: list[Effect] = []
+        self.outbox: list[Send | SendAudio | Close] = []
+        self.events: list[ServerEvent] = []
+        self.closed: Close | None = None
+        self.clauses: dict[str, StartClause] = {}
+        self.over: set[str] = set()
+        self.cancelled: list[str] = []
+        self.asked: list[AskBrain] = []
+        self.stopped: list[str] = []
+        self.contexts_dropped: list[str] = []
+        self.session = Session(
+            runtime(**changes), limits or Limits(), self._new_id, now=self.now, wall_clock_offset=1000.0
+        )
+        self.perform(self.session.open())
+        self.deliver()
+
+    def _new_id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}{self._ids:015x}"
+
+    def tell(self, message: Input) -> list[Effect]:
+        effects = self.session.receive(message, self.now)
+        self.perform(effects)
+        return effects
+
+    def perform(self, effects: list[Effect]) -> None:
+        self.effects += effects
+        for effect in effects:
+            match effect:
+                case Send() | SendAudio() | Close():
+                    self.outbox.append(effect)
+                case DropAudio():
+                    self.outbox = [
+                        kept
+                        for kept in self.outbox
+                        if not (isinstance(kept, SendAudio) and kept.event.response_id == effect.response_id)
+                    ]
+                case StartClause():
+                    assert effect.clause_id not in self.clauses, "a clause was started twice"
+                    self.clauses[effect.clause_id] = effect
+                case CancelClause():
+                    self.cancelled.append(effect.clause_id)
+                case AskBrain():
+                    self.asked.append(effect)
+                case StopBrain():
+                    self.stopped.append(effect.response_id)
+                case DropContext():
+                    self.contexts_dropped.append(effect.context_id)
+
+    def deliver_one(self) -> None:
+        """The transport puts its next message on the wire."""
+        message = self.outbox.pop(0)
+        match message:
+            case Send():
+                self.events.append(message.event)
+            case SendAudio():
+                self.events.append(message.event)
+                self.tell(AudioSent(message.event.response_id, message.samples))
+            case Close():
+                assert self.closed is None, "closed twice"
+                self.closed = message
+
+    def deliver(self) -> list[ServerEvent]:
+        """Everything that waits goes out; returns what went out now."""
+        before = len(self.events)
+        while self.outbox:
+            self.deliver_one()
+        return self.events[before:]
+
+    # --- a client's usual moves ---
+
+    def update(self, **config: Any) -> list[ServerEvent]:
+        self.tell(SessionUpdate(session=SessionConfig(**config)))
+        return self.deliver()
+
+    def item(self, role: str, *content: Any, previous: str | None = None, item_id: Any = UNSET) -> list[ServerEvent]:
+        parts = [InputText(part) if isinstance(part, str) else part for part in content]
+        self.tell(ItemCreate(item=NewItem(role, parts, id=item_id), previous_item_id=previous))  # type: ignore[arg-type]
+        return self.deliver()
+
+    def respond(self, text: str | None = "Hello there.", **config: Any) -> str:
+        """Ask for a response and let the brain say `text`; returns its id. `None`: the brain stays silent."""
+        self.tell(ResponseCreate(response=ResponseConfig(**config)))
+        created = [event for event in self.deliver() if isinstance(event, ResponseCreated)]
+        assert len(created) == 1, self.events[-1]
+        response_id = created[0].response.id
+        if text is not None:
+            self.tell(BrainSaid(response_id, text))
+            self.tell(BrainDone(response_id))
+        return response_id
+
+    @property
+    def running(self) -> str:
+        """The clause the engine works on."""
+        live = [clause for clause in self.clauses if clause not in self.over and clause not in self.cancelled]
+        assert len(live) == 1, live
+        return live[0]
+
+    def audio(self, seconds: float = 0.5, clause: str | None = None) -> None:
+        self.tell(ClauseAudio(clause or self.running, bytes(2 * round(seconds * RATE))))
+
+    def end(self, reason: Any = "stop", clause: str | None = None, **counts: Any) -> None:
+        clause = clause or self.running
+        self.over.add(clause)
+        self.tell(ClauseEnded(clause, reason, **counts))
+
+    def speak(self, text: str = "Hello there.", seconds: float = 1.0, **config: Any) -> Response:
+        """A whole response, spoken and sent; `seconds` of audio for each clause."""
+        response_id = self.respond(text, **config)
+        while self.session.live is not None and self.session.live.running is not None:
+            self.audio(seconds)
+            self.end()
+        self.deliver()
+        return self.done(response_id)
+
+    # --- what came out ---
+
+    def got(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def done(self, response_id: str) -> Response:
+        """The one response.done of a response."""
+        ends: list[Response] = [e.response for e in self.got(ResponseDone) if e.response.id == response_id]
+        assert len(ends) == 1, f"{len(ends)} response.done"
+        return ends[0]
+
+    def error(self) -> Any:
+        """The last event, which must be an error."""
+        assert isinstance(self.events[-1], Error), self.events[-1]
+        return self.events[-1].error
+
+    def kinds(self, since: int = 0) -> list[str]:
+        return [kind_of(event) for event in self.events[since:]]
+
+    def audio_of(self, response_id: str) -> int:
+        """Samples of a response that went out."""
+        return sum(len(e.delta) // 2 for e in self.got(AudioDelta) if e.response_id == response_id)
+
+
+def kind_of(event: ServerEvent) -> str:
+    tag = type(event).__struct_config__.tag
+    assert isinstance(tag, str)
+    return tag
+
+
+def voice(name: Any) -> SessionAudio:
+    return SessionAudio(output=AudioOutput(voice=name))
+
+
+def generation(**settings: Any) -> Generation:
+    return Generation(**settings)
+
+
+def reference(words: str = "Words of the clip.", seconds: float = 0.5) -> OutputAudio:
+    return OutputAudio(transcript=words, audio=bytes(2 * round(seconds * RATE)))

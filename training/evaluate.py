@@ -1,0 +1,151 @@
+"""Measure a checkpoint on 100 held-out sentences beside the synthesiser it learned from.
+
+    python -m training.evaluate WORK FOLDER [--voice sam] [--limit 100] [--pictures WORK/spectrograms]
+
+For each voice and kind of sentence (everyday, with digits and dates, prose): word error of a fixed offline recogniser on the
+source, on the codec's resynthesis of it and on our speech; distance of our speech to the source; its duration over the
+source's; and how many utterances had to be cut because they did not end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from codec_stream.codec_config import CodecConfig
+from codec_stream.weights import load_codec_weights
+from realtime.agent.text import normalise
+from realtime.engine.messages import Sampling
+from training import measure
+from training import quantizer as rvq
+from training.codec_folder import stock_decoder
+from training.flite import Flite
+from training.prepare import load_quantizer
+from training.sentences import held_out
+from training.speak import Speaker
+from training.speech import VOICES, VoiceRecipe, synthesise, write_wav
+
+
+@dataclass
+class Row:
+    """Sums over sentences of one kind by one voice."""
+
+    sentences: int = 0
+    words: int = 0
+    source: int = 0
+    codec: int = 0
+    ours: int = 0
+    distance: float = 0.0
+    duration: float = 0.0
+    source_duration: float = 0.0
+    endless: int = 0
+
+    def cells(self) -> list[str]:
+        words, count = max(1, self.words), max(1, self.sentences)
+        return [
+            str(self.sentences),
+            *(f"{part / words:.3f}" for part in (self.source, self.codec, self.ours)),
+            f"{self.distance / count:.1f}",
+            f"{self.duration / max(1e-9, self.source_duration):.2f}",
+            f"{self.endless / count:.1%}",
+        ]
+
+
+PREFIX = "acoustic_decoder."
+HEAD = ["voice", "kind", "sentences", "WER source", "WER codec", "WER ours", "mel dB", "duration", "no end"]
+
+
+class Codec:
+    """The codec of a checkpoint folder, whole clips at once."""
+
+    def __init__(self, folder: Path, work: Path) -> None:
+        weights = load_codec_weights(folder)
+        self._decoder = stock_decoder(CodecConfig.from_json(folder / "config.json")).eval()
+        self._decoder.load_state_dict(
+            {name.removeprefix(PREFIX): tensor for name, tensor in weights.items() if name.startswith(PREFIX)}
+        )
+        self._fitted = load_quantizer(work)
+
+    @torch.no_grad()
+    def resynthesise(self, reference: np.ndarray, voice: int) -> np.ndarray:
+        """A wave of the reference voice to codes, and these by `voice` to a wave."""
+        content = self._fitted.encode(self._fitted.content(rvq.features(reference)))
+        codes = np.concatenate([content, np.full((len(content), 1), voice, np.uint8)], 1)
+        latents = torch.from_numpy(self._fitted.decode(codes).astype(np.float32)).T[None]
+        return self._decoder(latents)[0, 0].numpy()
+
+
+def evaluate(
+    work: Path, speaker: Speaker, codec: Codec, voices: list[str], limit: int, pictures: Path | None, sampling: Sampling
+) -> list[list[str]]:
+    recogniser, flite = measure.Recogniser(), Flite()
+    gains = np.load(work / "codec.npz")
+    if pictures:
+        pictures.mkdir(parents=True, exist_ok=True)
+    table = []
+    for number, voice in enumerate(VOICES):
+        if voice.name not in voices:
+            continue
+        for kind, sentences in held_out().items():
+            row = Row()
+            texts = sentences[:limit]
+            for index, (text, spoken) in enumerate(zip(texts, speaker.say(texts, voice.name, sampling=sampling), strict=True)):
+                source = _source(flite, text, voice, gains)
+                again = codec.resynthesise(_source(flite, text, VOICES[0], gains), number)
+                wanted = measure.words_of(text)
+                row.sentences += 1
+                row.words += len(wanted)
+                row.source += measure.errors(wanted, recogniser.words(source))
+                row.codec += measure.errors(wanted, recogniser.words(again))
+                row.ours += measure.errors(wanted, recogniser.words(spoken.samples))
+                row.distance += measure.distance(spoken.samples, source)
+                row.duration += len(spoken.samples)
+                row.source_duration += len(source)
+                row.endless += not spoken.ended
+                if pictures and index < 4:
+                    name = f"{voice.name}_{kind}_{index}"
+                    measure.spectrogram(pictures / f"{name}.png", [source, again, spoken.samples])
+                    write_wav(pictures / f"{name}.wav", spoken.samples)
+            table.append([voice.name, kind, *row.cells()])
+            print(" | ".join(table[-1]), flush=True)
+    return table
+
+
+def _source(flite: Flite, text: str, voice: VoiceRecipe, gains: dict[str, np.ndarray]) -> np.ndarray:
+    return synthesise(flite, normalise(text), voice, float(gains[f"gain_{voice.name}"])).samples
+
+
+def markdown(table: list[list[str]]) -> str:
+    lines = [HEAD, ["---"] * len(HEAD), *table]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--voice", action="append", help="one voice; may be given again. All by default")
+    parser.add_argument("--limit", type=int, default=100, help="sentences of each kind")
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--greedy", action="store_true")
+    parser.add_argument("--max-seconds", type=float, default=30.0, help="after which a clause is cut")
+    parser.add_argument("--pictures", type=Path, help="folder for spectrograms (source, codec, ours) and waves")
+    o = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    voices = o.voice or [voice.name for voice in VOICES]
+    speaker, codec = Speaker(o.folder, max_clause_s=o.max_seconds), Codec(o.folder / "codec", o.work)
+    sampling = Sampling(temperature=o.temperature, greedy=o.greedy or None)
+    table = evaluate(o.work, speaker, codec, voices, o.limit, o.pictures, sampling)
+    print(f"\n{markdown(table)}\n\n{time.monotonic() - started:.0f} s")
+    (o.work / "evaluation.json").write_text(json.dumps([dict(zip(HEAD, row, strict=True)) for row in table], indent=1))
+
+
+if __name__ == "__main__":
+    main()

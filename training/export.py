@@ -1,0 +1,120 @@
+"""Write the trained parts as one checkpoint folder that the engine and stock transformers load.
+
+    python -m training.export WORK FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
+
+from training import checkpointing, codec_folder, prompt
+from training.codec import RATIOS, build_decoder
+from training.language import pocket_config
+from training.prepare import load_quantizer
+from training.speech import VOICES
+
+SAMPLING = {"do_sample": True, "temperature": 0.3, "top_k": 20, "top_p": 0.9}
+"""Low, and no repetition-aware sampling: a steady vowel is the same code again and again, and so is the voice's."""
+MAX_CLAUSE_CHARS = 90
+CONTEXT_CLAUSES = 1
+CARD = Path(__file__).parent / "card.md"
+
+
+def export(work: Path, folder: Path) -> None:
+    """Raises FileNotFoundError where a stage has not run yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stage in ("quantizer.npz", "decoder.pt", "language.pt"):
+        if not (work / stage).exists():
+            raise FileNotFoundError(f"{work / stage} is missing: run the stage that makes it first (`python -m training.pocket`)")
+    names = [voice.name for voice in VOICES]
+    config = _language(work, folder, names)
+    fitted = load_quantizer(work)
+    decoder_state = checkpointing.load(work / "decoder.pt")
+    decoder = build_decoder(fitted.dims, decoder_state["model"]["conv1.conv.weight"].shape[0])
+    decoder.load_state_dict(decoder_state["model"])
+    encoder_state = checkpointing.load(work / "encoder.pt")
+    codec_folder.write(folder / "codec", fitted, decoder, encoder_state and encoder_state["model"], RATIOS)
+    prompt.write_tokenizer(folder, names, config.max_position_embeddings)
+    _write(folder, "generation_config.json", {**SAMPLING, "eos_token_id": config.eos_token_id, "pad_token_id": config.pad_token_id})
+    _write(folder, "processor_config.json", processor(config))
+    _write(folder, "preprocessor_config.json", FEATURES)
+    if CARD.exists():
+        shutil.copy(CARD, folder / "README.md")
+    _write(folder, "voiced.json", manifest())  # last: marks the folder complete
+
+
+def _language(work: Path, folder: Path, names: list[str]) -> HiggsAudioV2Config:
+    """Weights in bfloat16; the folder's `config.json` comes with them."""
+    state = checkpointing.load(work / "language.pt")["model"]
+    if (work / "language" / "config.json").exists():
+        config = HiggsAudioV2Config.from_pretrained(work / "language")
+    else:
+        config = pocket_config(prompt.build_tokenizer(names))
+    model = HiggsAudioV2ForConditionalGeneration(config)
+    model.load_state_dict(state)
+    model.generation_config.eos_token_id = config.eos_token_id
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return config
+
+
+def processor(config: HiggsAudioV2Config) -> dict[str, object]:
+    return {
+        "processor_class": "HiggsAudioV2Processor",
+        "audio_token": prompt.AUDIO,
+        "audio_bos_token": prompt.AUDIO_BOS,
+        "audio_eos_token": prompt.AUDIO_EOS,
+        "audio_delay_token": prompt.DELAY,
+        "audio_stream_bos_id": config.audio_stream_bos_id,
+        "audio_stream_eos_id": config.audio_stream_eos_id,
+        "audio_tokenizer": {
+            "audio_tokenizer_class": "HiggsAudioV2TokenizerModel",
+            "audio_tokenizer_name_or_path": "codec",
+        },
+    }
+
+
+FEATURES = {
+    "feature_extractor_type": "DacFeatureExtractor",
+    "feature_size": 1,
+    "hop_length": 960,
+    "padding_side": "right",
+    "padding_value": 0.0,
+    "return_attention_mask": True,
+    "sampling_rate": 24000,
+}
+
+
+def manifest() -> dict[str, object]:
+    return {
+        "name": "pocket",
+        "kind": "speech",
+        "front_end": "phonemes",
+        "default_voice": VOICES[0].name,
+        "voices": [{"name": voice.name, "scene": voice.name, "description": voice.description} for voice in VOICES],
+        "max_clause_chars": MAX_CLAUSE_CHARS,
+        "context_clauses": CONTEXT_CLAUSES,
+    }
+
+
+def _write(folder: Path, name: str, value: dict[str, object]) -> None:
+    (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    export(options.work, options.folder)
+    size = sum(file.stat().st_size for file in options.folder.rglob("*") if file.is_file())
+    print(f"{options.folder}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

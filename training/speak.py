@@ -1,0 +1,88 @@
+"""Speak sentences through the service's own engine, offline: what a listener would get, without the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from realtime.agent.clauses import ClauseSplitter
+from realtime.agent.front_ends import front_end
+from realtime.engine.load import load_engine
+from realtime.engine.messages import Audio, Ended, EngineConfig, Message, Sampling, Speak, TextPart
+from training import prompt
+
+
+@dataclass(frozen=True)
+class Utterance:
+    samples: np.ndarray  # [n] float32
+    ended: bool  # by itself, not by a cap
+
+
+def scene_messages(line: str) -> list[Message]:
+    """What a session sends ahead of its first words for a voice of the scene."""
+    return [
+        Message("system", [TextPart(prompt.SYSTEM)]),
+        Message("scene", [TextPart(prompt.ROOM), TextPart(line)]),
+    ]
+
+
+class Speaker:
+    """An engine with a checkpoint folder; `slots` utterances at once."""
+
+    def __init__(
+        self, folder: Path, slots: int = 8, decoder: str = "low-latency", threads: int = 1, max_clause_s: float = 30.0
+    ) -> None:
+        config = EngineConfig(
+            model=str(folder), slots=slots, decoder=decoder, threads=threads, max_clause_s=max_clause_s, admit_by_rate=False
+        )
+        self._engine, self.info = load_engine(config, front_end, lambda stage: None)
+        self._slots, self._count = slots, 0
+
+    def say(
+        self, texts: Sequence[str], voice: str, seed: int = 0, sampling: Sampling = Sampling(), whole: bool = False
+    ) -> list[Utterance]:
+        """Each text by one voice of the scene, its clauses in one context; in the order of `texts`. `whole`: uncut."""
+        messages = scene_messages(self.info.scene_voices[voice])
+        jobs = [[text] if whole else self._clauses(text) for text in texts]
+        heard: list[list[np.ndarray]] = [[] for _ in texts]
+        ended = [True] * len(texts)
+        requests: dict[str, int] = {}
+        waiting = list(range(len(texts)))
+        while waiting or requests:
+            while waiting and len(requests) < self._slots:
+                self._submit(requests, waiting[0], jobs[waiting.pop(0)], messages, seed, sampling)
+            for event in self._engine.step(time.monotonic()).events:
+                if event.request_id not in requests:
+                    continue
+                index = requests[event.request_id]
+                if isinstance(event, Audio):
+                    heard[index].append(np.frombuffer(event.pcm, "<i2").astype(np.float32) / 32768)
+                elif isinstance(event, Ended):
+                    del requests[event.request_id]
+                    if event.reason not in ("stop", "length"):
+                        raise RuntimeError(f"{texts[index]!r}: {event.reason} {event.error}")
+                    ended[index] &= event.reason == "stop"
+                    if jobs[index]:
+                        self._submit(requests, index, jobs[index], messages, seed, sampling)
+        empty = [np.zeros(0, np.float32)]
+        return [Utterance(np.concatenate(pieces or empty), end) for pieces, end in zip(heard, ended, strict=True)]
+
+    def _clauses(self, text: str) -> list[str]:
+        splitter = ClauseSplitter(self.info.max_clause_chars)
+        return [clause.spoken for clause in splitter.push(text) + splitter.flush() if clause.spoken]
+
+    def _submit(
+        self, requests: dict[str, int], index: int, clauses: list[str], messages: list[Message], seed: int, sampling: Sampling
+    ) -> None:
+        if not clauses:
+            return
+        self._count += 1
+        name = f"u{self._count}"
+        requests[name] = index
+        context = f"t{index}.{seed}.{messages[1].parts[-1].text}"
+        speak = Speak(name, clauses.pop(0), messages, context, sampling, seed * 100_003 + index, paced=False)
+        self._engine.submit(speak, time.monotonic())
