@@ -50,7 +50,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kv_positions: Annotated[
         int, Meta(ge=0, le=1 << 26, description="positions of the KV cache; 0: 1024 for each slot")
     ] = 0
-    prefill_positions: Annotated[Count, Meta(description="prompt positions per step, at most")] = 256
+    prefill_positions: Annotated[
+        int, Meta(ge=0, le=65536, description="prompt positions per step, at most; 0: 1024 on CUDA, 128 on the CPU")
+    ] = 0
     max_lead_s: Annotated[
         float, Meta(ge=0.2, le=30.0, description="seconds generated ahead of a listener, at most")
     ] = 2.0

@@ -1,9 +1,9 @@
 """Training samples: conversations put together from clips, and their packing into batches.
 
-A sample is a conversation of one to four turns, each a clip. All its turns are learned from, so earlier turns cost nothing, and
-the model learns at once to speak from nothing, to keep the voice of a reference clip, and to go on after its own speech. The
-voice is given in every way that is served: by a scene line, by a speaker tag, by an earlier turn, or not at all.
-"""
+A sample is a conversation of one to four turns, each a clip. All its turns are learned from, so earlier turns cost
+nothing, and the model learns at once to speak from nothing, to keep the voice of a reference clip, and to go on after
+its own speech. The voice is given in every way that is served: by a scene line, by a speaker tag, by an earlier turn,
+or not at all. """
 
 from __future__ import annotations
 
@@ -110,7 +110,14 @@ class Sampler:
     """Draws conversations from `clips`. `limit` is the most positions of one."""
 
     def __init__(
-        self, corpus: Corpus, tokenizer: Tokenizer, voices: list[str], codebook_size: int, seed: int, limit: int, clips: range
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        voices: list[str],
+        codebook_size: int,
+        seed: int,
+        limit: int,
+        clips: range,
     ) -> None:
         self._clips = clips
         self._corpus, self._tokenizer, self._voices, self._limit = corpus, tokenizer, voices, limit
@@ -142,7 +149,9 @@ class Sampler:
             who = draw.randrange(speaking) if tagged else 0
             clips = [(index, who)]
             if not plain and draw.random() < JOINED:
-                clips.append((draw.choice(self._clips), draw.randrange(speaking) if tagged and draw.random() < 0.5 else who))
+                clips.append(
+                    (draw.choice(self._clips), draw.randrange(speaking) if tagged and draw.random() < 0.5 else who)
+                )
             if turn and sample.length + self._size(clips) > self._limit:
                 break
             # A voice nobody asked for can only be guessed; from then on it is given.

@@ -1,4 +1,5 @@
-"""State that survives an interruption: one file, written whole or not at all; and a log of losses one JSON object a line."""
+"""State that survives an interruption: one file, written whole or not at all; and a log of losses one JSON object a
+line."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ LONGEST_STEP_S = 10.0
 
 
 class LossLog:
-    """Appends to `path` and prints. `seconds` is the time spent training, to be read every step: of a longer pause between two
-    readings (a stopped process, a closed laptop) only `LONGEST_STEP_S` counts."""
+    """Appends to `path` and prints. `seconds` is the time spent training, to be read every step: of a longer pause
+    between two readings (a stopped process, a closed laptop) only `LONGEST_STEP_S` counts."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._last, self._spent = path, time.monotonic(), 0.0

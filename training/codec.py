@@ -2,10 +2,9 @@
 
     python -m training.codec WORK --steps 4000
 
-One decoder serves all voices: the content codes come from the reference voice, the last code names the voice whose wave is the
-target. Pitch is locked to the frames, so a plain waveform distance can stand beside the spectral one, and no adversary is
-needed. Resumes from WORK/decoder.pt; stops after --steps or --minutes, whichever comes first.
-"""
+One decoder serves all voices: the content codes come from the reference voice, the last code names the voice whose
+wave is the target. Pitch is locked to the frames, so a plain waveform distance can stand beside the spectral one, and
+no adversary is needed. Resumes from WORK/decoder.pt; stops after --steps or --minutes, whichever comes first. """
 
 from __future__ import annotations
 
@@ -71,9 +70,11 @@ def spectral_distance(ours: Tensor, target: Tensor) -> Tensor:
         spectrum = torch.stft(both, size, size // 4, window=window, return_complex=True)
         magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
         mine, wanted = magnitude.chunk(2)
-        total = total + (mine - wanted).norm() / wanted.norm().clamp_min(1.0) + (
-            torch.log(mine + 1e-3) - torch.log(wanted + 1e-3)
-        ).abs().mean()
+        total = (
+            total
+            + (mine - wanted).norm() / wanted.norm().clamp_min(1.0)
+            + (torch.log(mine + 1e-3) - torch.log(wanted + 1e-3)).abs().mean()
+        )
     return total / len(SPECTRA)
 
 
@@ -88,7 +89,15 @@ def build_decoder(dims: int, hidden: int = HIDDEN) -> CausalDecoder:
 
 
 def train(
-    work: Path, steps: int, minutes: float, size: int, frames: int, rate: float, device: str, seed: int, hidden: int = HIDDEN
+    work: Path,
+    steps: int,
+    minutes: float,
+    size: int,
+    frames: int,
+    rate: float,
+    device: str,
+    seed: int,
+    hidden: int = HIDDEN,
 ) -> None:
     torch.manual_seed(seed)
     data = load(work)
@@ -129,7 +138,8 @@ def train(
 
 @torch.no_grad()
 def blind(decoder: CausalDecoder) -> None:
-    """Let the tap that looks ahead see no voice: the last codebook, which names it, is the last to arrive while streaming.
+    """Let the tap that looks ahead see no voice: the last codebook, which names it, is the last to arrive while
+    streaming.
 
     All other codes of the next frame are known by then, so that streaming without any waiting equals the whole decode.
     """

@@ -1,7 +1,7 @@
 """The codec as a folder that stock transformers loads: `HiggsAudioV2TokenizerModel` with its config.
 
-Built from the modules of transformers that load without torchaudio. What the recipe does not train is there all the same,
-because the format has it: the HuBERT branch is drawn at random and then silenced where it meets the quantizer.
+Built from the modules of transformers that load without torchaudio. What the recipe does not train is there all the
+same, because the format has it: the HuBERT branch is drawn at random and then silenced where it meets the quantizer.
 """
 
 from __future__ import annotations
@@ -66,8 +66,11 @@ def config_of(fitted: Quantizer, ratios: list[int], hidden: int) -> dict[str, ob
     }
 
 
-def write(folder: Path, fitted: Quantizer, decoder: CausalDecoder, encoder: dict[str, Tensor] | None, ratios: list[int]) -> None:
-    """Write `config.json` and `model.safetensors`. `encoder` holds a trained `DacEncoder`'s weights, if there are any."""
+def write(
+    folder: Path, fitted: Quantizer, decoder: CausalDecoder, encoder: dict[str, Tensor] | None, ratios: list[int]
+) -> None:
+    """Write `config.json` and `model.safetensors`. `encoder` holds a trained `DacEncoder`'s weights, if there are
+    any."""
     folder.mkdir(parents=True, exist_ok=True)
     raw = config_of(fitted, ratios, decoder.conv1.conv.out_channels)
     (folder / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")

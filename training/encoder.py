@@ -2,10 +2,10 @@
 
     python -m training.encoder WORK --steps 1500
 
-The voices speak the same phones in the same frames, so what a wave of any of them should give is known: the content of the
-reference voice's frame, and the voice's own entry of the last codebook. A plain regression of the stock `DacEncoder`. With it a
-reference clip selects its voice, and `encode` then `decode` reproduces speech. Resumes from WORK/encoder.pt.
-"""
+The voices speak the same phones in the same frames, so what a wave of any of them should give is known: the content
+of the reference voice's frame, and the voice's own entry of the last codebook. A plain regression of the stock
+`DacEncoder`. With it a reference clip selects its voice, and `encode` then `decode` reproduces speech. Resumes from
+WORK/encoder.pt. """
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def build(dims: int) -> DacEncoder:
 
 
 def batch(data: Data, size: int, frames: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Waves [B, 1, frames x HOP] and latents [B, dims, frames], by voices drawn alike; now and then quieter or louder."""
+    """Waves [B, 1, frames x HOP] and latents [B, dims, frames], by voices drawn alike; now and then quieter or
+    louder."""
     at = torch.randint(0, len(data.latents) - frames, (size,), generator=draw)
     who = torch.randint(0, len(data.voices), (size,), generator=draw)
     index = at[:, None] + torch.arange(frames)

@@ -2,10 +2,9 @@
 
     python -m training.evaluate WORK FOLDER [--voice sam] [--limit 100] [--pictures WORK/spectrograms]
 
-For each voice and kind of sentence (everyday, with digits and dates, prose): word error of a fixed offline recogniser on the
-source, on the codec's resynthesis of it and on our speech; distance of our speech to the source; its duration over the
-source's; and how many utterances had to be cut because they did not end.
-"""
+For each voice and kind of sentence (everyday, with digits and dates, prose): word error of a fixed offline recogniser
+on the source, on the codec's resynthesis of it and on our speech; distance of our speech to the source; its duration
+over the source's; and how many utterances had to be cut because they did not end. """
 
 from __future__ import annotations
 
@@ -95,7 +94,9 @@ def evaluate(
         for kind, sentences in held_out().items():
             row = Row()
             texts = sentences[:limit]
-            for index, (text, spoken) in enumerate(zip(texts, speaker.say(texts, voice.name, sampling=sampling), strict=True)):
+            for index, (text, spoken) in enumerate(
+                zip(texts, speaker.say(texts, voice.name, sampling=sampling), strict=True)
+            ):
                 source = _source(flite, text, voice, gains)
                 again = codec.resynthesise(_source(flite, text, VOICES[0], gains), number)
                 wanted = measure.words_of(text)

@@ -1,6 +1,6 @@
 """Write the trained parts as one checkpoint folder that the engine and stock transformers load.
 
-    python -m training.export WORK FOLDER
+python -m training.export WORK FOLDER
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def export(work: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stage in ("quantizer.npz", "decoder.pt", "language.pt"):
         if not (work / stage).exists():
-            raise FileNotFoundError(f"{work / stage} is missing: run the stage that makes it first (`python -m training.pocket`)")
+            raise FileNotFoundError(
+                f"{work / stage} is missing: run the stage that makes it first (`python -m training.pocket`)"
+            )
     names = [voice.name for voice in VOICES]
     config = _language(work, folder, names)
     fitted = load_quantizer(work)
@@ -41,11 +43,17 @@ def export(work: Path, folder: Path) -> None:
     encoder_state = checkpointing.load(work / "encoder.pt")
     codec_folder.write(folder / "codec", fitted, decoder, encoder_state and encoder_state["model"], RATIOS)
     prompt.write_tokenizer(folder, names, config.max_position_embeddings)
-    _write(folder, "generation_config.json", {**SAMPLING, "eos_token_id": config.eos_token_id, "pad_token_id": config.pad_token_id})
+    _write(
+        folder,
+        "generation_config.json",
+        {**SAMPLING, "eos_token_id": config.eos_token_id, "pad_token_id": config.pad_token_id},
+    )
     _write(folder, "processor_config.json", processor(config))
     _write(folder, "preprocessor_config.json", FEATURES)
     if CARD.exists():
         shutil.copy(CARD, folder / "README.md")
+    for file in folder.rglob("*"):  # safetensors writes files that only their owner may read
+        file.chmod(0o755 if file.is_dir() else 0o644)
     _write(folder, "voiced.json", manifest())  # last: marks the folder complete
 
 

@@ -1,7 +1,7 @@
 """Speech from Debian's flite through ctypes: a wave, and the phones that made it with their exact times.
 
-Scope: load the library, say one sentence, nothing about data sets. Two things are done to the synthesiser's own prosody,
-both so that a small model can learn the result from little data:
+Scope: load the library, say one sentence, nothing about data sets. Two things are done to the synthesiser's own
+prosody, both so that a small model can learn the result from little data:
 
 - pitch is held at one value, so that every 40 ms frame of the codec holds a whole number of pitch periods and a plain
   waveform loss can be used;

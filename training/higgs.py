@@ -1,10 +1,9 @@
 """One training pass of any Higgs Audio V2 checkpoint, faster than the stock forward on batches of unequal lengths.
 
-The weights are those of the stock `HiggsAudioV2ForConditionalGeneration`; only the order of work differs. Text and audio
-positions live in two packed tensors, so each runs only its own feed-forward and padding costs nothing outside attention. The
-loss is the stock one: the sum over codebooks of the mean cross-entropy, with optional weights; `tests/training` holds the two
-equal.
-"""
+The weights are those of the stock `HiggsAudioV2ForConditionalGeneration`; only the order of work differs. Text and
+audio positions live in two packed tensors, so each runs only its own feed-forward and padding costs nothing outside
+attention. The loss is the stock one: the sum over codebooks of the mean cross-entropy, with optional weights;
+`tests/training` holds the two equal. """
 
 from __future__ import annotations
 
@@ -90,7 +89,8 @@ def losses(model: nn.Module, batch: Batch, guided_layers: tuple[int, ...] = (), 
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, grouped: int) -> Tensor:
-    """Causal attention [B, heads, L, head_dim]. On CPU the plain products beat the fused kernel's backward at these lengths."""
+    """Causal attention [B, heads, L, head_dim]. On CPU the plain products beat the fused kernel's backward at these
+    lengths."""
     key, value = key.repeat_interleave(grouped, 1), value.repeat_interleave(grouped, 1)
     if query.is_cuda:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True)

@@ -3,10 +3,9 @@
     python -m training.language WORK --minutes 60
     torchrun --nproc-per-node 2 -m training.language WORK --minutes 60
 
-Starts from WORK/language (a folder in the transformers format) if `--from` names one, else from random weights of the pocket
-size. One process, or several on CPU (gloo) or GPUs by torchrun. The rate is flat and falls over the last part of the budget,
-so a run can be stretched by giving it more minutes. Resumes from WORK/language.pt.
-"""
+Starts from WORK/language (a folder in the transformers format) if `--from` names one, else from random weights of the
+pocket size. One process, or several on CPU (gloo) or GPUs by torchrun. The rate is flat and falls over the last part
+of the budget, so a run can be stretched by giving it more minutes. Resumes from WORK/language.pt. """
 
 from __future__ import annotations
 
@@ -44,7 +43,9 @@ class Settings:
     seed: int
 
 
-def pocket_config(tokenizer: Tokenizer, entries: int = 256, codebooks: int = 8, small: bool = False) -> HiggsAudioV2Config:
+def pocket_config(
+    tokenizer: Tokenizer, entries: int = 256, codebooks: int = 8, small: bool = False
+) -> HiggsAudioV2Config:
     """The size that speaks in real time on one core; `small` is for tests."""
     ids = {token: tokenizer.token_to_id(token) for token in prompt.SPECIAL}
     return HiggsAudioV2Config(
@@ -149,8 +150,8 @@ def train(work: Path, settings: Settings, source: Path | None, small: bool = Fal
         if rank == 0 and step % 100 == 0:
             mean = (total / count).tolist()
             log.write(
-                step=step, **{f"c{i}": value for i, value in enumerate(mean)}, guide=parts.guide.item(), norm=norm.item(),
-                positions_per_s=seen * world / log.seconds,
+                step=step, **{f"c{i}": value for i, value in enumerate(mean)}, guide=parts.guide.item(),
+                norm=norm.item(), positions_per_s=seen * world / log.seconds,
             )  # fmt: skip
             total, count = torch.zeros(config.num_codebooks), 0
         if rank == 0 and step % 500 == 0:

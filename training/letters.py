@@ -1,9 +1,9 @@
 """Learn the front end's letter-to-sound table from its dictionary: `python -m training.letters`.
 
-First each word's letters are aligned with its symbols (each letter sounds like nothing, one or two symbols; probabilities by
-three rounds of best paths). Then, for each letter with ever wider surroundings, what it most often sounds like there is kept
-wherever it differs from what the narrower surroundings say (an IGTree, Daelemans and van den Bosch 1997).
-"""
+First each word's letters are aligned with its symbols (each letter sounds like nothing, one or two symbols;
+probabilities by three rounds of best paths). Then, for each letter with ever wider surroundings, what it most often
+sounds like there is kept wherever it differs from what the narrower surroundings say (an IGTree, Daelemans and van
+den Bosch 1997). """
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def align(word: str, symbols: list[str], cost: dict[tuple[str, str], float], rar
 
 def first_costs() -> dict[tuple[str, str], float]:
     """Letters that look like their sound, so that the first paths go the right way."""
-    alike = "aæ aə aA aɑ bb ck cs dd eɛ eə ei ff gɡ gʤ hh iɪ iI iə jʤ kk ll mm nn oɑ oO oə pp qk rɹ rɝ ss tt uʌ uu uə vv ww xks yi yI zz"
+    vowels = "aæ aə aA aɑ eɛ eə ei iɪ iI iə oɑ oO oə uʌ uu uə yi yI"
+    alike = vowels + " bb ck cs dd ff gɡ gʤ hh jʤ kk ll mm nn pp qk rɹ rɝ ss tt vv ww xks zz"
     costs = {(pair[0], pair[1:]): 1.0 for pair in alike.split()}
     costs |= {(letter, STRESS + sound): 1.0 for (letter, sound) in list(costs)}
     return costs | {(letter, ""): 2.5 for letter in "abcdefghijklmnopqrstuvwxyz"}
@@ -98,9 +99,13 @@ def learn(pairs: list[tuple[str, list[str]]]) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Path, default=TARGET)
-    parser.add_argument("--check", action="store_true", help="learn without each tenth word and print how many of those are right")
+    parser.add_argument(
+        "--check", action="store_true", help="learn without each tenth word and print how many of those are right"
+    )
     options = parser.parse_args()
-    words = {word: symbols for word, symbols in entries().items() if word.isalpha() and len(word) > 2 and STRESS in symbols}
+    words = {
+        word: symbols for word, symbols in entries().items() if word.isalpha() and len(word) > 2 and STRESS in symbols
+    }
     tests = list(words)[::10] if options.check else []
     rules = learn(aligned({word: symbols for word, symbols in words.items() if word not in set(tests)}))
     lines = "\n".join(f"{key} {sound}" for key, sound in sorted(rules.items()))

@@ -2,9 +2,8 @@
 
     python -m training.pocket WORK FOLDER [--minutes 90] [--tiny]
 
-Each stage is a program of its own and is skipped when what it makes is there; trainers go on where they stopped. So the same
-command, given again, resumes. `--tiny` runs every stage in a minute or two and makes noise.
-"""
+Each stage is a program of its own and is skipped when what it makes is there; trainers go on where they stopped. So
+the same command, given again, resumes. `--tiny` runs every stage in a minute or two and makes noise. """
 
 from __future__ import annotations
 
@@ -48,7 +47,15 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[tuple[str, list[str]]]:
     return [
         (
             "text and speech",
-            [*python, "training.prepare", str(work), "--clips", str(plan.clips), "--codec-clips", str(plan.codec_clips)],
+            [
+                *python,
+                "training.prepare",
+                str(work),
+                "--clips",
+                str(plan.clips),
+                "--codec-clips",
+                str(plan.codec_clips),
+            ],
         ),
         ("codec decoder", [*python, "training.codec", str(work), "--steps", str(plan.codec_steps), *narrow]),
         ("codec encoder", [*python, "training.encoder", str(work), "--steps", str(plan.encoder_steps)]),

@@ -2,9 +2,9 @@
 
     python -m training.prepare WORK --clips 40000 --codec-clips 1000
 
-writes into WORK: `codec.npz` (one wave per voice, the same frames in each), `quantizer.npz`, `speech.npz` (codes, symbols and
-alignment of every clip, of the reference voice) and `vocabulary.json`. Stages that have their file are skipped.
-"""
+writes into WORK: `codec.npz` (one wave per voice, the same frames in each), `quantizer.npz`, `speech.npz` (codes,
+symbols and alignment of every clip, of the reference voice) and `vocabulary.json`. Stages that have their file are
+skipped. """
 
 from __future__ import annotations
 

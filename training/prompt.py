@@ -1,8 +1,9 @@
-"""The checkpoint's prompt: special tokens, chat template and tokenizer, in one place so that training and serving cannot differ.
+"""The checkpoint's prompt: special tokens, chat template and tokenizer, in one place so that training and serving
+cannot differ.
 
-The template has the roles and tokens of the released Higgs Audio V2 checkpoint (Llama-3 headers without their line breaks). Words
-that occur in every prompt are single tokens, so that a prompt costs a small model a dozen positions and not a hundred.
-"""
+The template has the roles and tokens of the released Higgs Audio V2 checkpoint (Llama-3 headers without their line
+breaks). Words that occur in every prompt are single tokens, so that a prompt costs a small model a dozen positions
+and not a hundred. """
 
 from __future__ import annotations
 
@@ -18,7 +19,12 @@ from realtime.agent.text.symbols import PHONES, STRESS, VOWELS
 BOS, EOT, PAD, UNKNOWN = "<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>", "<|unknown|>"
 HEADER, HEADER_END = "<|start_header_id|>", "<|end_header_id|>"
 SCENE, SCENE_END = "<|scene_desc_start|>", "<|scene_desc_end|>"
-AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY = "<|AUDIO_OUT|>", "<|audio_out_bos|>", "<|audio_eos|>", "<|reserved_special_token_6|>"
+AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY = (
+    "<|AUDIO_OUT|>",
+    "<|audio_out_bos|>",
+    "<|audio_eos|>",
+    "<|reserved_special_token_6|>",
+)
 SPECIAL = (PAD, BOS, EOT, UNKNOWN, HEADER, HEADER_END, SCENE, SCENE_END, AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY)
 SYSTEM = "Generate audio following instruction."
 ROOM = "Audio is recorded from a quiet room."
@@ -61,7 +67,8 @@ def single_tokens(voices: list[str]) -> list[str]:
 
 
 def build_tokenizer(voices: list[str]) -> Tokenizer:
-    """One token a character, but a stressed vowel is one token with its mark, and so is each special and prompt word."""
+    """One token a character, but a stressed vowel is one token with its mark, and so is each special and prompt
+    word."""
     ascii_characters = ["\n", *(chr(code) for code in range(32, 127))]
     phones = [symbol for symbol in PHONES.values() if symbol not in ascii_characters]
     stressed = [STRESS + PHONES[name] for name in sorted(VOWELS)]

@@ -1,9 +1,9 @@
 """The codec's codes, made without gradient: features of a frame, principal components, k-means residual quantizers.
 
-A frame's features are 4 x 32 log-mels (one spectrum each 10 ms). They are taken from the reference voice; the other voices
-speak the same phones at the same times, so one set of content codes serves all voices, and the last codebook says only which
-voice it is. The language model then learns the contents once, and a voice is one more symbol to keep in mind.
-"""
+A frame's features are 4 x 32 log-mels (one spectrum each 10 ms). They are taken from the reference voice; the other
+voices speak the same phones at the same times, so one set of content codes serves all voices, and the last codebook
+says only which voice it is. The language model then learns the contents once, and a voice is one more symbol to keep
+in mind. """
 
 from __future__ import annotations
 
@@ -99,7 +99,13 @@ def _kmeans(points: np.ndarray, count: int, rounds: int, draw: np.random.Generat
 
 
 def fit(
-    feature: np.ndarray, voices: int, codebooks: int = 8, entries: int = 256, dims: int = 48, rounds: int = 12, seed: int = 0
+    feature: np.ndarray,
+    voices: int,
+    codebooks: int = 8,
+    entries: int = 256,
+    dims: int = 48,
+    rounds: int = 12,
+    seed: int = 0,
 ) -> Quantizer:
     draw = np.random.default_rng(seed)
     mean = feature.mean(0)

@@ -15,55 +15,79 @@ from pydoc_data import topics
 MAX_CHARS = 60
 
 LISTS: dict[str, str] = {
-    "person": "my mother|my father|my sister|my brother|the teacher|the doctor|the driver|our neighbor|your friend|the manager|"
-    "the children|the students|an old man|a young woman|the captain|a good friend|the cook|the farmer|the boss|everybody|"
-    "somebody|nobody|the nurse|the artist|the engineer|the police officer|my cousin|my uncle|my aunt|the family|John|Mary|"
+    "person": "my mother|my father|my sister|my brother|the teacher|the doctor|the driver|our neighbor|"
+    "your friend|the manager|"
+    "the children|the students|an old man|a young woman|the captain|a good friend|the cook|"
+    "the farmer|the boss|everybody|"
+    "somebody|nobody|the nurse|the artist|the engineer|the police officer|my cousin|my uncle|"
+    "my aunt|the family|John|Mary|"
     "David|Anna|Peter|Sarah|Michael|Laura|Thomas|Julia|Robert|Emma|Daniel|Alice|George|Helen|Paul|Kate|James|Linda",
     "pro": "I|you|we|they",
     "sub": "he|she|it|nobody|everyone|the woman|the man|the child",
-    "thing": "book|letter|house|car|table|chair|window|door|phone|computer|picture|story|song|question|answer|problem|plan|idea|"
-    "key|bag|box|cup|glass|bottle|plate|knife|shirt|coat|shoe|hat|watch|clock|lamp|bed|map|ticket|train|bus|bike|boat|plane|"
-    "road|bridge|river|lake|mountain|garden|tree|flower|apple|orange|sandwich|cake|dinner|breakfast|lunch|egg|fish|dog|cat|"
-    "horse|bird|chair|desk|paper|pencil|newspaper|machine|engine|wheel|message|meeting|report|name|number|word|game|ball|"
-    "camera|radio|mirror|camp|blanket|pillow|basket|ladder|hammer|candle|guitar|piano|umbrella|kitchen|bathroom|battery",
-    "stuff": "water|coffee|tea|milk|bread|butter|cheese|sugar|salt|rice|soup|juice|money|paper|music|time|help|work|space|air|"
+    "thing": "book|letter|house|car|table|chair|window|door|phone|computer|picture|story|song|question|"
+    "answer|problem|plan|idea|"
+    "key|bag|box|cup|glass|bottle|plate|knife|shirt|coat|shoe|hat|watch|clock|lamp|bed|map|"
+    "ticket|train|bus|bike|boat|plane|"
+    "road|bridge|river|lake|mountain|garden|tree|flower|apple|orange|sandwich|cake|dinner|"
+    "breakfast|lunch|egg|fish|dog|cat|"
+    "horse|bird|chair|desk|paper|pencil|newspaper|machine|engine|wheel|message|meeting|report|"
+    "name|number|word|game|ball|"
+    "camera|radio|mirror|camp|blanket|pillow|basket|ladder|hammer|candle|guitar|piano|umbrella|"
+    "kitchen|bathroom|battery",
+    "stuff": "water|coffee|tea|milk|bread|butter|cheese|sugar|salt|rice|soup|juice|money|paper|music|"
+    "time|help|work|space|air|"
     "information|advice|luck|sand|wood|fruit|meat|chocolate|oil|snow|rain",
-    "adj": "small|big|old|new|young|good|bad|nice|red|blue|green|white|black|yellow|brown|long|short|heavy|light|warm|cold|hot|"
-    "quiet|loud|easy|difficult|empty|full|open|closed|clean|dirty|happy|sad|beautiful|important|strange|simple|strong|weak|"
+    "adj": "small|big|old|new|young|good|bad|nice|red|blue|green|white|black|yellow|brown|long|short|"
+    "heavy|light|warm|cold|hot|"
+    "quiet|loud|easy|difficult|empty|full|open|closed|clean|dirty|happy|sad|beautiful|"
+    "important|strange|simple|strong|weak|"
     "expensive|cheap|fast|slow|bright|dark|soft|hard|sweet|dry|wet|famous|large|tiny|tall|round|fresh|broken|perfect",
-    "place": "the park|the station|the office|the school|the hotel|the market|the hospital|the library|the beach|the airport|"
-    "the museum|the kitchen|the garden|the bank|the church|the theater|the restaurant|the village|the city|the river|the bridge|"
+    "place": "the park|the station|the office|the school|the hotel|the market|the hospital|the library|"
+    "the beach|the airport|"
+    "the museum|the kitchen|the garden|the bank|the church|the theater|the restaurant|"
+    "the village|the city|the river|the bridge|"
     "the old town|the corner|the bus stop|the supermarket|the post office|the farm|the forest|the island|the next room|"
     "the second floor|the main road|the swimming pool|the bakery|London|Paris|Boston|Chicago|Berlin|Canada|Japan|Spain|"
     "New York|California|Africa|Australia|the moon|the north|the south|the east|the west",
-    "verb": "see|find|buy|bring|take|open|close|read|write|clean|sell|make|use|watch|carry|break|fix|hold|keep|lose|move|paint|"
-    "push|pull|show|send|need|want|like|love|remember|forget|change|check|choose|cut|draw|drop|finish|start|get|give up|"
+    "verb": "see|find|buy|bring|take|open|close|read|write|clean|sell|make|use|watch|carry|break|fix|"
+    "hold|keep|lose|move|paint|"
+    "push|pull|show|send|need|want|like|love|remember|forget|change|check|choose|cut|draw|drop|"
+    "finish|start|get|give up|"
     "hear about|look at|talk about|think about|wait for|pay for|pick up|put down|turn on|turn off",
-    "past": "saw|found|bought|brought|took|opened|closed|wrote|cleaned|sold|made|used|watched|carried|broke|fixed|held|kept|"
-    "lost|moved|painted|pushed|pulled|showed|sent|needed|wanted|liked|loved|remembered|forgot|changed|checked|chose|drew|"
+    "past": "saw|found|bought|brought|took|opened|closed|wrote|cleaned|sold|made|used|watched|carried|"
+    "broke|fixed|held|kept|"
+    "lost|moved|painted|pushed|pulled|showed|sent|needed|wanted|liked|loved|remembered|forgot|"
+    "changed|checked|chose|drew|"
     "dropped|finished|started|heard about|looked at|talked about|thought about|waited for|paid for|picked up|put down",
     "go": "go|walk|drive|run|travel|come|get|move|return|fly|ride|hurry",
     "went": "went|walked|drove|ran|traveled|came|got|moved|returned|flew|rode|hurried",
-    "do": "work|sleep|eat|cook|dance|sing|swim|play|study|rest|wait|talk|read|write|laugh|cry|listen|practice|stay|leave|help",
+    "do": "work|sleep|eat|cook|dance|sing|swim|play|study|rest|wait|talk|read|write|laugh|cry|listen|"
+    "practice|stay|leave|help",
     "when": "today|tomorrow|tonight|now|soon|later|every day|every week|next week|next month|next year|this morning|"
-    "this afternoon|this evening|in the morning|in the evening|on {day}|at {clock}|in {month}|after dinner|before lunch|"
+    "this afternoon|this evening|in the morning|in the evening|on {day}|at {clock}|in {month}|"
+    "after dinner|before lunch|"
     "at the weekend|right now|as soon as possible|in a few minutes|once a week|at night|all day",
-    "ago": "yesterday|last night|last week|last month|last year|two days ago|an hour ago|on {day}|in {month}|a long time ago|"
+    "ago": "yesterday|last night|last week|last month|last year|two days ago|an hour ago|on {day}|"
+    "in {month}|a long time ago|"
     "this morning|before breakfast|in {year}|just now|many years ago",
     "day": "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday",
     "month": "January|February|March|April|May|June|July|August|September|October|November|December",
-    "clock": "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon|midnight|{clockh} thirty|{clockh} fifteen|"
+    "clock": "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon|midnight|"
+    "{clockh} thirty|{clockh} fifteen|"
     "half past {clockh}|a quarter to {clockh}|{clockh} o'clock|{clockh} forty five|ten past {clockh}",
     "clockh": "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve",
-    "feel": "happy|tired|hungry|thirsty|sorry|afraid|angry|busy|ready|sick|fine|worried|surprised|bored|lucky|alone|late|"
+    "feel": "happy|tired|hungry|thirsty|sorry|afraid|angry|busy|ready|sick|fine|worried|surprised|"
+    "bored|lucky|alone|late|"
     "safe|sure|proud|excited|nervous|calm|glad|sad|better|worse|right|wrong|at home|on time",
     "weather": "sunny|cloudy|rainy|windy|cold|warm|hot|foggy|snowing|raining|dry|very nice|terrible|perfect|freezing",
     "dir": "left|right|straight ahead|back|north|south|up|down|around",
-    "unit": "minutes|hours|days|weeks|months|years|miles|feet|dollars|euros|people|percent|kilometers|degrees|pages|pounds|"
+    "unit": "minutes|hours|days|weeks|months|years|miles|feet|dollars|euros|people|percent|kilometers|"
+    "degrees|pages|pounds|"
     "seconds|points|steps|meters|books|students|chairs|questions|times|grams|liters|inches",
     "adv": "slowly|quickly|carefully|quietly|really|always|never|often|sometimes|usually|already|again|together|well|"
     "outside|upstairs|everywhere|at once|very much|a lot|too much|almost|perhaps",
-    "job": "teacher|doctor|nurse|driver|cook|painter|writer|singer|lawyer|farmer|pilot|soldier|waiter|student|baker|dentist",
+    "job": "teacher|doctor|nurse|driver|cook|painter|writer|singer|lawyer|farmer|pilot|soldier|waiter|"
+    "student|baker|dentist",
     "how": "how|why|when|where",
     "thanks": "thank you|thanks|thank you very much|thanks a lot|many thanks",
     "greet": "hello|good morning|good afternoon|good evening|hi|welcome|good night|goodbye|see you soon|hi there|hey",
@@ -377,7 +401,7 @@ class Writer:
         self._draw.shuffle(mixed)
         if self._draw.random() < 0.4:
             mixed[len(mixed) // 2] += ","
-        return " ".join(mixed) + self._draw.choice(("." , ".", ".", "?", "!"))
+        return " ".join(mixed) + self._draw.choice((".", ".", ".", "?", "!"))
 
     def sentence(self) -> str:
         while True:
@@ -411,7 +435,9 @@ def prose() -> Iterator[str]:
 def _shorten(clause: str) -> list[str]:
     if len(clause) < MAX_CHARS:
         return [clause]
-    return [part.strip() for part in re.split(r", |; | - | because | which | and ", clause) if 12 <= len(part) < MAX_CHARS]
+    return [
+        part.strip() for part in re.split(r", |; | - | because | which | and ", clause) if 12 <= len(part) < MAX_CHARS
+    ]
 
 
 def held_out() -> dict[str, list[str]]:

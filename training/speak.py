@@ -15,6 +15,8 @@ from realtime.engine.load import load_engine
 from realtime.engine.messages import Audio, Ended, EngineConfig, Message, Sampling, Speak, TextPart
 from training import prompt
 
+DEFAULTS = Sampling()
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -37,16 +39,22 @@ class Speaker:
         self, folder: Path, slots: int = 8, decoder: str = "low-latency", threads: int = 1, max_clause_s: float = 30.0
     ) -> None:
         config = EngineConfig(
-            model=str(folder), slots=slots, decoder=decoder, threads=threads, max_clause_s=max_clause_s, admit_by_rate=False
+            model=str(folder),
+            slots=slots,
+            decoder=decoder,
+            threads=threads,
+            max_clause_s=max_clause_s,
+            admit_by_rate=False,
         )
         self._engine, self.info = load_engine(config, front_end, lambda stage: None)
-        self._slots, self._count = slots, 0
+        self._slots, self._requests, self._calls = slots, 0, 0
 
     def say(
-        self, texts: Sequence[str], voice: str, seed: int = 0, sampling: Sampling = Sampling(), whole: bool = False
+        self, texts: Sequence[str], voice: str, seed: int = 0, sampling: Sampling = DEFAULTS, whole: bool = False
     ) -> list[Utterance]:
         """Each text by one voice of the scene, its clauses in one context; in the order of `texts`. `whole`: uncut."""
         messages = scene_messages(self.info.scene_voices[voice])
+        self._calls += 1
         jobs = [[text] if whole else self._clauses(text) for text in texts]
         heard: list[list[np.ndarray]] = [[] for _ in texts]
         ended = [True] * len(texts)
@@ -76,13 +84,18 @@ class Speaker:
         return [clause.spoken for clause in splitter.push(text) + splitter.flush() if clause.spoken]
 
     def _submit(
-        self, requests: dict[str, int], index: int, clauses: list[str], messages: list[Message], seed: int, sampling: Sampling
+        self,
+        requests: dict[str, int],
+        index: int,
+        clauses: list[str],
+        messages: list[Message],
+        seed: int,
+        sampling: Sampling,
     ) -> None:
         if not clauses:
             return
-        self._count += 1
-        name = f"u{self._count}"
+        self._requests += 1
+        name, context = f"u{self._requests}", f"t{self._calls}.{index}"
         requests[name] = index
-        context = f"t{index}.{seed}.{messages[1].parts[-1].text}"
         speak = Speak(name, clauses.pop(0), messages, context, sampling, seed * 100_003 + index, paced=False)
         self._engine.submit(speak, time.monotonic())

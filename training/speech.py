@@ -26,7 +26,8 @@ TAIL_S = 0.08
 
 @dataclass(frozen=True)
 class VoiceRecipe:
-    """How the synthesiser makes one voice. Pitch x 40 ms is whole, so that every frame starts at the same pitch phase."""
+    """How the synthesiser makes one voice. Pitch x 40 ms is whole, so that every frame starts at the same pitch
+    phase."""
 
     name: str
     description: str

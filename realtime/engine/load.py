@@ -80,7 +80,7 @@ def load_engine(
     policy = Policy(
         slots=config.slots,
         step_streams=config.slots,
-        prefill_positions=config.prefill_positions,
+        prefill_positions=config.prefill_positions or (1024 if device.type == "cuda" else 128),
         max_lead_s=config.max_lead_s,
         frame_s=1.0 / codec.frame_rate,
         admit_by_rate=config.admit_by_rate,

@@ -137,7 +137,11 @@ def test_numbers_by_hand() -> None:
     assert [year(n) for n in (1900, 1906, 2000, 2010)] == [
         "nineteen hundred", "nineteen oh six", "two thousand", "twenty ten",
     ]  # fmt: skip
-    assert (decade(1990), digits("407"), read("12.05")) == ("nineteen nineties", "four zero seven", "twelve point zero five")
+    assert (decade(1990), digits("407"), read("12.05")) == (
+        "nineteen nineties",
+        "four zero seven",
+        "twelve point zero five",
+    )
 
 
 @settings(max_examples=300, deadline=None)
@@ -170,7 +174,9 @@ def test_a_page_of_text_takes_no_time() -> None:
     assert time.process_time() - started < 0.5
 
 
-@pytest.mark.parametrize("text", ["1" * 5000, "a." * 3000, "*" * 5000, "1/" * 3000, "$" * 3000, "www." * 2000, "-" * 5000, "1," * 3000])
+@pytest.mark.parametrize(
+    "text", ["1" * 5000, "a." * 3000, "*" * 5000, "1/" * 3000, "$" * 3000, "www." * 2000, "-" * 5000, "1," * 3000]
+)
 def test_long_odd_input_takes_no_time(text: str) -> None:
     started = time.process_time()
     normalise(text)

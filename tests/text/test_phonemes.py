@@ -15,7 +15,9 @@ PHONE = "[" + "".join(PHONES.values()) + "]"
 VOWEL = "[" + "".join(PHONES[name] for name in VOWELS) + "]"
 WORD = f"(?:{STRESS}(?={VOWEL})|{PHONE})+"
 SENTENCE = rf"{WORD}(?:,? {WORD})*[.?!]"
-TEXT = re.compile(rf"(?:\[SPEAKER\d{{1,2}}\] )?{SENTENCE}(?: {SENTENCE})*(?:\n\[SPEAKER\d{{1,2}}\] {SENTENCE}(?: {SENTENCE})*)*")
+TEXT = re.compile(
+    rf"(?:\[SPEAKER\d{{1,2}}\] )?{SENTENCE}(?: {SENTENCE})*(?:\n\[SPEAKER\d{{1,2}}\] {SENTENCE}(?: {SENTENCE})*)*"
+)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_unknown_words_have_a_sound(word: str) -> None:
 
 
 def test_words_made_of_known_ones_sound_like_them() -> None:
-    assert to_phonemes("namespace") == to_phonemes("name") [:-1] + to_phonemes("space")
+    assert to_phonemes("namespace") == to_phonemes("name")[:-1] + to_phonemes("space")
     assert to_phonemes("tuples") == to_phonemes("tuple")[:-1] + "z."
 
 
@@ -60,7 +62,9 @@ def test_sounding_out_follows_the_letters() -> None:
     assert STRESS in sound_out("strand")
 
 
-@pytest.mark.parametrize("text", ["привет", "Ελλάδα", "こんにちは", "안녕하세요", "你好世界", "naïve café", "∑ ≈ ∞ → ☭ ♫", "𝔘𝔫𝔦", "٣"])
+@pytest.mark.parametrize(
+    "text", ["привет", "Ελλάδα", "こんにちは", "안녕하세요", "你好世界", "naïve café", "∑ ≈ ∞ → ☭ ♫", "𝔘𝔫𝔦", "٣"]
+)
 def test_every_script_is_spoken(text: str) -> None:
     assert TEXT.fullmatch(to_phonemes(text)), to_phonemes(text)
 

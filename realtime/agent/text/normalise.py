@@ -65,7 +65,11 @@ def _sounding(character: str) -> str:
         return ""
     if category in ("Zs", "Zl", "Zp", "Cc"):
         return " "
-    if category in ("Nd", "No", "Nl") and (value := unicodedata.numeric(character, -1.0)) >= 0 and character not in "²³":
+    if (
+        category in ("Nd", "No", "Nl")
+        and (value := unicodedata.numeric(character, -1.0)) >= 0
+        and character not in "²³"
+    ):
         return str(int(value)) if value == int(value) else character
     return character
 
@@ -90,7 +94,9 @@ def _address(match: re.Match[str]) -> str:
     body = body[: len(body) - len(end)]
     names = {".": "dot", ":": "colon", "-": "dash", "?": "question mark", ",": "comma", "!": "exclamation mark"}
     pieces = re.findall(r"[^\W\d_]+|\d+|.", body, re.DOTALL)
-    spoken = [digits(piece) if piece[0].isdecimal() else names.get(piece, known.SIGNS.get(piece, piece)) for piece in pieces]
+    spoken = [
+        digits(piece) if piece[0].isdecimal() else names.get(piece, known.SIGNS.get(piece, piece)) for piece in pieces
+    ]
     return " ".join(" ".join(spoken).split()).replace("slash slash", "slash slash ").rstrip() + end
 
 
@@ -135,7 +141,7 @@ def _half(half: str | None) -> str:
 
 
 def _day(match: re.Match[str]) -> str:
-    """"March 3rd, 1987", "Mar. 3"."""
+    """ "March 3rd, 1987", "Mar. 3"."""
     spoken = f"{_month(match['month'])} {ordinal(int(match['day']))}"
     return f"{spoken}, {year(int(match['year']))}" if match["year"] else spoken
 
@@ -161,7 +167,9 @@ def _fraction(match: re.Match[str]) -> str:
     over, under = int(match["over"]), int(match["under"])
     whole = f"{cardinal(int(match['whole']))} and " if match["whole"] else ""
     if not 2 <= under <= 100 or over >= under:
-        return (f"{cardinal(int(match['whole']))} " if match["whole"] else "") + f"{cardinal(over)} slash {cardinal(under)}"
+        return (
+            f"{cardinal(int(match['whole']))} " if match["whole"] else ""
+        ) + f"{cardinal(over)} slash {cardinal(under)}"
     part = {2: "half", 4: "quarter"}.get(under) or ordinal(under)
     if over == 1:
         return f"{whole}{'a' if whole and under in (2, 4) else 'one'} {part}"
@@ -198,7 +206,11 @@ def _roman(match: re.Match[str]) -> str:
 
 def _abbreviation(match: re.Match[str]) -> str:
     word, rest = match["word"], match.string[match.end() :]
-    ends = re.match(r"\s*$|\s+[A-Z]", rest) if word in ("etc", "Jr", "Sr", "Inc", "Ltd", "Corp", "Ave", "Blvd", "Rd") else None
+    ends = (
+        re.match(r"\s*$|\s+[A-Z]", rest)
+        if word in ("etc", "Jr", "Sr", "Inc", "Ltd", "Corp", "Ave", "Blvd", "Rd")
+        else None
+    )
     return known.ABBREVIATIONS[word] + ("." if ends or not rest.strip() else "")
 
 
@@ -241,16 +253,15 @@ def _rules() -> list[_Rule]:
         rule(r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4})(?![\d/])", lambda m: _date(m[3], m[1], m[2], m[0])),
         rule(r"(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\d])", lambda m: _date(m[3], m[2], m[1], m[0])),
         rule(
-            rf"\b(?P<month>{_MONTH})[ ](?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?[ ](?P<year>\d{{4}}))?(?![\d:]|[.,]\d)", _day
+            rf"\b(?P<month>{_MONTH})[ ](?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?[ ](?P<year>\d{{4}}))?(?![\d:]|[.,]\d)",
+            _day,
         ),
         rule(
             rf"(?<![\w.,])(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[ ](?:of[ ])?(?P<month>{_MONTH})(?:,?[ ](?P<year>\d{{4}}))?(?!\w)",
             _day_first,
         ),
         rule(rf"\b({_MONTH})[ ](\d{{4}})(?!\w)", lambda m: f"{_month(m[1])} {year(int(m[2]))}"),
-        rule(
-            rf"\b({'|'.join(known.SHORT_DAYS)})(?:\.|(?=,[ ](?:{_MONTH})))", lambda m: known.SHORT_DAYS[m[1]]
-        ),
+        rule(rf"\b({'|'.join(known.SHORT_DAYS)})(?:\.|(?=,[ ](?:{_MONTH})))", lambda m: known.SHORT_DAYS[m[1]]),
         # times
         rule(
             r"(?<![\d:.,])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?:[ ]?(?P<half>[aApP]\.?[mM]\b)\.?)?(?![\d:])",
@@ -300,7 +311,7 @@ def _rules() -> list[_Rule]:
 
 
 def _initials(match: re.Match[str]) -> str:
-    """"U.S." becomes "US": read as letters; the last point stays where the sentence ends with it."""
+    """ "U.S." becomes "US": read as letters; the last point stays where the sentence ends with it."""
     ends = not match.string[match.end() :].strip() or re.match(r"\s+[A-Z][a-z]+\s+[a-z]", match.string[match.end() :])
     return match[1].replace(".", "") + ("." if ends else "")
 

@@ -1,9 +1,8 @@
 """English text to the phone notation of `symbols`: the form a checkpoint reads whose manifest asks for `phonemes`.
 
-It is the notation the checkpoint was trained on, sign for sign: words with a space between, a comma where the speaker pauses,
-one of `.?!` at the end of each sentence and a space behind it, `[SPEAKERn]` tags followed by a space, a line break before a tag
-within the text.
-"""
+It is the notation the checkpoint was trained on, sign for sign: words with a space between, a comma where the speaker
+pauses, one of `.?!` at the end of each sentence and a space behind it, `[SPEAKERn]` tags followed by a space, a line
+break before a tag within the text. """
 
 from __future__ import annotations
 
@@ -38,7 +37,8 @@ _SPELLED = frozenset(
         "sos sql suv tv tvs uk un url us usa usb vip vpn www"
     ).split()
 )
-"""Words whose letters are named though the dictionary has, or the rules would make, a word of them; upper case for a few."""
+"""Words whose letters are named though the dictionary has, or the rules would make, a word of them; upper case for a
+few."""
 _SPELLED_IN_CAPITALS = frozenset(["ai", "eu", "id", "io", "ip", "it", "us", "un", "or"])
 
 _SAID = {
@@ -50,9 +50,9 @@ _VERBS = {
     "present": "pɹizˈɛnt",
 }  # fmt: skip
 """Words that sound otherwise where no noun can stand."""
-_NOUN_BEHIND = frozenset((
-    "a an the this that my your his her its our their of no more in with any some very is are was"
-).split())
+_NOUN_BEHIND = frozenset(
+    ("a an the this that my your his her its our their of no more in with any some very is are was").split()
+)
 _READ_BEHIND = frozenset(
     (
         "to can could will would shall should may might must do did don't didn't doesn't can't won't please and let's "
@@ -154,7 +154,11 @@ def _common() -> frozenset[str]:
     """Short words that are words in capitals too."""
     words = "all and any are ask bad big but buy can car day did dog end for get got had has her him his hot how let man may"
     more = "new not now off old one our out put red run sad say see she the too top two use was way who why yes yet you ok go no"
-    return frozenset((words + " " + more + " in is it me my of on or so to up we he hi if do by be at as an am art war win box").split())
+    return frozenset(
+        (
+            words + " " + more + " in is it me my of on or so to up we he hi if do by be at as an am art war win box"
+        ).split()
+    )
 
 
 @lru_cache(maxsize=20_000)
@@ -208,7 +212,11 @@ def _stem(word: str, ending: str) -> str | None:
     base = word[: len(word) - len(ending)]
     if base in _SAID:
         return _SAID[base]
-    forms = [base, base + "e"] + ([base[:-1]] if base[-1] == base[-2] else []) + ([base[:-1] + "y"] if base[-1] == "i" else [])
+    forms = (
+        [base, base + "e"]
+        + ([base[:-1]] if base[-1] == base[-2] else [])
+        + ([base[:-1] + "y"] if base[-1] == "i" else [])
+    )
     return next((entries()[form] for form in forms if form in entries()), None)
 
 
@@ -219,10 +227,24 @@ def _derived(word: str) -> str | None:
         return _past(phones)
     if (phones := _stem(word, "es")) or (phones := _stem(word, "s")):
         return _plural(phones)
-    for ending, sound in (("ly", "li"), ("er", "ɝ"), ("ness", "nəs"), ("less", "ləs"), ("able", "əbəl"), ("ment", "mənt")):
+    for ending, sound in (
+        ("ly", "li"),
+        ("er", "ɝ"),
+        ("ness", "nəs"),
+        ("less", "ləs"),
+        ("able", "əbəl"),
+        ("ment", "mənt"),
+    ):
         if phones := _stem(word, ending):
             return phones + sound
-    for start, sound in (("un", "ən"), ("re", "ɹi"), ("non", "nˈɑn"), ("sub", "sˈʌb"), ("multi", "mˈʌltˈi"), ("pre", "pɹi")):
+    for start, sound in (
+        ("un", "ən"),
+        ("re", "ɹi"),
+        ("non", "nˈɑn"),
+        ("sub", "sˈʌb"),
+        ("multi", "mˈʌltˈi"),
+        ("pre", "pɹi"),
+    ):
         if word.startswith(start) and len(word) >= len(start) + 4 and word[len(start) :] in entries():
             return sound + entries()[word[len(start) :]]
     return None
@@ -297,4 +319,3 @@ def _named(character: str) -> list[str]:
         return []  # an accent belongs to the letter before it
     name = unicodedata.name(character, "sign").lower()
     return re.findall(r"[a-z]+", name)
-

@@ -68,7 +68,8 @@ SIGNS = {
     "&": "and", "+": "plus", "=": "equals", "@": "at", "#": "hash", "*": "asterisk", "/": "slash", "\\": "backslash",
     "%": "percent", "^": "caret", "_": "underscore", "~": "about", "<": "less than", ">": "greater than",
     "|": "bar", "$": "dollars", "€": "euros", "£": "pounds", "¥": "yen", "₹": "rupees", "©": "copyright",
-    "®": "registered", "™": "trademark", "°": "degrees", "±": "plus or minus", "×": "times", "÷": "divided by",
+    "®": "registered", "™": "trademark",
+    "°": "degrees", "±": "plus or minus", "×": "times", "÷": "divided by",
     "−": "minus", "≈": "about", "≠": "does not equal", "≤": "at most", "≥": "at least", "→": "to", "←": "from",
     "⇒": "implies", "∞": "infinity", "√": "square root of", "π": "pi", "µ": "micro", "§": "section", "¶": "paragraph",
     "²": "squared", "³": "cubed", "№": "number", "∑": "sum", "•": ",", "·": ",", "`": "",
@@ -76,15 +77,13 @@ SIGNS = {
 
 FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8"}
 
-GREEK = dict(zip("αβγδεζηθικλμνξοπρσςτυφχψω", (
-    "a v g d e z i th i k l m n x o p r s s t i f h ps o"
-).split(), strict=True))
+GREEK = dict(
+    zip("αβγδεζηθικλμνξοπρσςτυφχψω", ("a v g d e z i th i k l m n x o p r s s t i f h ps o").split(), strict=True)
+)
 CYRILLIC = dict(
     zip(
         "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґў",
-        (
-            "a b v g d e zh z i y k l m n o p r s t u f kh ts ch sh shch - y - e yu ya yo i yi ye g w"
-        ).split(),
+        ("a b v g d e zh z i y k l m n o p r s t u f kh ts ch sh shch - y - e yu ya yo i yi ye g w").split(),
         strict=True,
     )
 )

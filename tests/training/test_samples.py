@@ -1,0 +1,83 @@
+"""Scope: what the language model is trained on is what the service asks of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime.engine.checkpoint import open_checkpoint
+from realtime.engine.messages import Message, TextPart
+from realtime.engine.prompt import Prompter
+from realtime.session import prompting
+from tests.training.conftest import NAMES
+from training import prompt
+from training.batches import Sampler, delayed, following, load_corpus
+from training.higgs import IGNORE
+
+BOS, EOS = 256, 257
+
+
+def test_delayed_rows_start_and_end_as_the_model_does() -> None:
+    codes = np.arange(3 * 8).reshape(3, 8)
+    rows = delayed(codes, BOS, EOS)
+    assert rows.shape == (3 + 1 + 8, 8)
+    assert (rows[0] == BOS).all() and (rows[-1] == EOS).all()
+    for book in range(8):
+        assert rows[book + 1 : book + 4, book].tolist() == codes[:, book].tolist()
+
+
+def test_forced_ids_are_not_learned_but_the_first_end_is() -> None:
+    rows = delayed(np.zeros((2, 8), int), BOS, EOS)
+    labels = following(rows, BOS, EOS)
+    assert not (labels == BOS).any()
+    assert ((labels == EOS).sum(0) == 1).all()
+    assert (labels[-1] == IGNORE).all()
+
+
+@pytest.fixture(scope="module")
+def sampler(work: Path) -> Sampler:
+    tokenizer = prompt.build_tokenizer(NAMES)
+    return Sampler(load_corpus(work, tokenizer), tokenizer, NAMES, 258, 0, 400, range(30))
+
+
+def test_the_guide_points_from_each_frame_to_a_phone_of_its_turn(sampler: Sampler) -> None:
+    for _ in range(40):
+        sample = sampler.sample()
+        text = np.full(sample.length, -1)
+        at = 0
+        for kind, run in sample.runs:
+            if kind == "text":
+                text[at : at + len(run)] = run
+            at += len(run)
+        symbols = set(load_symbols(sampler))
+        assert sample.guide
+        assert all(text[row] == -1 and int(text[source]) in symbols for row, source in sample.guide)
+
+
+def load_symbols(sampler: Sampler) -> list[int]:
+    return sampler._corpus.symbols.tolist()
+
+
+def test_the_served_prompt_is_the_trained_one(exported: Path) -> None:
+    """Token for token: the session's instruction and scene, through the checkpoint's template."""
+    checkpoint = open_checkpoint(str(exported))
+    prompter = Prompter(checkpoint, str)
+    tokenizer = prompt.build_tokenizer(NAMES)
+    line = next(voice["scene"] for voice in checkpoint.manifest.voices if voice["name"] == "ada")
+    for system, scene in (
+        (prompting.ONE_VOICE, [prompting.DEFAULT_SCENE, line]),
+        (prompting.SEVERAL_VOICES, [prompting.DEFAULT_SCENE, f"SPEAKER0: {line}", "SPEAKER1: otto"]),
+    ):
+        messages = [Message("system", [TextPart(system)]), Message("scene", [TextPart(part) for part in scene])]
+        tokens = prompter.prompt(messages, [], "həlˈO.", lambda part: np.zeros((0, 8)))
+        trained = prompt.opening("\n".join(scene), system) + prompt.user_turn("həlˈO.") + prompt.ASSISTANT
+        assert tokens[:, 0].tolist() == tokenizer.encode(trained, add_special_tokens=False).ids
+        assert len(tokens) < 40
+
+
+def test_the_instructions_are_the_sessions_own() -> None:
+    assert (prompt.SYSTEM, prompt.SEVERAL, prompt.ROOM) == (
+        prompting.ONE_VOICE,
+        prompting.SEVERAL_VOICES,
+        prompting.DEFAULT_SCENE,
+    )
