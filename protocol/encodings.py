@@ -30,6 +30,9 @@ class BadMessage(Exception):
         self.body = body
 
 
+_SHOWN = 200
+"""Characters of a client's own names that an error repeats."""
+
 _HINTS = (
     (r"output\.format", "Speech is sent as {'type': 'audio/pcm', 'rate': 24000}."),
     (r"content\[\d+\]\.type$", "Content types are input_text, input_audio, output_text and output_audio."),
@@ -76,10 +79,11 @@ class Encoding:
         """Say what is wrong in the protocol's own words, and which event it was."""
         try:
             raw = self._plain.decode(data)
-        except (msgspec.DecodeError, RecursionError):
-            raw = None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
+            # wrong at its beginning and no message at all further on
+            return BadMessage(_body("invalid_msgpack" if self.binary else "invalid_json", _syntax(self, broken)))
         event_id = raw.get("event_id") if isinstance(raw, dict) else None
-        event_id = event_id if isinstance(event_id, str) else None
+        event_id = event_id if isinstance(event_id, str) and len(event_id) <= 512 else None
         kind = raw.get("type") if isinstance(raw, dict) else None
         if isinstance(raw, dict) and kind not in CLIENT_EVENT_TYPES:
             close = difflib.get_close_matches(str(kind), CLIENT_EVENT_TYPES, 1)
@@ -89,10 +93,10 @@ class Encoding:
         if not isinstance(raw, dict):
             return BadMessage(_body("invalid_value", "A message must be one object with a `type`.", None, event_id))
         message, _, path = str(error).partition(" - at ")
-        param = path.strip("`").removeprefix("$.").removeprefix("$") or None
+        param = path.strip("`").removeprefix("$.").removeprefix("$")[:_SHOWN] or None
         unknown = re.search(r"unknown field `(.*)`", message)
         if unknown:
-            name = unknown.group(1)
+            name = unknown.group(1)[:_SHOWN]
             param = f"{param}.{name}" if param else name
             return BadMessage(
                 _body("unknown_parameter", f"{kind}: there is no field {param!r}; remove it.", param, event_id)

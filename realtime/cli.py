@@ -115,7 +115,11 @@ def _serve(options: argparse.Namespace) -> int:
 
     config = _settings(options)
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return asyncio.run(serve(config))
+    try:
+        return asyncio.run(serve(config))
+    except OSError as error:
+        print(f"voiced: {error}", file=sys.stderr)
+        return 1
 
 
 def _say(options: argparse.Namespace) -> int:

@@ -112,7 +112,9 @@ def _checked(raw: dict[str, Any], source: str, *, strict: bool) -> dict[str, Any
             close = difflib.get_close_matches(key, known, 1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
             raise ConfigError(f"Unknown setting {key!r} {source}. {hint}")
-        if not strict and isinstance(known[key].type, msgspec.inspect.ListType) and isinstance(value, str):
+        kind = known[key].type
+        kind = kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
+        if not strict and isinstance(kind, msgspec.inspect.ListType) and isinstance(value, str):
             raw[key] = [part.strip() for part in value.split(",") if part.strip()]
     try:
         settings = msgspec.convert(raw, Config, strict=strict)

@@ -46,10 +46,10 @@ async def say(wish: Wish, config: Config) -> int:
             ) as call:
                 speech = await call.say(wish.text)
                 pcm = await _collect(speech, to_stdout=wish.output == "-")
+        return _report(wish, speech, pcm)
     except (CallError, RuntimeError, OSError) as error:
         print(f"voiced: {error}", file=sys.stderr)
         return 1
-    return _report(wish, speech, pcm)
 
 
 async def _collect(speech: Speech, *, to_stdout: bool) -> bytes:

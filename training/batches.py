@@ -3,7 +3,7 @@
 A sample is a conversation of one to four turns, each a clip. All its turns are learned from, so earlier turns cost
 nothing, and the model learns at once to speak from nothing, to keep the voice of a reference clip, and to go on after
 its own speech. The voice is given in every way that is served: by a scene line, by a speaker tag, by an earlier turn,
-or not at all. """
+or not at all."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ TAGGED = 0.15
 NO_CAST = 0.25  # of tagged conversations: nobody says who is who
 JOINED = 0.25  # of turns: a second sentence follows in the same breath
 ODD_SYSTEM = 0.04
+ODD_SCENE = 0.08
+ODD_LETTERS = "eeeetttaaaooooiiinnnsshhrrdlucmfwypvbgkjxqz      ABCDEFGHIJKLMNOPRSTUW.,'-0123"
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,13 @@ class Sampler:
         return sample
 
     def _scene(self, cast: list[int], speaking: int, named: bool, tagged: bool) -> list[str]:
-        lines = [prompt.ROOM] if self._draw.random() < ROOM else []
+        draw = self._draw
+        lines = [prompt.ROOM] if draw.random() < ROOM else []
+        if not tagged and draw.random() < ODD_SCENE:  # whatever a user describes: it must not change the words
+            lines = [self._odd_text(90) for _ in range(draw.randrange(1, 3))]
         if not named:
             return lines
-        if not tagged and self._draw.random() > SPEAKER_LINE:
+        if not tagged and draw.random() > SPEAKER_LINE:
             return [*lines, self._voices[cast[0]]]
         return [*lines, *(f"SPEAKER{i}: {self._voices[cast[i]]}" for i in range(speaking))]
 
@@ -170,8 +175,10 @@ class Sampler:
         """The instruction that is served; now and then another, for it must not matter."""
         if plain or self._draw.random() > ODD_SYSTEM:
             return prompt.SEVERAL if tagged or (not plain and self._draw.random() < 0.05) else prompt.SYSTEM
-        letters = "abcdefghijklmnopqrstuvwxyz     ABCDEFG.,"
-        return "".join(self._draw.choice(letters) for _ in range(self._draw.randrange(30)))
+        return self._odd_text(60)
+
+    def _odd_text(self, longest: int) -> str:
+        return "".join(self._draw.choice(ODD_LETTERS) for _ in range(self._draw.randrange(1, longest)))
 
     def _size(self, clips: list[tuple[int, int]]) -> int:
         return 24 + sum(len(part) for index, _ in clips for part in self._corpus.clip(index)[1:])

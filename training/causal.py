@@ -3,7 +3,7 @@
 The stock decoder pads every kernel on both sides and so looks about ten frames ahead. Here each kernel holds only the
 taps that look back (and, in the first layer, `LOOKAHEAD` taps that look ahead by one frame each), which halves the
 arithmetic of training. `export` writes them into the stock module with zeros for the taps that are not there, so the
-exported decoder is the unchanged class and gives the same output. """
+exported decoder is the unchanged class and gives the same output."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 One decoder serves all voices: the content codes come from the reference voice, the last code names the voice whose
 wave is the target. Pitch is locked to the frames, so a plain waveform distance can stand beside the spectral one, and
-no adversary is needed. Resumes from WORK/decoder.pt; stops after --steps or --minutes, whichever comes first. """
+no adversary is needed. Resumes from WORK/decoder.pt; stops after --steps or --minutes, whichever comes first."""
 
 from __future__ import annotations
 

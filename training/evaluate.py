@@ -4,7 +4,7 @@
 
 For each voice and kind of sentence (everyday, with digits and dates, prose): word error of a fixed offline recogniser
 on the source, on the codec's resynthesis of it and on our speech; distance of our speech to the source; its duration
-over the source's; and how many utterances had to be cut because they did not end. """
+over the source's; and how many utterances had to be cut because they did not end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training import measure
 from training import quantizer as rvq
 from training.codec_folder import stock_decoder
 from training.flite import Flite
-from training.prepare import load_quantizer
+from training.prepare import load_quantizer, sentences
 from training.sentences import held_out
 from training.speak import Speaker
 from training.speech import VOICES, VoiceRecipe, synthesise, write_wav
@@ -57,6 +57,11 @@ class Row:
 
 
 PREFIX = "acoustic_decoder."
+ABOUT = """\
+Sentences that no template or prose of the training text holds. WER: word error of pocketsphinx (default model) on the
+synthesiser, on the codec's resynthesis of it, and on this checkpoint's speech through the engine with its default
+sampling. mel dB: log-mel distance to the source along the best time warp. duration: ours over the source's. no end:
+utterances cut at 30 s."""
 HEAD = ["voice", "kind", "sentences", "WER source", "WER codec", "WER ours", "mel dB", "duration", "no end"]
 
 
@@ -91,9 +96,9 @@ def evaluate(
     for number, voice in enumerate(VOICES):
         if voice.name not in voices:
             continue
-        for kind, sentences in held_out().items():
+        for kind, texts in held_out().items():
             row = Row()
-            texts = sentences[:limit]
+            texts = texts[:limit]
             for index, (text, spoken) in enumerate(
                 zip(texts, speaker.say(texts, voice.name, sampling=sampling), strict=True)
             ):
@@ -127,6 +132,23 @@ def markdown(table: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def endless(speaker: Speaker, count: int, sampling: Sampling) -> tuple[int, int]:
+    """How many of `count` new clauses, voice by voice, had to be cut; and how many were spoken."""
+    texts = sentences(count, seed=99)
+    cut = 0
+    for number, voice in enumerate(VOICES):
+        mine = texts[number :: len(VOICES)]
+        cut += sum(not spoken.ended for spoken in speaker.say(mine, voice.name, seed=1, sampling=sampling))
+    return cut, len(texts)
+
+
+def write_card(folder: Path, table: str) -> None:
+    """Put the table where the model card has its evaluation."""
+    card = folder / "README.md"
+    head, _, _ = card.read_text(encoding="utf-8").partition("## Evaluation")
+    card.write_text(f"{head}## Evaluation\n\n{ABOUT}\n\n{table}\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
@@ -135,6 +157,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100, help="sentences of each kind")
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--greedy", action="store_true")
+    parser.add_argument("--card", action="store_true", help="write the table into FOLDER/README.md")
+    parser.add_argument("--endings", type=int, default=0, help="also speak so many new clauses and count those cut")
     parser.add_argument("--max-seconds", type=float, default=30.0, help="after which a clause is cut")
     parser.add_argument("--pictures", type=Path, help="folder for spectrograms (source, codec, ours) and waves")
     o = parser.parse_args()
@@ -144,6 +168,11 @@ def main() -> None:
     speaker, codec = Speaker(o.folder, max_clause_s=o.max_seconds), Codec(o.folder / "codec", o.work)
     sampling = Sampling(temperature=o.temperature, greedy=o.greedy or None)
     table = evaluate(o.work, speaker, codec, voices, o.limit, o.pictures, sampling)
+    if o.endings:
+        cut, count = endless(speaker, o.endings, sampling)
+        print(f"{cut} of {count} new clauses had to be cut")
+    if o.card:
+        write_card(o.folder, markdown(table))
     print(f"\n{markdown(table)}\n\n{time.monotonic() - started:.0f} s")
     (o.work / "evaluation.json").write_text(json.dumps([dict(zip(HEAD, row, strict=True)) for row in table], indent=1))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -21,8 +20,8 @@ from training.speech import VOICES
 
 SAMPLING = {"do_sample": True, "temperature": 0.3, "top_k": 20, "top_p": 0.9}
 """Low, and no repetition-aware sampling: a steady vowel is the same code again and again, and so is the voice's."""
-MAX_CLAUSE_CHARS = 90
-CONTEXT_CLAUSES = 1
+MAX_CLAUSE_CHARS = 60  # as long as the clauses it was trained on
+CONTEXT_CLAUSES = 0  # the scene holds the voice; its own speech before a clause only spreads mistakes
 CARD = Path(__file__).parent / "card.md"
 
 
@@ -50,8 +49,7 @@ def export(work: Path, folder: Path) -> None:
     )
     _write(folder, "processor_config.json", processor(config))
     _write(folder, "preprocessor_config.json", FEATURES)
-    if CARD.exists():
-        shutil.copy(CARD, folder / "README.md")
+    (folder / "README.md").write_text(card(work), encoding="utf-8")
     for file in folder.rglob("*"):  # safetensors writes files that only their owner may read
         file.chmod(0o755 if file.is_dir() else 0o644)
     _write(folder, "voiced.json", manifest())  # last: marks the folder complete
@@ -85,6 +83,20 @@ def processor(config: HiggsAudioV2Config) -> dict[str, object]:
             "audio_tokenizer_name_or_path": "codec",
         },
     }
+
+
+def card(work: Path) -> str:
+    """The model card, with the last line of each trainer's log."""
+    lines = []
+    for title, name in (("decoder", "decoder.log"), ("encoder", "encoder.log"), ("language model", "language.log")):
+        if (work / name).exists():
+            entries = [json.loads(line) for line in (work / name).read_text(encoding="utf-8").splitlines()]
+            held_out = [entry for entry in entries if "validation_c0" in entry]
+            last = (held_out or entries or [{}])[-1]
+            lines.append(
+                f"- {title}: " + ", ".join(f"{key} {value}" for key, value in last.items() if key != "seconds")
+            )
+    return CARD.read_text(encoding="utf-8").replace("@TRAINING@", "\n".join(lines))
 
 
 FEATURES = {

@@ -3,7 +3,7 @@
 The weights are those of the stock `HiggsAudioV2ForConditionalGeneration`; only the order of work differs. Text and
 audio positions live in two packed tensors, so each runs only its own feed-forward and padding costs nothing outside
 attention. The loss is the stock one: the sum over codebooks of the mean cross-entropy, with optional weights;
-`tests/training` holds the two equal. """
+`tests/training` holds the two equal."""
 
 from __future__ import annotations
 

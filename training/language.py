@@ -5,7 +5,7 @@
 
 Starts from WORK/language (a folder in the transformers format) if `--from` names one, else from random weights of the
 pocket size. One process, or several on CPU (gloo) or GPUs by torchrun. The rate is flat and falls over the last part
-of the budget, so a run can be stretched by giving it more minutes. Resumes from WORK/language.pt. """
+of the budget, so a run can be stretched by giving it more minutes. Resumes from WORK/language.pt."""
 
 from __future__ import annotations
 

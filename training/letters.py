@@ -3,7 +3,7 @@
 First each word's letters are aligned with its symbols (each letter sounds like nothing, one or two symbols;
 probabilities by three rounds of best paths). Then, for each letter with ever wider surroundings, what it most often
 sounds like there is kept wherever it differs from what the narrower surroundings say (an IGTree, Daelemans and van
-den Bosch 1997). """
+den Bosch 1997)."""
 
 from __future__ import annotations
 

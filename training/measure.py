@@ -1,7 +1,7 @@
 """Numbers and pictures of speech: words that a recogniser hears, distance of two recordings, spectrograms.
 
 The recogniser is pocketsphinx with the model of its wheel: weak, small, offline and the same everywhere. Read its
-word errors only beside those of the source it is compared to. """
+word errors only beside those of the source it is compared to."""
 
 from __future__ import annotations
 

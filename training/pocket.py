@@ -3,7 +3,7 @@
     python -m training.pocket WORK FOLDER [--minutes 90] [--tiny]
 
 Each stage is a program of its own and is skipped when what it makes is there; trainers go on where they stopped. So
-the same command, given again, resumes. `--tiny` runs every stage in a minute or two and makes noise. """
+the same command, given again, resumes. `--tiny` runs every stage in a minute or two and makes noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Plan:
     """How much of everything."""
 
     clips: int = 45_000
-    codec_clips: int = 1_500
+    codec_clips: int = 1_200
     codec_steps: int = 2_800
     encoder_steps: int = 1_500
     minutes: float = 90.0
@@ -41,7 +41,7 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[tuple[str, list[str]]]:
     many = ["torch.distributed.run", "--nproc-per-node", str(plan.ranks), "-m"] if plan.ranks > 1 else []
     small = ["--small"] if plan.tiny else []
     narrow = ["--hidden", "64", "--batch", "2", "--frames", "12"] if plan.tiny else []
-    evaluated = ["--limit", str(plan.sentences), "--pictures", str(work / "spectrograms")]
+    evaluated = ["--limit", str(plan.sentences), "--pictures", str(work / "spectrograms"), "--card"]
     if plan.tiny:
         evaluated += ["--voice", "sam", "--max-seconds", "2"]
     return [

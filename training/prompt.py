@@ -3,7 +3,7 @@ cannot differ.
 
 The template has the roles and tokens of the released Higgs Audio V2 checkpoint (Llama-3 headers without their line
 breaks). Words that occur in every prompt are single tokens, so that a prompt costs a small model a dozen positions
-and not a hundred. """
+and not a hundred."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A frame's features are 4 x 32 log-mels (one spectrum each 10 ms). They are taken from the reference voice; the other
 voices speak the same phones at the same times, so one set of content codes serves all voices, and the last codebook
 says only which voice it is. The language model then learns the contents once, and a voice is one more symbol to keep
-in mind. """
+in mind."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Write the text: short clauses to be spoken, from templates, from prose and from the dictionary.
 
 Three sources, each for a reason: templates give everyday speech and the answers of an assistant, prose (the language
-reference every CPython carries in `pydoc_data`) gives longer grammar, and random dictionary words give the pairs of phones
-that everyday words leave out. `held_out` returns sentences written by hand that no template produces.
+reference every CPython carries in `pydoc_data`) gives longer grammar, and random dictionary words give the pairs of
+phones that everyday words leave out. `held_out` returns sentences written by hand that no template produces.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ She was born on March 3rd, 1987.
 There are 365 days in a year.
 The train arrives at 6:45 in the evening.
 It is 12 degrees outside.
-The answer is 42.
+They won 42 of 60 games.
 Turn right after 200 feet.
 He has 3 dogs and 11 cats.
 The store is 4 miles from here.

@@ -4,7 +4,7 @@
 
 One line is one conversation. Of each the pairs of a text and a clip are taken, whichever way round they stand: a user
 asks for a text and the assistant speaks it (speech synthesis), or a user gives a clip and the assistant writes it
-down (recognition). `<audio>` in a message stands for the next file of `audios`. """
+down (recognition). `<audio>` in a message stands for the next file of `audios`."""
 
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ from protocol.objects import (
 from protocol.server_events import (
     AudioDelta,
     Error,
+    ItemAdded,
     OutputItemAdded,
     ResponseCreated,
     ResponseDone,
@@ -128,6 +129,7 @@ class Call:
         self._speech: Speech | None = None
         self._expecting: asyncio.Future[Any] | None = None
         self._expected: type[ServerEvent] | None = None
+        self._asked = 0
         self._lock = asyncio.Lock()
         self.session: Session | None = None
         self.errors: list[Error] = []
@@ -141,15 +143,15 @@ class Call:
     async def respond(self, *, asked_at: float | None = None, instructions: str | None = None) -> Speech:
         """Ask for a response to the conversation as it is."""
         config = ResponseConfig(instructions=UNSET if instructions is None else instructions)
-        created = await self._ask(ResponseCreate(response=config), ResponseCreated)
+        added = await self._ask(ResponseCreate(response=config), OutputItemAdded)
         speech = self._speech
-        assert speech is not None and speech.response_id == created.response.id
+        assert speech is not None and speech.response_id == added.response_id
         speech.asked_at = time.monotonic() if asked_at is None else asked_at
         return speech
 
     async def add(self, role: str, *content: Content) -> None:
-        """Add a message to the conversation."""
-        await self.send(ItemCreate(item=NewItem(role, list(content))))  # type: ignore[arg-type]
+        """Add a message to the conversation. Raises CallError if the server refuses it."""
+        await self._ask(ItemCreate(item=NewItem(role, list(content))), ItemAdded)  # type: ignore[arg-type]
 
     async def add_reference(self, pcm: bytes, transcript: str) -> None:
         """Give a clip (16-bit mono PCM, 24 kHz) of the voice to speak with, and the words said in it."""
@@ -175,14 +177,18 @@ class Call:
     async def send(self, event: ClientEvent) -> None:
         """Send any client event."""
         data = self._encoding.encode(event)
-        await self._connection.send(data if self._encoding.binary else data.decode())
+        try:
+            await self._connection.send(data if self._encoding.binary else data.decode())
+        except websockets.ConnectionClosed as error:
+            raise CallError("connection_lost", f"The connection was closed: {error}.") from error
 
     async def _ask(self, event: ClientEvent, answer: type[Any]) -> Any:
-        """Send an event and wait for its answer; an error event meanwhile is the answer."""
+        """Send an event and wait for its answer; an error about it is the answer."""
         async with self._lock:
+            self._asked += 1
             self._expected, self._expecting = answer, asyncio.get_running_loop().create_future()
             try:
-                await self.send(event)
+                await self.send(msgspec.structs.replace(event, event_id=f"ask_{self._asked}"))
                 return await self._expecting
             finally:
                 self._expected = self._expecting = None
@@ -208,7 +214,8 @@ class Call:
             self._speech = Speech(self, event.response.id)
         elif isinstance(event, Error):
             self.errors.append(event)
-            if self._expecting is not None and not self._expecting.done():
+            mine = event.error.event_id == f"ask_{self._asked}"
+            if mine and self._expecting is not None and not self._expecting.done():
                 self._expecting.set_exception(CallError(event.error.code, event.error.message))
             return
         speech = self._speech
@@ -243,6 +250,8 @@ async def connect(
         )
     except websockets.InvalidStatus as error:
         raise _refused(error.response.status_code, error.response.body) from error
+    except websockets.InvalidURI as error:
+        raise CallError("invalid_url", f"{url} is no WebSocket address; it begins with ws:// or wss://.") from error
     except OSError as error:
         raise CallError("unreachable", f"There is no server at {url}: {error}.") from error
     async with connection:

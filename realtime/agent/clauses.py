@@ -2,7 +2,7 @@
 
 Pure and incremental. Joined in order, the clauses' texts are the input, character for character. A clause ends at the
 end of a sentence or a line, earlier where it grows too long, and never mixes speakers: what follows a speaker tag
-carries the tag on, so that every clause says who speaks.
+carries the tag on, so that every clause says who speaks. However the text arrives, the clauses are the same.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SENTENCE_END = re.compile(r"""[.!?…]+["'”’)\]]*(?=\s)|[。！？]|\n+""")
+_SENTENCE_END = re.compile(r"""[.!?…]+["'”’)\]]*(?=\s)|[。！？]|\n""")
 _SOFT_BREAK = re.compile(r"[,;:—–](?=\s)|[，、；：]|\s-(?=\s)")
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
+_LONGEST_TAG = len("[SPEAKER00]")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'])(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e|No|Fig|approx|[A-Z])\.$", re.IGNORECASE
 )
@@ -69,11 +70,11 @@ class ClauseSplitter:
             if end > self._max:
                 break
             if end >= minimum and not _ABBREVIATION.search(text[:end]):
-                # the space after a sentence belongs to it
-                return end + len(text[end:reach]) - len(text[end:reach].lstrip())
+                # the space that showed the end of a sentence belongs to it
+                return end if text[end - 1] in "。！？\n" else end + 1
         if turn is not None and turn <= self._max:
             return turn
-        if reach > self._max:
+        if reach > self._max and (final or turn is not None or len(text) >= self._max + _LONGEST_TAG):
             return self._soft_boundary(text)
         return reach if final and text and turn is None else None
 

@@ -167,7 +167,7 @@ class Session:
     def _update(self, event: client.SessionUpdate) -> None:
         before = self._settings
         self._settings = before.updated(event.session, self._runtime, "session")
-        if self._settings != before:
+        if self._settings.manner != before.manner:
             self._renew_context()
         self._send(server.SessionUpdated(event_id=self._event_id(), session=self._shown()))
 
@@ -248,7 +248,7 @@ class Session:
         settings = self._settings.updated(config, self._runtime, "response")
         # voices that are items are looked up here, so that a wrong one is refused before anything starts
         prompting.messages(settings, self._conversation, self._runtime, "")
-        if settings != self._settings:
+        if settings.manner != self._settings.manner:
             self._renew_context()
         said = self._conversation.said()
         response_id = self._new_id("resp_")
@@ -437,7 +437,7 @@ class Session:
         self._live = None
         if live.context_id != self._context_id:
             self._out.append(DropContext(live.context_id))
-        elif live.settings != self._settings:
+        elif live.settings.manner != self._settings.manner:
             self._renew_context()
         if self.state is SessionState.DRAINING:
             self._finish_session(1012, "The server is restarting; connect again.")

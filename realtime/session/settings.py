@@ -68,6 +68,11 @@ class Settings:
         """Voices by speaker tag."""
         return {} if self.generation.speakers is UNSET else self.generation.speakers
 
+    @property
+    def manner(self) -> tuple[str, str, dict[str, str]]:
+        """What comes before the speech; the rest is how it is drawn and sent."""
+        return self.instructions, self.voice, self.speakers
+
     def updated(self, change: SessionConfig | ResponseConfig, runtime: Runtime, where: str) -> Settings:
         """These settings with a client's change; raises Refused for what cannot be served."""
         if change.output_modalities is not UNSET and change.output_modalities != ["audio"]:

@@ -192,6 +192,9 @@ class Call:
                 self._tell(BrainSaid(question.response_id, text))
         except NothingToSay as error:
             self._tell(BrainFailed(question.response_id, str(error)))
+        except Exception:  # the boundary of whatever brain is attached: its failure ends the response, not the call
+            log.exception("the brain failed")
+            self._tell(BrainFailed(question.response_id, "Deciding what to say failed; try again."))
         else:
             self._tell(BrainDone(question.response_id))
         finally:

@@ -13,15 +13,6 @@ from realtime.serve import running
 from tests.server.wire import RATE, Footprint, Service, assert_back_to, noise_clip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.parent == here and pytest.mark.asyncio.name in {mark.name for mark in item.iter_markers()}:
-            continue
-        if item.path.parent == here:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
 @pytest.fixture(scope="session")
 def voices_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two registered voices."""

@@ -299,7 +299,7 @@ def test_a_voice_the_checkpoint_knows_is_a_line_of_the_scene() -> None:
 def test_several_cloned_voices_stand_in_the_scene_each_after_its_tag() -> None:
     talk = Talk()
     talk.update(voiced=generation(speakers={"SPEAKER1": "bob", "SPEAKER0": "amy"}))
-    system, scene = _prompt(talk, "[SPEAKER0] Hello. [SPEAKER1] And you?")
+    _, scene = _prompt(talk, "[SPEAKER0] Hello. [SPEAKER1] And you?")
     clips = [part for part in scene.parts if isinstance(part, VoicePart)]
     assert clips == [VoicePart("amy"), VoicePart("bob")]
     at = scene.parts.index(VoicePart("amy"))

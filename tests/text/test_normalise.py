@@ -25,6 +25,7 @@ FORMS = {
         ("Pi is 3.14.", "Pi is three point one four."),
         ("0.5 or .75", "zero point five or zero point seven five"),
         ("version 1.2.3", "version one point two point three"),
+        ("3.0e-5", "three point zero times ten to the minus five"),
     ],
     "fractions and ranges": [
         ("1/2", "one half"),
@@ -64,6 +65,7 @@ FORMS = {
         ("£3 billion", "three billion pounds"),
         ("1.50€", "one euro and fifty cents"),
         ("$1 now", "one dollar now"),
+        ("$1.5-2 million", "one point five to two million dollars"),
     ],
     "units": [
         ("80kg", "eighty kilograms"),
@@ -74,6 +76,7 @@ FORMS = {
         ("5 m²", "five square meters"),
         ("50%", "fifty percent"),
         ("6 ft", "six feet"),
+        ("50-60%", "fifty to sixty percent"),
     ],
     "abbreviations": [
         ("Dr. Smith met Mrs. Jones.", "doctor Smith met missus Jones."),

@@ -32,6 +32,8 @@ TEXT = re.compile(
         ("One.\nTwo", "wˈʌn. tˈu."),
         ("(a) b — c; d: e", "ə, bˈi, sˈi, dˈi, ˈi."),
         ("the FBI, a TV", "ði ˈɛf bˈi ˈI, ə tˈi vˈi."),
+        ("here -- and - there", "hˈɪɹ, ˈænd, ðˈɛɹ."),
+        ("GPUs", "ʤˈi pˈi jˈuz."),
         ("...", ""),
         ("", ""),
         ("👍", ""),

@@ -2,7 +2,7 @@
 
 `front_end("normalise")` gives the spoken form in plain letters, for checkpoints that read text;
 `front_end("phonemes")` the phone notation of `symbols`, for checkpoints trained on it. Both are pure functions of the
-text, take any string and never raise. """
+text, take any string and never raise."""
 
 from __future__ import annotations
 

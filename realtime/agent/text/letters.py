@@ -2,7 +2,7 @@
 
 The table is learned from the bundled dictionary (`python -m training.letters`). A key is a letter with up to `REACH`
 letters on either side; its value is what that letter sounds like there: no, one or several symbols. Only keys that
-differ from what a shorter one says are stored. """
+differ from what a shorter one says are stored."""
 
 from __future__ import annotations
 

@@ -107,6 +107,8 @@ def _money(match: re.Match[str]) -> str:
              "bn": "billion", "tn": "trillion"}.get(match["scale"] or "", match["scale"])  # fmt: skip
     one, many, cent, cents = known.CURRENCIES[sign]
     minus = "minus " if match["minus"] else ""
+    if match["high"]:
+        return f"{_read(number)} to {_read(match['high'])} {scale + ' ' if scale else ''}{many}"
     if scale:
         return f"{minus}{_read(number)} {scale} {many}"
     whole, _, fraction = number.replace(",", "").partition(".")
@@ -160,7 +162,14 @@ def _date(years: str, months: str, days: str, whole: str) -> str:
 def _unit(match: re.Match[str]) -> str:
     number, unit = match["number"], known.UNITS[match["unit"]]
     power = {"²": "square ", "2": "square ", "³": "cubic ", "3": "cubic "}.get(match["power"] or "", "")
-    return f"{_read(number)} {power}{unit if number == '1' else known.plural(unit)}"
+    low = f"{_read(match['low'])} to " if match["low"] else ""
+    return f"{low}{_read(number)} {power}{unit if number == '1' else known.plural(unit)}"
+
+
+def _power(match: re.Match[str]) -> str:
+    """ "3.0e-5"."""
+    sign = "minus " if match[2] == "-" else ""
+    return f"{read(match[1])} times ten to the {sign}{read(match[3])}"
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -231,6 +240,8 @@ def _rules() -> list[_Rule]:
     signs = "".join(map(re.escape, known.CURRENCIES))
     abbreviations = "|".join(sorted(map(re.escape, known.ABBREVIATIONS), key=len, reverse=True))
     numbered = "|".join(known.BEFORE_NUMBER)
+    romans = "|".join(sorted(_ROMAN, key=len, reverse=True))
+    other = "".join(map(re.escape, known.SIGNS))
     scale = r"(?P<scale>trillion|billion|million|thousand|bn|tn|[kKmMbB])\b"
     return [
         # form without sound
@@ -244,7 +255,8 @@ def _rules() -> list[_Rule]:
         ),
         # money
         rule(
-            rf"(?P<minus>(?<!\w)-)?(?:(?P<sign>[{signs}])[ ]?(?P<number>{_NUMBER})|(?P<amount>(?<![\w.,]){_NUMBER})[ ]?"
+            rf"(?P<minus>(?<!\w)-)?(?:(?P<sign>[{signs}])[ ]?(?P<number>{_NUMBER})(?:[-–](?P<high>{_NUMBER}))?"
+            rf"|(?P<amount>(?<![\w.,]){_NUMBER})[ ]?"
             rf"(?P<behind>[{signs}]))(?!\d)(?:[ ]?{scale})?",
             _money,
         ),
@@ -257,21 +269,24 @@ def _rules() -> list[_Rule]:
             _day,
         ),
         rule(
-            rf"(?<![\w.,])(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[ ](?:of[ ])?(?P<month>{_MONTH})(?:,?[ ](?P<year>\d{{4}}))?(?!\w)",
+            rf"(?<![\w.,])(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[ ](?:of[ ])?(?P<month>{_MONTH})"
+            r"(?:,?[ ](?P<year>\d{4}))?(?!\w)",
             _day_first,
         ),
         rule(rf"\b({_MONTH})[ ](\d{{4}})(?!\w)", lambda m: f"{_month(m[1])} {year(int(m[2]))}"),
         rule(rf"\b({'|'.join(known.SHORT_DAYS)})(?:\.|(?=,[ ](?:{_MONTH})))", lambda m: known.SHORT_DAYS[m[1]]),
         # times
         rule(
-            r"(?<![\d:.,])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?:[ ]?(?P<half>[aApP]\.?[mM]\b)\.?)?(?![\d:])",
+            r"(?<![\d:.,])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
+            r"(?:[ ]?(?P<half>[aApP]\.?[mM]\b)\.?)?(?![\d:])",
             _clock,
         ),
         rule(r"(?<![\d:.,])(\d{1,2})[ ]?([ap]\.m\.|[AaPp][mM]\b)", lambda m: cardinal(int(m[1])) + _half(m[2])),
         rule(r"\b([ap])\.m\.(?=\W|$)", lambda m: f"{m[1].upper()} M"),
         # telephone numbers
         rule(
-            r"(?<![\w.,/])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}|(?:\+?\d[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\d{3}[- ]\d{4})"
+            r"(?<![\w.,/])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}"
+            r"|(?:\+?\d[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\d{3}[- ]\d{4})"
             r"(?![\w/]|[.,]\d)",
             _group,
         ),
@@ -286,14 +301,19 @@ def _rules() -> list[_Rule]:
         rule(r"\b([A-Z])\.(?=[ ][A-Z][a-z])", lambda m: m[1]),
         rule(
             r"\b(?:(?P<kind>Chapter|Part|Act|Scene|Volume|Section|Book|War|Class|Type|Phase|Level|Stage|Title)|"
-            rf"(?P<title>[A-Z][a-z]{{2,}}))[ ](?P<numeral>{'|'.join(sorted(_ROMAN, key=len, reverse=True))})\b(?!['’.]?[A-Z])",
+            rf"(?P<title>[A-Z][a-z]{{2,}}))[ ](?P<numeral>{romans})\b(?!['’.]?[A-Z])",
             _roman,
         ),
         # numbers with something behind or before
         rule(r"(?<![\w.,])(\d{1,2})'(\d{1,2})(?:\"|'')", lambda m: f"{_read(m[1])} feet {_read(m[2])}"),
-        rule(r"(?<![\w.,])'?((?:1[0-9]|20)\d0|[2-9]0)s\b", lambda m: decade(int(m[1]))),
+        rule(r"(?<![\w.,])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda m: decade(int(m[1]))),
         rule(r"(?<![\w.,)-])-(?=\.?\d)", lambda m: "minus "),
-        rule(rf"(?<![\w.,])(?P<number>{_NUMBER})[ ]?(?P<unit>{units})(?P<power>[²³]|[23](?!\d))?(?![\w°%'])", _unit),
+        rule(r"(?<![\w.,])(\d+(?:\.\d+)?)[eE]([-+]?)(\d{1,3})(?!\w)", _power),
+        rule(
+            rf"(?<![\w.,])(?:(?P<low>{_NUMBER})[-–])?(?P<number>{_NUMBER})[ ]?(?P<unit>{units})"
+            r"(?P<power>[²³]|[23](?!\d))?(?![\w°%'])",
+            _unit,
+        ),
         rule(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th)\b", lambda m: ordinal(_int(m[1]))),
         rule(r"\b24/7\b", lambda m: "twenty four seven"),
         rule(r"(?<![\w.,/])(?:(?P<whole>\d{1,6})[ ]+)?(?P<over>\d{1,6})/(?P<under>\d{1,6})(?![\w/])", _fraction),
@@ -305,7 +325,7 @@ def _rules() -> list[_Rule]:
         # numbers alone, also inside words: MP3, 5G
         rule(rf"(?<![\d.,])(?:{_NUMBER})|\d+", _lone),
         # signs
-        rule(r"[%s]" % "".join(map(re.escape, known.SIGNS)), lambda m: f" {known.SIGNS[m[0]]} "),
+        rule(f"[{other}]", lambda m: f" {known.SIGNS[m[0]]} "),
         rule(r"[ ]+(?=[,.?!;:])", lambda m: ""),
     ]
 

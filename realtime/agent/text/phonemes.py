@@ -2,7 +2,7 @@
 
 It is the notation the checkpoint was trained on, sign for sign: words with a space between, a comma where the speaker
 pauses, one of `.?!` at the end of each sentence and a space behind it, `[SPEAKERn]` tags followed by a space, a line
-break before a tag within the text. """
+break before a tag within the text."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ _SPELLED = frozenset(
 """Words whose letters are named though the dictionary has, or the rules would make, a word of them; upper case for a
 few."""
 _SPELLED_IN_CAPITALS = frozenset(["ai", "eu", "id", "io", "ip", "it", "us", "un", "or"])
+
+_SHORT_WORDS = frozenset(
+    "all am an and any are art as ask at bad be big box but buy by can car day did do dog end for get go got had has "
+    "he her hi him his hot how if in is it let man may me my new no not now of off ok old on one or our out put red "
+    "run sad say see she so the to too top two up use war was way we who why win yes yet you".split()
+)
+"""Words even in capitals; others of up to three letters are spelled then."""
 
 _SAID = {
     "does": "dˈʌz", "lives": "lˈɪvz", "miz": "mˈɪz", "tuple": "tˈʌpəl", "oh": "ˈO", "hmm": "hˈʌm", "mm": "ˈʌm",
@@ -99,7 +106,11 @@ def _sentences(text: str) -> str:
         elif head in ".?!" or (head == "\n" and _new_sentence(tokens, index)):
             _finish(result, words, next((mark for mark in "?!" if mark in token), "."))
             words, before = [], ""
-        elif head.isspace() or head in "-'\"":
+        elif head == "-":
+            around = tokens[max(0, index - 1) : index + 2 : 2]
+            if words and words[-1] != "," and all(side[0].isspace() or side == "-" for side in around):
+                words.append(",")
+        elif head.isspace() or head in "'\"":
             continue
         elif unicodedata.category(head)[0] in "PZ" or head == ",":
             if words and words[-1] != ",":
@@ -135,10 +146,12 @@ def _say(word: str, before: str, shouted: bool) -> str:
     if all(character in _SYMBOLS for character in word) and not word.isascii():
         return word  # the notation itself
     small = word.lower()
+    if len(word) > 2 and small.endswith("s") and word[-1] == "s" and word[:-1].rstrip("'").isupper():
+        return _plural(_say(word[:-1].rstrip("'"), before, shouted))
     capitals = word.isupper() and len(word) > 1 and not shouted
     if small in _SPELLED and (small not in _SPELLED_IN_CAPITALS or capitals):
         return _spell(small)
-    if capitals and (small in _SPELLED_IN_CAPITALS or (len(small) <= 3 and small not in _common())):
+    if capitals and (small in _SPELLED_IN_CAPITALS or (len(small) <= 3 and small not in _SHORT_WORDS)):
         return _spell(small)
     if word == "A" and before:
         return _LETTERS["a"]
@@ -147,18 +160,6 @@ def _say(word: str, before: str, shouted: bool) -> str:
     if small in _VERBS and before not in _NOUN_BEHIND:
         return _VERBS[small]
     return pronounce(small)
-
-
-@lru_cache(maxsize=1)
-def _common() -> frozenset[str]:
-    """Short words that are words in capitals too."""
-    words = "all and any are ask bad big but buy can car day did dog end for get got had has her him his hot how let man may"
-    more = "new not now off old one our out put red run sad say see she the too top two use was way who why yes yet you ok go no"
-    return frozenset(
-        (
-            words + " " + more + " in is it me my of on or so to up we he hi if do by be at as an am art war win box"
-        ).split()
-    )
 
 
 @lru_cache(maxsize=20_000)
@@ -262,8 +263,6 @@ def _compound(word: str) -> str | None:
 
 def _spell(word: str) -> str:
     """The names of the letters, as words of their own."""
-    if len(word) > 3 and word.endswith("tvs"):
-        return _spell(word[:-1])
     return " ".join(_LETTERS[letter] for letter in word if letter in _LETTERS)
 
 
@@ -271,7 +270,7 @@ def _latin(token: str) -> list[str]:
     """Words of the letters a-z and apostrophes for a word in any script; capitals stay capitals."""
     token = token.replace("’", "'")
     if token.isascii():
-        return [token]
+        return _parts(token)
     if all(character in _SYMBOLS for character in token):
         return [token]
     written: list[str] = []
@@ -287,6 +286,15 @@ def _latin(token: str) -> list[str]:
     if ideographs:
         words += normalise(f"{ideographs} Chinese character{'s' if ideographs > 1 else ''}").split()
     return words
+
+
+def _parts(token: str) -> list[str]:
+    """`GitHub` and `ChatGPT` are two words each, `LLMs` is one."""
+    if token.islower() or token.isupper() or token.istitle() or token.lower() in entries():
+        return [token]
+    if re.fullmatch(r"[A-Z]{2,}'?s", token):
+        return [token]
+    return re.findall(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+(?:'[a-z]+)*|[A-Z]+", token)
 
 
 @lru_cache(maxsize=4096)

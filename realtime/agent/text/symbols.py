@@ -2,7 +2,7 @@
 
 The phones are the 40 of flite and of the CMU dictionary (with schwa apart); the characters are IPA where IPA has a
 single one, and a capital for the diphthongs. Text already in this notation passes through the tokenizer one symbol at
-a time. """
+a time."""
 
 from __future__ import annotations
 

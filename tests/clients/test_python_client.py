@@ -1,0 +1,106 @@
+"""Scope: the Python client against a real server: say, iterate, interrupt, update, and every way it goes wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from clients.python import CallError, connect
+from protocol.objects import Generation
+from realtime.config import Config
+from realtime.serve import running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FAST = Generation(paced=False, greedy=True, seed=1)
+BOTH = pytest.mark.parametrize("binary", [False, True], ids=["json", "msgpack"])
+LONG = "This is a long story about a harbour, a lighthouse and a ship that was late. " * 5
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(noise_checkpoint: Callable[[int], Path]) -> AsyncIterator[str]:
+    config = Config(port=0, model=str(noise_checkpoint(1)), device="cpu", threads=1, max_sessions=2)
+    async with running(config) as (_, gateway, address):
+        await asyncio.wait_for(gateway.engine.wait_ready(), 60)
+        yield address
+
+
+@BOTH
+async def test_a_text_becomes_audio_and_a_transcript(url: str, binary: bool) -> None:
+    async with connect(url, generation=FAST, binary=binary) as call:
+        speech = await call.say("Good evening.")
+        pcm = await speech.read()
+    assert len(pcm) == 2 * speech.samples > 0
+    assert speech.transcript == "Good evening."
+    assert speech.response is not None
+    assert speech.response.status in ("completed", "incomplete")
+
+
+@BOTH
+async def test_an_interrupted_speech_ends_and_the_next_is_whole(url: str, binary: bool) -> None:
+    async with connect(url, binary=binary) as call:
+        speech = await call.say(LONG)
+        async for _ in speech:
+            await speech.interrupt()
+            break
+        rest = await speech.read()
+        assert speech.response is not None
+        assert speech.response.status == "cancelled"
+        assert len(rest) < 24000 * 2 * 5
+        await call.update(generation=FAST)
+        assert await (await call.say("Good evening.")).read()
+        assert not call.errors
+
+
+async def test_interrupting_what_is_over_does_not_spoil_the_next_turn(url: str) -> None:
+    async with connect(url, generation=FAST) as call:
+        speech = await call.say("Good evening.")
+        await speech.read()
+        speech.response = None  # as if the end had not arrived yet
+        await speech.interrupt()
+        assert await (await call.say("Good night.")).read()
+        assert [error.error.code for error in call.errors] == ["response_cancel_not_active"]
+
+
+async def test_an_update_returns_what_the_server_made_of_it(url: str) -> None:
+    async with connect(url) as call:
+        session = await call.update(instructions="Rain.", generation=Generation(top_k=7))
+        assert (session.instructions, session.voiced.generation.top_k) == ("Rain.", 7)
+        assert call.session == session
+
+
+async def test_what_the_server_refuses_is_an_error_with_its_code_and_nothing_is_spoken(url: str) -> None:
+    async with connect(url, generation=FAST) as call:
+        assert await (await call.say("Good evening.")).read()
+        with pytest.raises(CallError, match="empty") as refused:
+            await call.say("  ")
+        assert refused.value.code == "invalid_value"
+        with pytest.raises(CallError, match="no voice"):
+            await call.update(voice="nobody")
+        assert await (await call.say("Good night.")).read()
+
+
+async def test_a_wrong_address_a_missing_server_and_a_full_one_are_told_apart(url: str) -> None:
+    for address, code in (("http//x", "invalid_url"), ("ws://127.0.0.1:9/v1/realtime", "unreachable")):
+        with pytest.raises(CallError) as refused:
+            async with connect(address):
+                pass
+        assert refused.value.code == code
+    async with connect(url), connect(url):
+        with pytest.raises(CallError) as refused:
+            async with connect(url):
+                pass
+        assert refused.value.code == "too_many_sessions"
+
+
+async def test_a_lost_connection_ends_the_speech_with_an_error(url: str) -> None:
+    async with connect(url) as call:
+        speech = await call.say(LONG)
+        call._connection.transport.abort()
+        with pytest.raises(CallError) as lost:
+            await speech.read()
+        assert lost.value.code == "connection_lost"
+        with pytest.raises(CallError) as lost:
+            await call.say("Anybody?")
+        assert lost.value.code == "connection_lost"

@@ -1,0 +1,84 @@
+"""Scope: the checkpoint that ships: complete, small, loadable by stock transformers, and speaking."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import HiggsAudioV2ForConditionalGeneration
+
+from realtime.agent.text import to_phonemes
+from realtime.checkpoints import POCKET
+from realtime.engine.messages import Sampling
+from tests.engine.reference import Reference
+from tests.oracle import transformers_codec
+from training.measure import Recogniser, errors, words_of
+from training.sentences import EVERYDAY
+from training.speak import Speaker, scene_messages
+
+if not (POCKET / "model.safetensors").is_file():
+    pytest.skip("no pocket checkpoint here: python -m training.pocket makes one", allow_module_level=True)
+
+VOICES = [voice["name"] for voice in json.loads((POCKET / "voiced.json").read_text())["voices"]]
+
+
+@pytest.fixture(scope="module")
+def speaker() -> Speaker:
+    return Speaker(POCKET)
+
+
+def test_it_is_small_and_has_a_card() -> None:
+    files = [file for file in POCKET.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 40e6
+    assert "## Evaluation\n\nSentences" in (POCKET / "README.md").read_text()
+    assert all(file.suffix in (".json", ".safetensors", ".jinja", ".md", ".wav", ".txt") for file in files)
+
+
+def test_stock_transformers_finds_every_tensor_and_no_other() -> None:
+    _, report = HiggsAudioV2ForConditionalGeneration.from_pretrained(POCKET, output_loading_info=True)
+    assert not any(report.values()), report
+    transformers_codec(POCKET / "codec")
+
+
+def test_streaming_without_waiting_equals_the_exact_decode() -> None:
+    texts = EVERYDAY.splitlines()[:3]
+    waves = [Speaker(POCKET, decoder=decoder).say(texts, "ada", seed=7) for decoder in ("low-latency", "exact")]
+    for early, exact in zip(*waves, strict=True):
+        assert len(early.samples) == len(exact.samples)
+        assert np.abs(early.samples - exact.samples).max() <= 2 / 32768
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_speech_ends_and_is_clean(speaker: Speaker, voice: str) -> None:
+    for spoken in speaker.say(EVERYDAY.splitlines()[:12], voice, seed=3):
+        seconds = len(spoken.samples) / 24_000
+        assert spoken.ended and 0.5 < seconds < 6
+        assert abs(spoken.samples.mean()) < 0.01
+        assert 0.02 < spoken.samples.std() < 0.3 and np.abs(spoken.samples).max() < 1.0
+        assert np.abs(np.diff(spoken.samples)).max() < 0.8
+
+
+def test_a_recogniser_understands_it(speaker: Speaker) -> None:
+    pytest.importorskip("pocketsphinx")
+    recogniser, texts = Recogniser(), EVERYDAY.splitlines()[:20]
+    wanted = [words_of(text) for text in texts]
+    wrong = sum(
+        errors(words, recogniser.words(spoken.samples))
+        for words, spoken in zip(wanted, speaker.say(texts, "sam"), strict=True)
+    )
+    assert wrong / sum(map(len, wanted)) < 0.4
+
+
+def test_stock_transformers_speaks_the_same(speaker: Speaker) -> None:
+    """transformers' `generate` and the tokenizer model's `decode`, sample for sample what the engine plays."""
+    text = "Good morning, how are you today?"
+    reference = Reference(POCKET)
+    rows = reference.greedy(reference.inputs(scene_messages("sam"), to_phonemes(text)), max_rows=250)
+    assert (rows[-1] == reference.model.config.audio_stream_eos_id).all()
+    frames = len(rows) - 8
+    codes = np.stack([rows[book : book + frames, book] for book in range(8)])
+    with torch.no_grad():
+        wave = transformers_codec(POCKET / "codec").decode(torch.from_numpy(codes)[None]).audio_values[0, 0].numpy()
+    ours = speaker.say([text], "sam", sampling=Sampling(greedy=True))[0].samples
+    assert len(ours) == len(wave)
+    assert np.abs(ours - wave).max() <= 2 / 32768
