@@ -73,9 +73,7 @@ def lay_out(layers: Sequence[Convolution | Upsampling], look_ahead: int | None) 
         waits = layer.right if look_ahead is None else 0
         lag_out = lag * layer.stride + waits
         kept = layer.left + (waits if isinstance(layer, Convolution) else 0)
-        spans.append(
-            Span(rates[index], rates[index + 1], kept, lag, lag_out, wanted[index], wanted[index + 1])
-        )
+        spans.append(Span(rates[index], rates[index + 1], kept, lag, lag_out, wanted[index], wanted[index + 1]))
         lag = lag_out
     return spans
 

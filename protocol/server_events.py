@@ -178,4 +178,3 @@ ServerEvent = (
     | ResponseDone
     | Error
 )
-

@@ -85,9 +85,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Config:
-    flags = {
-        name: value for name in fields() if (value := getattr(options, f"setting_{name}", None)) is not None
-    }
+    flags = {name: value for name in fields() if (value := getattr(options, f"setting_{name}", None)) is not None}
     return load_config(flags, file=options.config_file)
 
 

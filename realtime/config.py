@@ -23,8 +23,6 @@ class ConfigError(ValueError):
     """A setting that cannot be used; one sentence that names it, its source and the fix."""
 
 
-
-
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=4096)]
 

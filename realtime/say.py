@@ -41,9 +41,7 @@ async def say(wish: Wish, config: Config) -> int:
         async with _server(wish, config) as url:
             seed = UNSET if wish.seed is None else wish.seed
             generation = Generation(seed=seed, paced=wish.output == "-")  # a file need not wait for a listener
-            async with connect(
-                url, voice=wish.voice, instructions=wish.instructions, generation=generation
-            ) as call:
+            async with connect(url, voice=wish.voice, instructions=wish.instructions, generation=generation) as call:
                 speech = await call.say(wish.text)
                 pcm = await _collect(speech, to_stdout=wish.output == "-")
         return _report(wish, speech, pcm)

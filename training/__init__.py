@@ -1,0 +1,1 @@
+"""The recipe of the pocket checkpoint, from text to evaluation; see README.md here."""

@@ -26,6 +26,7 @@ from training.speech import HOP, VOICES
 RATIOS = [8, 5, 4, 2, 3]
 HIDDEN = 256
 WARM_FRAMES = 6  # at the start of a window the decoder lacks its past; these frames carry no loss
+STARTS_EVERY = 3  # each third batch begins where clips begin: from nothing, and without a click
 SPECTRA = (128, 256, 512, 1024, 2048)
 
 
@@ -38,9 +39,14 @@ class Data:
     waves: Tensor  # [voices, frames, HOP] int16
     starts: np.ndarray
 
-    def batch(self, size: int, frames: int, weights: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Latents [B, dims, frames] and waves [B, frames x HOP] of random windows."""
+    def batch(
+        self, size: int, frames: int, weights: Tensor, draw: torch.Generator, at_starts: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Latents [B, dims, frames] and waves [B, frames x HOP] of random windows, or of those where clips start."""
         at = torch.randint(0, len(self.latents) - frames, (size,), generator=draw)
+        if at_starts:
+            starts = torch.from_numpy(self.starts[self.starts < len(self.latents) - frames])
+            at = starts[torch.randint(0, len(starts), (size,), generator=draw)]
         who = torch.multinomial(weights, size, replacement=True, generator=draw)
         index = at[:, None] + torch.arange(frames)
         latents = self.latents[index] + self.voices[who][:, None]
@@ -117,9 +123,10 @@ def train(
         done = max(step / steps, (spent + log.seconds) / (60 * minutes))
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        latents, target = (part.to(device) for part in data.batch(size, frames, weights, draw))
+        at_starts = step % STARTS_EVERY == 0
+        latents, target = (part.to(device) for part in data.batch(size, frames, weights, draw, at_starts))
         ours = decoder(latents)[:, 0]
-        keep = slice(WARM_FRAMES * HOP, -HOP)  # the last frame lacks its look-ahead
+        keep = slice(0 if at_starts else WARM_FRAMES * HOP, -HOP)  # the last frame lacks its look-ahead
         loss, plain = distance(ours[:, keep], target[:, keep])
         optimiser.zero_grad()
         loss.backward()

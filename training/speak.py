@@ -50,10 +50,18 @@ class Speaker:
         self._slots, self._requests, self._calls = slots, 0, 0
 
     def say(
-        self, texts: Sequence[str], voice: str, seed: int = 0, sampling: Sampling = DEFAULTS, whole: bool = False
+        self,
+        texts: Sequence[str],
+        voice: str = "",
+        seed: int = 0,
+        sampling: Sampling = DEFAULTS,
+        whole: bool = False,
+        messages: list[Message] | None = None,
     ) -> list[Utterance]:
-        """Each text by one voice of the scene, its clauses in one context; in the order of `texts`. `whole`: uncut."""
-        messages = scene_messages(self.info.scene_voices[voice])
+        """Each text by one voice of the scene (or after `messages`), its clauses in one context; in the order of
+        `texts`. `whole`: uncut."""
+        if messages is None:
+            messages = scene_messages(self.info.scene_voices[voice or self.info.default_voice])
         self._calls += 1
         jobs = [[text] if whole else self._clauses(text) for text in texts]
         heard: list[list[np.ndarray]] = [[] for _ in texts]

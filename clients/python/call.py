@@ -246,7 +246,10 @@ async def connect(
     encoding = MSGPACK if binary else JSON
     try:
         connection = await ws_connect(
-            url, subprotocols=[encoding.name], compression=None, max_size=_MAX_EVENT_BYTES  # type: ignore[list-item]
+            url,
+            subprotocols=[encoding.name],
+            compression=None,
+            max_size=_MAX_EVENT_BYTES,  # type: ignore[list-item]
         )
     except websockets.InvalidStatus as error:
         raise _refused(error.response.status_code, error.response.body) from error

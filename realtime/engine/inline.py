@@ -58,5 +58,3 @@ class InlineEngine:
     def _tell(self, message: Inbound) -> None:
         apply(self._engine, message, time.monotonic())
         self._wake.set()
-
-

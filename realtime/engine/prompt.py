@@ -85,9 +85,7 @@ class Prompter:
     def _render(self, turns: list[dict[str, Any]]) -> str:
         try:
             return str(
-                self._template.render(
-                    messages=turns, add_generation_prompt=True, bos_token=self._checkpoint.bos_token
-                )
+                self._template.render(messages=turns, add_generation_prompt=True, bos_token=self._checkpoint.bos_token)
             )
         except TemplateError as error:
             raise RequestError("messages", f"The checkpoint's chat template refuses these messages: {error}") from error

@@ -133,4 +133,3 @@ def _check_clip(pcm: bytes, max_samples: int, where: str) -> None:
         raise Refused("invalid_value", "PCM must be whole 16-bit samples, and at least one.", where)
     if len(pcm) // 2 > max_samples:
         raise Refused("invalid_value", f"A clip may last at most {max_samples / 24000:g} s; cut it.", where)
-

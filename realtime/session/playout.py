@@ -11,11 +11,16 @@ from dataclasses import dataclass
 
 @dataclass
 class SpokenClause:
-    """A piece of the transcript and the samples it was spoken in (`end` grows while it is spoken)."""
+    """A piece of the transcript and the samples it was spoken in; `end` grows until it is `whole`."""
 
     text: str
     start: int
     end: int
+    whole: bool = False
+
+
+_LETTERS_PER_S = 15.0
+"""How fast speech goes, until a clause was heard to its end."""
 
 
 class Playout:
@@ -38,6 +43,11 @@ class Playout:
         self.clauses.append(SpokenClause(text, self.generated, self.generated))
         return self.generated / self._rate
 
+    def end_clause(self) -> None:
+        """The newest clause has all its audio."""
+        if self.clauses:
+            self.clauses[-1].whole = True
+
     def send(self, samples: int, now: float) -> None:
         """Audio went out to the listener."""
         self.sent += samples
@@ -55,11 +65,22 @@ class Playout:
         """The words spoken in the first `samples`; words count once they are spoken whole."""
         heard = []
         for clause in self.clauses:
-            if clause.end <= samples:
+            if clause.whole and clause.end <= samples:
                 heard.append(clause.text)
             elif clause.start < samples:
-                heard.append(_words_within(clause.text, (samples - clause.start) / (clause.end - clause.start)))
+                heard.append(_words_within(clause.text, (samples - clause.start) / self._length(clause)))
         return "".join(heard)
+
+    def _length(self, clause: SpokenClause) -> float:
+        """Samples a clause takes; one cut off while it was spoken would have gone on at the pace so far."""
+        if clause.whole:
+            return clause.end - clause.start
+        known = [other for other in self.clauses if other.whole and other.end > other.start and other.text.strip()]
+        letters = sum(len(other.text.strip()) for other in known)
+        per_letter = (
+            sum(other.end - other.start for other in known) / letters if letters else self._rate / _LETTERS_PER_S
+        )
+        return max(clause.end - clause.start, len(clause.text.strip()) * per_letter, 1.0)
 
 
 def _words_within(text: str, share: float) -> str:

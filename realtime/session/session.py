@@ -334,6 +334,7 @@ class Session:
         if live.exhausted:
             if live.unspoken:
                 self._transcribe(live, live.unspoken)
+                live.playout.end_clause()
                 live.unspoken = ""
             live.enter(ResponseState.DRAINING)
             self._settle(live)
@@ -369,10 +370,14 @@ class Session:
         live = self._live
         if live is None or live.running != message.clause_id:
             return
-        live.count(message)
         if message.reason in ("stop", "length"):
+            if not live.begun and live.running_clause is not None:
+                self._transcribe(live, live.running_clause.text)  # said in silence
+            live.playout.end_clause()
+            live.count(message)
             self._pump(live)
             return
+        live.count(message)
         code = {"overloaded": "overloaded", "invalid": "invalid_value"}.get(message.reason, "engine_failed")
         kind = "invalid_request_error" if message.reason == "invalid" else "server_error"
         text = message.error or "The speech engine stopped this response."
@@ -427,9 +432,7 @@ class Session:
                 event_id=self._event_id(), response_id=live.id, item_id=item.id, transcript=transcript
             )
         )
-        self._send(
-            server.ContentPartDone(event_id=self._event_id(), response_id=live.id, item_id=item.id, part=part)
-        )
+        self._send(server.ContentPartDone(event_id=self._event_id(), response_id=live.id, item_id=item.id, part=part))
         self._send(server.OutputItemDone(event_id=self._event_id(), response_id=live.id, item=item))
         self._send(server.ItemDone(event_id=self._event_id(), item=item, previous_item_id=previous))
         shown = live.shown(status, item, reason, error)
@@ -512,4 +515,3 @@ class Session:
     def _take(self) -> list[Effect]:
         out, self._out = self._out, []
         return out
-

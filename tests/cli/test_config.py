@@ -22,7 +22,12 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_pat
 @pytest.mark.parametrize("source", ["flag", "environment", "file"])
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
-    [("prot", "1", "'port'"), ("port", "many", "'port'"), ("port", "70000", "'port'"), ("decoder", "best", "'decoder'")],
+    [
+        ("prot", "1", "'port'"),
+        ("port", "many", "'port'"),
+        ("port", "70000", "'port'"),
+        ("decoder", "best", "'decoder'"),
+    ],
 )
 def test_a_wrong_setting_is_refused_by_name_from_every_source(
     tmp_path: Path, source: str, name: str, value: str, hint: str

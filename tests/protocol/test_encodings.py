@@ -127,7 +127,8 @@ def test_server_events_survive_both_encodings(event: Any, data: st.DataObject) -
 def _events(kind: Any) -> st.SearchStrategy[Any]:
     """Instances of a struct, by its types."""
     return st.builds(
-        kind, **{f.encode_name: _values(f.type) for f in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
+        kind,
+        **{f.encode_name: _values(f.type) for f in msgspec.inspect.type_info(kind).fields},  # type: ignore[attr-defined]
     )
 
 
@@ -218,7 +219,16 @@ def test_what_is_no_json_is_invalid_json(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xc1", b"\x81", b"\xdf\xff\xff\xff\xff", b"\x82\xa4type", b"\x80\x80", b"\xc7\xff", b"\x81\xa4type\xa1\xff"],
+    [
+        b"",
+        b"\xc1",
+        b"\x81",
+        b"\xdf\xff\xff\xff\xff",
+        b"\x82\xa4type",
+        b"\x80\x80",
+        b"\xc7\xff",
+        b"\x81\xa4type\xa1\xff",
+    ],
 )
 def test_what_is_no_msgpack_is_invalid_msgpack(data: bytes) -> None:
     assert _bad(MSGPACK, data).code == "invalid_msgpack"
@@ -297,7 +307,10 @@ def test_numbers_that_are_none_are_refused_in_msgpack(number: float, name: str) 
 
 
 def test_numbers_too_large_for_a_float_are_refused_in_json() -> None:
-    assert _bad(JSON, (UPDATE % '{"voiced": {"temperature": 1e999}}').encode()).code in ("invalid_value", "invalid_json")
+    assert _bad(JSON, (UPDATE % '{"voiced": {"temperature": 1e999}}').encode()).code in (
+        "invalid_value",
+        "invalid_json",
+    )
 
 
 @ENCODINGS
@@ -324,7 +337,12 @@ def test_a_key_given_twice_counts_the_last_time() -> None:
 
 NESTED = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.text(max_size=10), st.binary(max_size=9)
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(),
+        st.text(max_size=10),
+        st.binary(max_size=9),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
@@ -358,8 +376,11 @@ def test_random_bytes_are_an_event_or_a_bad_message(encoding: Encoding, data: by
 
 @ENCODINGS
 @settings(max_examples=600, deadline=None)
-@given(kind=st.sampled_from([*CLIENT_EVENT_TYPES, ""]), fields=st.dictionaries(st.text(max_size=8), NESTED, max_size=3),
-       body=NESTED)
+@given(
+    kind=st.sampled_from([*CLIENT_EVENT_TYPES, ""]),
+    fields=st.dictionaries(st.text(max_size=8), NESTED, max_size=3),
+    body=NESTED,
+)
 def test_random_values_are_an_event_or_a_bad_message(encoding: Encoding, kind: str, fields: Any, body: Any) -> None:
     for name in ("session", "item", "response", "item_id"):
         message = {"type": kind, **fields, name: body}
@@ -412,4 +433,4 @@ def test_strange_msgpack_is_an_event_or_a_bad_message(data: bytes) -> None:
 
 def test_a_number_of_many_digits_is_an_event_or_a_bad_message() -> None:
     for field in ("tools", "voiced", "instructions"):
-        _only_bad_message(JSON, (UPDATE % ('{"%s": %s}' % (field, "9" * 100_000))).encode())
+        _only_bad_message(JSON, (UPDATE % f"{{\"{field}\": {'9' * 100_000}}}").encode())

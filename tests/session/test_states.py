@@ -42,7 +42,9 @@ def test_what_the_table_does_not_name_raises(table: dict) -> None:  # type: igno
                     moved(table, current, new)
 
 
-@pytest.mark.parametrize(("table", "first"), [(RESPONSE_MOVES, ResponseState.QUEUED), (SESSION_MOVES, SessionState.NEW)])
+@pytest.mark.parametrize(
+    ("table", "first"), [(RESPONSE_MOVES, ResponseState.QUEUED), (SESSION_MOVES, SessionState.NEW)]
+)
 def test_every_state_can_be_reached(table: dict, first: object) -> None:  # type: ignore[type-arg]
     reached, new = set(), {first}
     while new:

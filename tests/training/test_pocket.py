@@ -9,9 +9,10 @@ from transformers import HiggsAudioV2ForConditionalGeneration
 
 from realtime.agent.text import to_phonemes
 from realtime.checkpoints import POCKET
-from realtime.engine.messages import Sampling
+from realtime.engine.messages import ClipPart, Message, Sampling, TextPart
 from tests.engine.reference import Reference
 from tests.oracle import transformers_codec
+from training import prompt
 from training.measure import Recogniser, errors, words_of
 from training.sentences import EVERYDAY
 from training.speak import Speaker, scene_messages
@@ -82,3 +83,24 @@ def test_stock_transformers_speaks_the_same(speaker: Speaker) -> None:
     ours = speaker.say([text], "sam", sampling=Sampling(greedy=True))[0].samples
     assert len(ours) == len(wave)
     assert np.abs(ours - wave).max() <= 2 / 32768
+
+
+def pitch_hz(samples: np.ndarray) -> int:
+    """Which of the voices' pitches: the shortest lag at which the wave is nearly its own copy."""
+    strength = {hz: float((samples[: -24_000 // hz] * samples[24_000 // hz :]).sum()) for hz in (200, 100, 75)}
+    return next(hz for hz, value in strength.items() if value > 0.8 * max(strength.values()))
+
+
+@pytest.mark.parametrize(("voice", "hz"), [("sam", 100), ("ada", 200), ("otto", 75)])
+def test_a_scene_line_and_a_clip_choose_the_voice(speaker: Speaker, voice: str, hz: int) -> None:
+    told = "The children are playing in the garden."
+    clip = speaker.say([told], voice)[0].samples
+    assert pitch_hz(clip) == hz
+    pcm = (clip * 32767).astype("<i2").tobytes()
+    messages = [
+        Message("system", [TextPart(prompt.SYSTEM)]),
+        Message("scene", [TextPart(prompt.ROOM)]),
+        Message("user", [TextPart(told)]),
+        Message("assistant", [ClipPart(pcm)]),
+    ]
+    assert pitch_hz(speaker.say(["We had dinner with our friends last night."], messages=messages)[0].samples) == hz
