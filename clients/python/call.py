@@ -15,6 +15,7 @@ import websockets
 from msgspec import UNSET
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
+from websockets.typing import Subprotocol
 
 from protocol.client_events import (
     ClientEvent,
@@ -247,9 +248,9 @@ async def connect(
     try:
         connection = await ws_connect(
             url,
-            subprotocols=[encoding.name],
+            subprotocols=[Subprotocol(encoding.name)],
             compression=None,
-            max_size=_MAX_EVENT_BYTES,  # type: ignore[list-item]
+            max_size=_MAX_EVENT_BYTES,
         )
     except websockets.InvalidStatus as error:
         raise _refused(error.response.status_code, error.response.body) from error

@@ -7,7 +7,7 @@ call it directly. Time is an argument.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -146,6 +146,8 @@ class Engine:
         plan = self._scheduler.plan(now)
         if plan.prefill:
             self._runner.prefill([self._chunk(span.request_id, span.start, span.count) for span in plan.prefill])
+            for span in plan.prefill:
+                self._publish_prompt(self._utterances[span.request_id])
         if plan.decode:
             self._decode_rows(plan.decode)
         self._decode_audio(now)
@@ -178,7 +180,7 @@ class Engine:
         max_rows = frames + books  # frame t completes with row t + books, and the row after the last frame's ends it
         room = self._runner.backbone.config.max_positions - max_rows - 1
         tokens = self._prompt(request, room)
-        hashes = page_hashes(tokens.astype(np.int32).tobytes(), 4 * books, self._scheduler.pool.page_size)
+        hashes = self._page_hashes(tokens)
         stream = self._scheduler.admit(
             request.request_id,
             hashes,
@@ -189,7 +191,6 @@ class Engine:
             now=now,
             context_id=request.context_id,
         )
-        self._runner.open_slot(stream.slot, len(tokens), stream.pages, self._sampling(request))
         self._codec_state.reset(stream.slot)
         delay = DelayBuffer(books, min(self._runner.alphabet.bos, self._runner.alphabet.eos))
         self._utterances[request.request_id] = _Utterance(request, stream, tokens, max_rows, delay)
@@ -226,10 +227,13 @@ class Engine:
 
     def _decode_rows(self, request_ids: list[str]) -> None:
         batch = [self._utterances[request_id] for request_id in request_ids]
+        for utterance in batch:
+            if not utterance.rows:  # its pages are settled now: until the prefill began they could still change
+                stream = utterance.stream
+                sampling = self._sampling(utterance.request)
+                self._runner.open_slot(stream.slot, stream.prompt_positions, stream.pages, sampling)
         drawn = self._runner.decode([utterance.stream.slot for utterance in batch])
         for utterance, ids, ended, broken in zip(batch, drawn.ids, drawn.ended, drawn.broken, strict=True):
-            if not utterance.rows:
-                self._publish_prompt(utterance)
             if broken:
                 self._fail(utterance, "The model's output was not finite; the request was stopped.")
                 continue
@@ -274,14 +278,17 @@ class Engine:
             self._end(utterance, utterance.reason, keep_for=request.context_id if request.more else "", now=now)
 
     def _publish_prompt(self, utterance: _Utterance) -> None:
-        """The prompt is in its pages now: let others find them."""
-        self._publish_pages(utterance, utterance.tokens)
+        """Let others find the pages that the prompt has filled so far."""
+        full = utterance.stream.prefilled // self._scheduler.pool.page_size
+        self._publish_pages(utterance, utterance.stream.hashes[:full])
 
-    def _publish_pages(self, utterance: _Utterance, tokens: np.ndarray) -> None:
-        books = self._runner.alphabet.num_codebooks
-        hashes = page_hashes(tokens.astype(np.int32).tobytes(), 4 * books, self._scheduler.pool.page_size)
+    def _publish_pages(self, utterance: _Utterance, hashes: Sequence[bytes]) -> None:
         for page, digest in zip(utterance.stream.pages, hashes, strict=False):
             self._scheduler.pool.publish(page, digest)
+
+    def _page_hashes(self, tokens: np.ndarray) -> list[bytes]:
+        books = self._runner.alphabet.num_codebooks
+        return page_hashes(tokens.astype(np.int32).tobytes(), 4 * books, self._scheduler.pool.page_size)
 
     def _remember(self, utterance: _Utterance) -> None:
         """Keep what was said as speech context, and its pages for the next clause's prompt."""
@@ -289,7 +296,7 @@ class Engine:
             return
         rows = np.stack([np.full_like(utterance.rows[0], self._runner.alphabet.bos), *utterance.rows])
         self._contexts.add(utterance.request.context_id, Spoken(utterance.request.text, rows))
-        self._publish_pages(utterance, np.concatenate((utterance.tokens, rows[:-1])))
+        self._publish_pages(utterance, self._page_hashes(np.concatenate((utterance.tokens, rows[:-1]))))
 
     def _fail(self, utterance: _Utterance, why: str) -> None:
         pool = self._scheduler.pool

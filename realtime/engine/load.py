@@ -86,10 +86,12 @@ def load_engine(
         admit_by_rate=config.admit_by_rate,
     )
     front_end = config.front_end or checkpoint.manifest.front_end
+    to_model = front_ends(front_end)
+    to_model("Ready.")  # loads what it looks words up in
     max_frames = int(config.max_clause_s * codec.frame_rate)
     engine = Engine(
         runner,
-        Prompter(checkpoint, front_ends(front_end)),
+        Prompter(checkpoint, to_model),
         decoder,
         clips,
         Scheduler(policy, pool),

@@ -89,6 +89,7 @@ class Stream:
     paced: bool
     playout: Playout
     due_at: float
+    hashes: Sequence[bytes] = ()
     phase: Phase = Phase.WAITING
     prefilled: int = 0
     heard: bool = False
@@ -228,8 +229,8 @@ class Scheduler:
             paced,
             Playout(lead_s, now),
             due_at=now + max(self.policy.first_audio_s, lead_s),
+            hashes=hashes,
             prefilled=cached,
-            heard=False,
         )
         self.streams[request_id] = stream
         return stream
@@ -238,9 +239,15 @@ class Scheduler:
         """What the next step does. Moves streams from WAITING over PREFILL to DECODE as their prompts get done."""
         ordered = sorted(self.streams.values(), key=lambda stream: (not stream.paced, stream.deadline()))
         budget, prefill = self.policy.prefill_positions, []
+        underway: set[bytes] = set()
         for stream in ordered:
             if stream.phase not in (Phase.WAITING, Phase.PREFILL) or stream.held:
                 continue
+            if stream.phase is Phase.WAITING:
+                self._share(stream)
+                if (to_come := self._to_come(stream)) and to_come[0] in underway:
+                    continue  # somebody who comes first has the same beginning: those pages will serve both
+            underway.update(self._to_come(stream))
             left = stream.prompt_positions - stream.prefilled
             count = min(left, budget)
             if count:
@@ -309,6 +316,20 @@ class Scheduler:
     def forget(self, context_id: str) -> None:
         """The context will not go on: give its place away."""
         self._reserved.pop(context_id, None)
+
+    def _to_come(self, stream: Stream) -> Sequence[bytes]:
+        """The full pages a prompt still has to fill."""
+        return stream.hashes[stream.prefilled // self.pool.page_size :]
+
+    def _share(self, stream: Stream) -> None:
+        """Take pages with this prompt's beginning that others filled since it was admitted, for pages of its own."""
+        size, known = self.pool.page_size, self.pool.match(stream.hashes)
+        have = stream.cached_positions // size
+        if len(known) > have:
+            taken = self.pool.allocate(known[have:], 0)
+            self.pool.release(stream.pages[have : len(known)])
+            stream.pages[have : len(known)] = taken
+            stream.cached_positions = stream.prefilled = len(known) * size
 
     @staticmethod
     def _wants(stream: Stream, now: float, max_lead_s: float) -> bool:

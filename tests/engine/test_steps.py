@@ -79,3 +79,18 @@ def test_a_new_stream_prefills_before_one_whose_listener_has_audio_left(
     cached = engine._utterances["new"].stream.cached_positions
     assert _until_heard(stage, "new") == (-(-(positions - cached) // 64), STEPS_AFTER_PREFILL)
     engine.close()
+
+
+def test_prompts_that_begin_alike_and_come_together_are_prefilled_once(noise_checkpoint: Callable[[int], Path]) -> None:
+    engine, _ = load(noise_checkpoint(12), prefill_positions=256)
+    stage = Stage(engine)
+    names = [f"caller {number}" for number in range(6)]
+    for name in names:
+        stage.submit(Speak(name, f"{name} says something.", [SYSTEM], sampling=GREEDY))
+    stage.drain()
+    cached = [stage.ended[name].cached_positions for name in names]
+    prompt = stage.ended[names[0]].prompt_positions
+    assert cached.count(0) == 1, "one of them fills the pages"
+    assert min(count for count in cached if count) >= prompt // 2, "and the others take them"
+    assert engine.gauges().pages_held == 0
+    engine.close()
