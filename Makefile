@@ -18,6 +18,12 @@ demo: $(VENV)/.installed
 test: system $(VENV)/.installed-test check
 	$(BIN)/python -m pytest -q
 
+# the synthesiser whose speech the recipe's test trains on, from Debian
+system:
+	@ls /usr/lib/*/libflite.so.1 >/dev/null 2>&1 || { echo "installing libflite1"; \
+	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 >/dev/null; }
+
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -26,7 +26,7 @@ from training.speech import HOP, VOICES
 RATIOS = [8, 5, 4, 2, 3]
 HIDDEN = 256
 WARM_FRAMES = 6  # at the start of a window the decoder lacks its past; these frames carry no loss
-STARTS_EVERY = 3  # each third batch begins where clips begin: from nothing, and without a click
+STARTS_EVERY = 2  # every other batch begins where clips begin: from nothing, and without a click
 SPECTRA = (128, 256, 512, 1024, 2048)
 
 

@@ -38,7 +38,6 @@ def test_the_front_end_writes_what_the_synthesiser_said(flite: Flite, text: str)
 
 
 def test_every_stage_leaves_what_the_next_one_needs(tmp_path: Path) -> None:
-    pytest.importorskip("pocketsphinx", reason="the evaluation's recogniser")
     work, folder = tmp_path / "work", tmp_path / "pocket"
     run(work, folder, TINY)
     speech = np.load(work / "speech.npz")
