@@ -64,7 +64,7 @@ def test_codec_reports_speed_and_an_error_that_falls_with_look_ahead() -> None:
             for row in result["error"]
             if row["chunk_frames"] == chunk and row["context"] != "partial"
         }
-        assert complete[0] > complete[4] > complete[7]
+        assert complete[0] > complete[4] >= complete[7]  # a causal codec needs no more than a frame
 
 
 def test_schedule_refuses_under_overload_and_keeps_first_audio_early() -> None:
