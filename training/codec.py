@@ -27,6 +27,7 @@ RATIOS = [8, 5, 4, 2, 3]
 HIDDEN = 256
 WARM_FRAMES = 6  # at the start of a window the decoder lacks its past; these frames carry no loss
 STARTS_EVERY = 2  # every other batch begins where clips begin: from nothing, and without a click
+START_WEIGHT = 5.0  # of the first ten milliseconds of a clip
 SPECTRA = (128, 256, 512, 1024, 2048)
 
 
@@ -128,6 +129,9 @@ def train(
         ours = decoder(latents)[:, 0]
         keep = slice(0 if at_starts else WARM_FRAMES * HOP, -HOP)  # the last frame lacks its look-ahead
         loss, plain = distance(ours[:, keep], target[:, keep])
+        if at_starts:  # a click of two milliseconds is nothing in the mean of a window, and plain to hear
+            first = slice(0, HOP // 4)
+            loss = loss + START_WEIGHT * (ours[:, first] - target[:, first]).abs().mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
