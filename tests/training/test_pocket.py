@@ -16,9 +16,6 @@ from training.measure import Recogniser, errors, words_of
 from training.sentences import EVERYDAY
 from training.speak import Speaker, scene_messages
 
-if not (POCKET / "model.safetensors").is_file():
-    pytest.skip("no pocket checkpoint here: python -m training.pocket makes one", allow_module_level=True)
-
 VOICES = [voice["name"] for voice in json.loads((POCKET / "voiced.json").read_text())["voices"]]
 
 

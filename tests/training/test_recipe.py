@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from realtime.agent.text import to_phonemes
-from training.flite import Flite, library_folder
+from training.flite import Flite
 from training.pocket import TINY, run
 from training.speech import FRAME_S, VOICES, synthesise
-
-try:
-    library_folder()
-except FileNotFoundError as error:
-    pytest.skip(str(error), allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
