@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from protocol.objects import Identifier, NewItem, ResponseConfig, SessionConfig
+from protocol.objects import Identifier, NewItem, ResponseConfig, SessionConfig, StreamName
 
 EventId = Annotated[str, Meta(max_length=512)] | UnsetType
 
@@ -21,8 +21,26 @@ class SessionUpdate(_Event, frozen=True, tag="session.update"):
     session: SessionConfig
 
 
+class InputAudioAppend(_Event, frozen=True, tag="input_audio_buffer.append"):
+    """More of what the user says, in the session's input format. Nothing answers it."""
+
+    audio: bytes
+
+
+class InputAudioCommit(_Event, frozen=True, tag="input_audio_buffer.commit"):
+    """Make the buffered audio a user item."""
+
+
+class InputAudioClear(_Event, frozen=True, tag="input_audio_buffer.clear"):
+    """Forget the buffered audio."""
+
+
+class OutputAudioClear(_Event, frozen=True, tag="output_audio_buffer.clear"):
+    """Silence what the server is playing (only where the server owns the playout: WebRTC, SIP)."""
+
+
 class ItemCreate(_Event, frozen=True, tag="conversation.item.create"):
-    """Add a message after `previous_item_id` ("root": at the start; absent: at the end)."""
+    """Add an item after `previous_item_id` ("root": at the start; absent: at the end)."""
 
     item: NewItem
     previous_item_id: Identifier | None = None
@@ -60,4 +78,39 @@ class ResponseCancel(_Event, frozen=True, tag="response.cancel"):
     response_id: Identifier | UnsetType = UNSET
 
 
-ClientEvent = SessionUpdate | ItemCreate | ItemRetrieve | ItemDelete | ItemTruncate | ResponseCreate | ResponseCancel
+class InputTextAppend(_Event, frozen=True, tag="input_text.append"):
+    """More words to speak, of the stream with this name; the first open a response for it. voiced's own."""
+
+    text: Annotated[str, Meta(max_length=65536)]
+    stream: StreamName = ""
+
+
+class InputTextFlush(_Event, frozen=True, tag="input_text.flush"):
+    """Speak what has come so far, without waiting for the end of a sentence; `input_text.flushed` follows its audio.
+    voiced's own."""
+
+    stream: StreamName = ""
+
+
+class InputTextEnd(_Event, frozen=True, tag="input_text.end"):
+    """There are no more words: the response ends when all is spoken. voiced's own."""
+
+    stream: StreamName = ""
+
+
+ClientEvent = (
+    SessionUpdate
+    | InputAudioAppend
+    | InputAudioCommit
+    | InputAudioClear
+    | OutputAudioClear
+    | ItemCreate
+    | ItemRetrieve
+    | ItemDelete
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+    | InputTextAppend
+    | InputTextFlush
+    | InputTextEnd
+)

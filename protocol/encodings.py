@@ -34,13 +34,21 @@ _SHOWN = 200
 """Characters of a client's own names that an error repeats."""
 
 _HINTS = (
-    (r"output\.format", "Speech is sent as {'type': 'audio/pcm', 'rate': 24000}."),
+    (
+        r"put\.format",
+        "Formats are {'type': 'audio/pcm', 'rate': 24000}, {'type': 'audio/pcmu'} and {'type': 'audio/pcma'}.",
+    ),
+    (r"turn_detection", "Turn detection is {'type': 'server_vad', …}, {'type': 'semantic_vad', …} or null."),
+    (r"max_output_tokens", "Give a whole number of tokens (25 are a second of speech) or 'inf'."),
+    (r"tool_choice", "Tool choice is 'auto', 'none', 'required' or {'type': 'function', 'name': …}."),
+    (r"tools\[\d+\]", "Only tools of type 'function' are served."),
+    (r"item\.type$|input\[\d+\]\.type$", "Items are message, function_call and function_call_output."),
     (r"content\[\d+\]\.type$", "Content types are input_text, input_audio, output_text and output_audio."),
     (r"\.role$", "Roles are system, user and assistant."),
-    (r"\.audio$", "Send 24 kHz 16-bit mono PCM, as base64 in JSON and as bytes in msgpack."),
+    (r"(^|content\[\d+\]\.)audio$", "Send 24 kHz 16-bit mono PCM, as base64 in JSON and as bytes in msgpack."),
     (r"output_modalities", "Modalities are ['audio'] or ['text']."),
     (r"speakers", "Speakers map tags like 'SPEAKER0' to voice names."),
-    (r"conversation$", "Only 'auto' is served: every response joins the conversation."),
+    (r"conversation$", "A response joins the conversation ('auto') or is out of band ('none')."),
 )
 
 

@@ -15,34 +15,102 @@ Fraction = Annotated[float, Meta(gt=0, le=1)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
+StreamName = Annotated[str, Meta(max_length=128)]
+Instructions = Annotated[str, Meta(max_length=8192)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
+]
+MaxTokens = Annotated[int, Meta(ge=1, le=1_000_000)] | Literal["inf"]
+
+
+class FunctionTool(Struct, frozen=True, forbid_unknown_fields=True, tag="function", tag_field="type"):
+    """A function that the brain may ask the client to call."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    description: str = ""
+    parameters: dict[str, Any] = {}
+    strict: bool | UnsetType | None = UNSET
+
+
+class NamedFunction(Struct, frozen=True, forbid_unknown_fields=True, tag="function", tag_field="type"):
+    """The one function to call."""
+
+    name: str
+
+
+Tools = Annotated[list[FunctionTool], Meta(max_length=128)]
+ToolChoice = Literal["auto", "none", "required"] | NamedFunction
+
+
 class VoiceId(Struct, frozen=True, forbid_unknown_fields=True):
     """A voice given as an object."""
 
     id: Identifier
 
 
-class PcmFormat(Struct, frozen=True, forbid_unknown_fields=True):
+class PcmFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/pcm", tag_field="type"):
     """16-bit little-endian mono PCM at 24 kHz."""
 
-    type: Literal["audio/pcm"] = "audio/pcm"
     rate: Literal[24000] = 24000
+
+
+class PcmuFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/pcmu", tag_field="type"):
+    """G.711 mu-law at 8 kHz."""
+
+
+class PcmaFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/pcma", tag_field="type"):
+    """G.711 A-law at 8 kHz."""
+
+
+class RawFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/raw", tag_field="type"):
+    """voiced's own: bare samples in any encoding and rate that is served, for the protocols built on this one."""
+
+    encoding: Literal["pcm_s16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
+    rate: Literal[8000, 16000, 22050, 24000, 44100, 48000]
+
+
+AudioFormat = PcmFormat | PcmuFormat | PcmaFormat | RawFormat
+
+Speed = Annotated[float, Meta(ge=0.25, le=4.0)]
 
 
 class AudioOutput(Struct, frozen=True, forbid_unknown_fields=True):
     """How the session speaks."""
 
-    format: PcmFormat | UnsetType = UNSET
+    format: AudioFormat | UnsetType = UNSET
     voice: Identifier | VoiceId | UnsetType = UNSET
-    speed: Any = UNSET
+    speed: Speed | UnsetType = UNSET
+
+
+class ServerVad(Struct, frozen=True, forbid_unknown_fields=True, tag="server_vad", tag_field="type"):
+    """Turns end when the input falls silent."""
+
+    threshold: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
+    prefix_padding_ms: Annotated[int, Meta(ge=0, le=5000)] | UnsetType | None = UNSET
+    silence_duration_ms: Annotated[int, Meta(ge=0, le=10000)] | UnsetType | None = UNSET
+    idle_timeout_ms: Annotated[int, Meta(ge=0, le=600000)] | UnsetType | None = UNSET
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+
+
+class SemanticVad(Struct, frozen=True, forbid_unknown_fields=True, tag="semantic_vad", tag_field="type"):
+    """Turns end when the sentence does; what stock clients ask for by default."""
+
+    eagerness: Literal["low", "medium", "high", "auto"] | UnsetType | None = UNSET
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+
+
+TurnDetection = ServerVad | SemanticVad
 
 
 class AudioInput(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the session listens. Accepted as it comes; nothing listens yet."""
+    """How the session listens. `None` clears a setting."""
 
-    format: Any = UNSET
-    transcription: Any = UNSET
-    noise_reduction: Any = UNSET
-    turn_detection: Any = UNSET
+    format: AudioFormat | UnsetType = UNSET
+    transcription: dict[str, Any] | UnsetType | None = UNSET
+    noise_reduction: dict[str, Any] | UnsetType | None = UNSET
+    turn_detection: TurnDetection | UnsetType | None = UNSET
 
 
 class SessionAudio(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,27 +133,29 @@ class Generation(Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Fraction | UnsetType = UNSET
     greedy: bool | UnsetType = UNSET
     paced: bool | UnsetType = UNSET
+    max_lead_s: Annotated[float, Meta(ge=0.2, le=60.0)] | UnsetType = UNSET
     seed: Annotated[int, Meta(ge=0, le=2**62)] | UnsetType = UNSET
     speakers: dict[Annotated[str, Meta(pattern="^SPEAKER[0-9]{1,2}$")], Identifier] | UnsetType = UNSET
+    text_stream: StreamName | UnsetType = UNSET
 
 
 class SessionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """`session` of a session.update: only what is present changes."""
 
-    type: Literal["realtime"] | UnsetType = UNSET
-    instructions: Annotated[str, Meta(max_length=8192)] | UnsetType = UNSET
+    type: Literal["realtime", "transcription"] | UnsetType = UNSET
+    instructions: Instructions | UnsetType = UNSET
     audio: SessionAudio | UnsetType = UNSET
     output_modalities: list[Literal["audio", "text"]] | UnsetType = UNSET
+    max_output_tokens: MaxTokens | UnsetType = UNSET
+    tools: Tools | UnsetType = UNSET
+    tool_choice: ToolChoice | UnsetType = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
+    tracing: Any = UNSET
     voiced: Generation | UnsetType = UNSET
     model: Any = UNSET
     include: Any = UNSET
-    max_output_tokens: Any = UNSET
-    parallel_tool_calls: Any = UNSET
     prompt: Any = UNSET
     reasoning: Any = UNSET
-    tool_choice: Any = UNSET
-    tools: Any = UNSET
-    tracing: Any = UNSET
     truncation: Any = UNSET
 
 
@@ -119,29 +189,80 @@ class OutputAudio(Struct, frozen=True, forbid_unknown_fields=True, tag="output_a
 Content = InputText | InputAudio | OutputText | OutputAudio
 
 
-class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
+class NewMessage(Struct, frozen=True, forbid_unknown_fields=True, tag="message", tag_field="type"):
     """A message as a client creates it."""
 
     role: Literal["system", "user", "assistant"]
     content: Annotated[list[Content], Meta(min_length=1, max_length=16)]
-    type: Literal["message"] = "message"
-    id: Identifier | UnsetType = UNSET
+    id: Identifier | UnsetType | None = UNSET
     object: Any = UNSET
     status: Any = UNSET
 
 
+class NewCall(Struct, frozen=True, forbid_unknown_fields=True, tag="function_call", tag_field="type"):
+    """A function call as a client creates it: to replay a history."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    arguments: Annotated[str, Meta(max_length=65536)]
+    call_id: Identifier | UnsetType | None = UNSET
+    id: Identifier | UnsetType | None = UNSET
+    object: Any = UNSET
+    status: Any = UNSET
+
+
+class NewCallOutput(Struct, frozen=True, forbid_unknown_fields=True, tag="function_call_output", tag_field="type"):
+    """What a function gave."""
+
+    call_id: Identifier
+    output: Annotated[str, Meta(max_length=65536)]
+    id: Identifier | UnsetType | None = UNSET
+    object: Any = UNSET
+    status: Any = UNSET
+
+
+class ItemReference(Struct, frozen=True, forbid_unknown_fields=True, tag="item_reference", tag_field="type"):
+    """An item of the conversation, by id."""
+
+    id: Identifier
+
+
+NewItem = NewMessage | NewCall | NewCallOutput
+
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
-class Item(Struct, frozen=True):
+class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
     """A message as the server shows it."""
 
     id: str
     role: Literal["system", "user", "assistant"]
     status: ItemStatus
     content: list[Content]
-    type: Literal["message"] = "message"
     object: Literal["realtime.item"] = "realtime.item"
+
+
+class CallItem(Struct, frozen=True, tag="function_call", tag_field="type"):
+    """A function call as the server shows it."""
+
+    id: str
+    name: str
+    arguments: str
+    call_id: str
+    status: ItemStatus
+    object: Literal["realtime.item"] = "realtime.item"
+
+
+class CallOutputItem(Struct, frozen=True, tag="function_call_output", tag_field="type"):
+    """What a function gave, as the server shows it."""
+
+    id: str
+    call_id: str
+    output: str
+    status: ItemStatus = "completed"
+    object: Literal["realtime.item"] = "realtime.item"
+
+
+Item = MessageItem | CallItem | CallOutputItem
 
 
 class TokenDetails(Struct, frozen=True):
@@ -181,6 +302,28 @@ class StatusDetails(Struct, frozen=True):
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 
 
+class RateLimit(Struct, frozen=True):
+    """How much more may be asked for now."""
+
+    name: Literal["requests", "tokens"]
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class ShownVoice(Struct, frozen=True):
+    """Effective output settings of a response."""
+
+    format: AudioFormat
+    voice: str | UnsetType = UNSET
+
+
+class ShownResponseAudio(Struct, frozen=True):
+    """Effective audio settings of a response."""
+
+    output: ShownVoice
+
+
 class Response(Struct, frozen=True):
     """A response as the server shows it."""
 
@@ -189,6 +332,8 @@ class Response(Struct, frozen=True):
     output: list[Item]
     conversation_id: str | None
     output_modalities: list[str]
+    audio: ShownResponseAudio
+    max_output_tokens: int | Literal["inf"] = "inf"
     status_details: StatusDetails | None = None
     usage: Usage | None = None
     metadata: dict[str, str] | None = None
@@ -196,32 +341,45 @@ class Response(Struct, frozen=True):
 
 
 class ResponseConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """`response` of a response.create: overrides for this response alone."""
+    """`response` of a response.create: overrides for this response alone. With `conversation` "none" it is out of
+    band: it joins no conversation. `input` replaces the conversation as what is answered."""
 
-    instructions: Annotated[str, Meta(max_length=8192)] | UnsetType = UNSET
-    metadata: Annotated[dict[str, str], Meta(max_length=16)] | None = None
+    conversation: Literal["auto", "none"] | UnsetType = UNSET
+    input: Annotated[list[NewItem | ItemReference], Meta(max_length=512)] | UnsetType | None = UNSET
+    instructions: Instructions | UnsetType = UNSET
+    metadata: Metadata | None = None
     audio: SessionAudio | UnsetType = UNSET
-    voiced: Generation | UnsetType = UNSET
     output_modalities: list[Literal["audio", "text"]] | UnsetType = UNSET
-    conversation: Literal["auto"] | UnsetType = UNSET
-    max_output_tokens: Any = UNSET
-    parallel_tool_calls: Any = UNSET
+    max_output_tokens: MaxTokens | UnsetType = UNSET
+    tools: Tools | UnsetType = UNSET
+    tool_choice: ToolChoice | UnsetType = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
+    voiced: Generation | UnsetType = UNSET
     prompt: Any = UNSET
     reasoning: Any = UNSET
-    tool_choice: Any = UNSET
-    tools: Any = UNSET
 
 
 class ShownOutput(Struct, frozen=True):
     """Effective output settings."""
 
-    format: PcmFormat
-    voice: str | None
+    format: AudioFormat
+    speed: float
+    voice: str | UnsetType = UNSET
+
+
+class ShownInput(Struct, frozen=True):
+    """Effective input settings; null is off."""
+
+    format: AudioFormat
+    transcription: dict[str, Any] | None
+    noise_reduction: dict[str, Any] | None
+    turn_detection: TurnDetection | None
 
 
 class ShownAudio(Struct, frozen=True):
     """Effective audio settings."""
 
+    input: ShownInput
     output: ShownOutput
 
 
@@ -235,10 +393,12 @@ class Engine(Struct, frozen=True):
 
 
 class ShownGeneration(Struct, frozen=True):
-    """Effective settings of voiced's own."""
+    """Effective settings of voiced's own, and what the session cannot do here: `listening` false says that nobody
+    detects turns or transcribes, whatever `audio.input` asks for."""
 
     engine: Engine
     generation: Generation
+    listening: bool = False
 
 
 class Session(Struct, frozen=True):
@@ -249,10 +409,22 @@ class Session(Struct, frozen=True):
     instructions: str
     audio: ShownAudio
     output_modalities: list[str]
+    max_output_tokens: int | Literal["inf"]
+    tools: list[FunctionTool]
+    tool_choice: ToolChoice
     expires_at: int
     voiced: ShownGeneration
+    tracing: Any = None
+    parallel_tool_calls: bool | UnsetType = UNSET
     type: Literal["realtime"] = "realtime"
     object: Literal["realtime.session"] = "realtime.session"
+
+
+class ConversationShown(Struct, frozen=True):
+    """The default conversation of a session."""
+
+    id: str
+    object: Literal["realtime.conversation"] = "realtime.conversation"
 
 
 class ErrorBody(Struct, frozen=True):

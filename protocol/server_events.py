@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from protocol.objects import ErrorBody, Item, Response, Session
+from protocol.objects import ConversationShown, ErrorBody, Item, RateLimit, Response, Session
 
 
 class _Event(Struct, frozen=True, tag_field="type", kw_only=True):
@@ -21,6 +21,23 @@ class SessionUpdated(_Event, frozen=True, tag="session.updated"):
     """The whole effective session, after a change."""
 
     session: Session
+
+
+class ConversationCreated(_Event, frozen=True, tag="conversation.created"):
+    """The session's default conversation; right after session.created."""
+
+    conversation: ConversationShown
+
+
+class InputCommitted(_Event, frozen=True, tag="input_audio_buffer.committed"):
+    """The buffered audio became the user item `item_id`."""
+
+    item_id: str
+    previous_item_id: str | None = None
+
+
+class InputCleared(_Event, frozen=True, tag="input_audio_buffer.cleared"):
+    """The buffered audio is forgotten."""
 
 
 class ItemAdded(_Event, frozen=True, tag="conversation.item.added"):
@@ -71,11 +88,16 @@ class OutputItemAdded(_Event, frozen=True, tag="response.output_item.added"):
     output_index: int = 0
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, tag="audio", tag_field="type"):
     """The speech of a message: here its type is `audio`, as clients expect."""
 
     transcript: str
-    type: str = "audio"
+
+
+class TextPart(Struct, frozen=True, tag="text", tag_field="type"):
+    """The written words of a message: here its type is `text`."""
+
+    text: str
 
 
 class ContentPartAdded(_Event, frozen=True, tag="response.content_part.added"):
@@ -83,7 +105,7 @@ class ContentPartAdded(_Event, frozen=True, tag="response.content_part.added"):
 
     response_id: str
     item_id: str
-    part: Part
+    part: Part | TextPart
     output_index: int = 0
     content_index: int = 0
 
@@ -99,7 +121,8 @@ class AudioDelta(_Event, frozen=True, tag="response.output_audio.delta"):
 
 
 class TranscriptDelta(_Event, frozen=True, tag="response.output_audio_transcript.delta"):
-    """The words of the speech that follows; it starts `start_time` seconds into the message."""
+    """Words of the speech that follows. voiced adds where they are said, in seconds of the message's audio: exact
+    where a clause begins, between that by the length of the words."""
 
     response_id: str
     item_id: str
@@ -107,6 +130,7 @@ class TranscriptDelta(_Event, frozen=True, tag="response.output_audio_transcript
     output_index: int = 0
     content_index: int = 0
     start_time: float | UnsetType = UNSET
+    end_time: float | UnsetType = UNSET
 
 
 class AudioDone(_Event, frozen=True, tag="response.output_audio.done"):
@@ -128,12 +152,53 @@ class TranscriptDone(_Event, frozen=True, tag="response.output_audio_transcript.
     content_index: int = 0
 
 
+class OutputTextDelta(_Event, frozen=True, tag="response.output_text.delta"):
+    """More written words."""
+
+    response_id: str
+    item_id: str
+    delta: str
+    output_index: int = 0
+    content_index: int = 0
+
+
+class OutputTextDone(_Event, frozen=True, tag="response.output_text.done"):
+    """All written words."""
+
+    response_id: str
+    item_id: str
+    text: str
+    output_index: int = 0
+    content_index: int = 0
+
+
+class CallArgumentsDelta(_Event, frozen=True, tag="response.function_call_arguments.delta"):
+    """More of a function call's arguments, JSON in pieces."""
+
+    response_id: str
+    item_id: str
+    call_id: str
+    delta: str
+    output_index: int = 0
+
+
+class CallArgumentsDone(_Event, frozen=True, tag="response.function_call_arguments.done"):
+    """A function call's arguments are complete."""
+
+    response_id: str
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
+    output_index: int = 0
+
+
 class ContentPartDone(_Event, frozen=True, tag="response.content_part.done"):
     """The message's speech is final."""
 
     response_id: str
     item_id: str
-    part: Part
+    part: Part | TextPart
     output_index: int = 0
     content_index: int = 0
 
@@ -152,6 +217,20 @@ class ResponseDone(_Event, frozen=True, tag="response.done"):
     response: Response
 
 
+class RateLimitsUpdated(_Event, frozen=True, tag="rate_limits.updated"):
+    """How many more responses may be asked for at once."""
+
+    rate_limits: list[RateLimit]
+
+
+class InputTextFlushed(_Event, frozen=True, tag="input_text.flushed"):
+    """Everything of this text stream up to one `input_text.flush` has been spoken; its audio came before. voiced's
+    own."""
+
+    response_id: str
+    stream: str
+
+
 class Error(_Event, frozen=True, tag="error"):
     """Something the client sent could not be done; the session goes on."""
 
@@ -161,6 +240,9 @@ class Error(_Event, frozen=True, tag="error"):
 ServerEvent = (
     SessionCreated
     | SessionUpdated
+    | ConversationCreated
+    | InputCommitted
+    | InputCleared
     | ItemAdded
     | ItemDone
     | ItemRetrieved
@@ -173,8 +255,14 @@ ServerEvent = (
     | TranscriptDelta
     | AudioDone
     | TranscriptDone
+    | OutputTextDelta
+    | OutputTextDone
+    | CallArgumentsDelta
+    | CallArgumentsDone
     | ContentPartDone
     | OutputItemDone
     | ResponseDone
+    | RateLimitsUpdated
+    | InputTextFlushed
     | Error
 )

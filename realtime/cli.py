@@ -139,7 +139,7 @@ def _say(options: argparse.Namespace) -> int:
 
 
 def _show_config(options: argparse.Namespace) -> int:
-    for name, value in msgspec.to_builtins(_settings(options)).items():
+    for name, value in _settings(options).shown().items():
         print(f"{name} = {value!r}")
     return 0
 

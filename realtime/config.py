@@ -17,6 +17,7 @@ from msgspec import Meta
 
 ENV_PREFIX = "VOICED_"
 _OTHER_ENV = {"VOICED_CONFIG", "VOICED_CACHE"}
+_SECRET = {"api_keys"}
 
 
 class ConfigError(ValueError):
@@ -61,12 +62,37 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="text front end; empty: the one the checkpoint asks for"),
     ] = ""
     voices: Annotated[str, Meta(description="folder of voices: name.wav with its words in name.txt")] = ""
+    uploads: Annotated[
+        str, Meta(description="folder that keeps uploaded voices; empty: they last until the server stops")
+    ] = ""
+    max_voices: Annotated[
+        int, Meta(ge=0, le=4096, description="uploaded voices, at most; each takes up to 1.5 MB of memory")
+    ] = 64
+    api_keys: Annotated[
+        list[str],
+        Meta(
+            description="keys that clients must send, at least 16 characters each; better in VOICED_API_KEYS or a file"
+        ),
+    ] = []
+    allow_anonymous: Annotated[
+        bool, Meta(description="listen beyond loopback without api_keys: whoever reaches the port may use it")
+    ] = False
+    tls_cert: Annotated[str, Meta(description="certificate chain (PEM), for https and wss")] = ""
+    tls_key: Annotated[str, Meta(description="its private key (PEM)")] = ""
     max_sessions: Annotated[Count, Meta(description="connections at the same time")] = 256
     allowed_origins: Annotated[
         list[str], Meta(description="browser origins that may connect besides the server's own")
     ] = []
     drain_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="seconds to finish speaking on shutdown")] = 30.0
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="how much is logged")] = "info"
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    def shown(self) -> dict[str, Any]:
+        """All settings by name, as they may be printed and logged: keys are not."""
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: "***" if name in _SECRET and value else value for name, value in settings.items()}
 
 
 def fields() -> dict[str, msgspec.inspect.Field]:

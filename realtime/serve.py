@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 
-from realtime.app import Gateway, Server, create_app, create_server
+from realtime.access.policy import is_loopback
+from realtime.app import create_app
 from realtime.config import Config
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
+from realtime.gateway import Gateway
+from realtime.server import Server, check_listening, create_server, listen
 
 
 async def serve(config: Config) -> int:
@@ -38,11 +40,12 @@ async def serve(config: Config) -> int:
 async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
     """A server that listens; gives its WebSocket address. Leaving stops it and all it started.
 
-    Raises OSError when the address is taken.
+    Raises OSError when the address is taken; ConfigError and VoiceError for settings that cannot be used.
     """
-    listener = _listen(config.host, config.port)
-    host, port = listener.getsockname()[:2]
+    check_listening(config)
     app = create_app(config)
+    listener = listen(config.host, config.port)
+    host, port = listener.getsockname()[:2]
     server = create_server(app, config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -52,7 +55,8 @@ async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
             await task
             raise OSError("the server did not start; see the log above")
         shown = f"[{host}]" if ":" in host else host
-        yield server, app.state.gateway, f"ws://{shown}:{port}/v1/realtime"
+        scheme = "wss" if config.tls_cert else "ws"
+        yield server, app.state.gateway, f"{scheme}://{shown}:{port}/v1/realtime"
     finally:
         server.should_exit = True
         await task
@@ -82,6 +86,10 @@ def describe(info: EngineInfo) -> str:
 async def _announce(gateway: Gateway, url: str) -> None:
     info = await follow(gateway.engine)
     print(f"voiced: ready at {url}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
+    config = gateway.config
+    if config.api_keys and not config.tls_cert and not is_loopback(config.host):
+        advice = "give --tls-cert and --tls-key, or put a TLS proxy in front"
+        print(f"voiced: keys and speech travel unencrypted: {advice}", file=sys.stderr, flush=True)
     while gateway.engine.error is None:
         await gateway.engine.wait_changed()
     raise RuntimeError(gateway.engine.error)
@@ -96,15 +104,3 @@ def _stop(server: Server) -> None:
 async def _finished(server: Server) -> None:
     while not server.should_exit:
         await asyncio.sleep(0.1)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
-    return listener

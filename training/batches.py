@@ -2,13 +2,14 @@
 
 A sample is a conversation of one to four turns, each a clip. All its turns are learned from, so earlier turns cost
 nothing, and the model learns at once to speak from nothing, to keep the voice of a reference clip, and to go on after
-its own speech. The voice is given in every way that is served: by a scene line, by a speaker tag, by an earlier turn,
-or not at all."""
+its own speech. The voice is given in every way that is served: by a scene line, by a speaker tag with a name or with a
+clip in the scene, by an earlier turn, or not at all. Some earlier turns are worn, as a clip is that went through the
+codec's encoder: their codes are only heard then, not learned."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from tokenizers import Tokenizer
 from training import prompt
 from training.higgs import IGNORE, Batch
 
-TURNS = (0.55, 0.25, 0.12, 0.08)
-NO_SCENE = 0.2
+TURNS = (0.5, 0.32, 0.12, 0.06)
+NO_SCENE = 0.35
 ROOM = 0.5
 SPEAKER_LINE = 0.3  # of scenes with one voice: "SPEAKER0: sam" and not just "sam"
 TAGGED = 0.15
 NO_CAST = 0.25  # of tagged conversations: nobody says who is who
+CAST_BY_CLIPS = 0.3  # of those with a cast: the scene holds a clip of each speaker and not the name
+WORN = 0.5  # of first turns that others follow and that give the voice
 JOINED = 0.25  # of turns: a second sentence follows in the same breath
 ODD_SYSTEM = 0.04
 ODD_SCENE = 0.08
@@ -145,8 +148,9 @@ class Sampler:
             cast = sorted(cast)  # the default voice first, the others in their order
         speaking = draw.randrange(1, len(cast) + 1) if tagged else 1
         sample = Sample()
-        opening = prompt.opening("\n".join(self._scene(cast, speaking, named, tagged)), self._system(tagged, plain))
-        sample.text(np.array(self._tokenizer.encode(opening, add_special_tokens=False).ids))
+        self._opening(sample, cast, speaking, named, tagged, plain)
+        # A voice nobody asked for can only be guessed; from then on it is given.
+        guessed = not named and len(indices) > 1
         for turn, index in enumerate(indices):
             who = draw.randrange(speaking) if tagged else 0
             clips = [(index, who)]
@@ -156,9 +160,36 @@ class Sampler:
                 )
             if turn and sample.length + self._size(clips) > self._limit:
                 break
-            # A voice nobody asked for can only be guessed; from then on it is given.
-            self._turn(sample, clips, cast, tagged, guessed=not named and turn == 0 and len(indices) > 1)
+            first = guessed and turn == 0
+            self._turn(sample, clips, cast, tagged, first, worn=first and not tagged and draw.random() < WORN)
         return sample
+
+    def _opening(self, sample: Sample, cast: list[int], speaking: int, named: bool, tagged: bool, plain: bool) -> None:
+        system = self._system(tagged, plain)
+        if not (tagged and named and self._draw.random() < CAST_BY_CLIPS):
+            scene = "\n".join(self._scene(cast, speaking, named, tagged))
+            sample.text(np.array(self._tokenizer.encode(prompt.opening(scene, system), add_special_tokens=False).ids))
+            return
+        before, after = prompt.opening("@", system).split("@")
+        lines = "".join(line + "\n" for line in self._scene(cast, speaking, named=False, tagged=True))
+        for speaker in range(speaking):
+            piece = (before + lines if not speaker else "\n") + f"SPEAKER{speaker}:\n{prompt.AUDIO_BOS}"
+            sample.text(np.array(self._tokenizer.encode(piece, add_special_tokens=False).ids))
+            content = self._corpus.clip(self._draw.choice(self._clips))[0]
+            rows = delayed(self._by(self._worn(content), cast[speaker]), self._bos, self._eos)
+            sample.audio(rows, np.full_like(rows, IGNORE))
+            sample.text(self.encode(prompt.AUDIO_EOS))
+        sample.text(self.encode(after))
+
+    def _by(self, content: np.ndarray, voice: int) -> np.ndarray:
+        """Content codes [T, K - 1] as spoken by `voice`, [T, K]."""
+        return np.concatenate([content, np.full((len(content), 1), voice)], 1)
+
+    def _worn(self, content: np.ndarray) -> np.ndarray:
+        """Content as an encoder gives it that is not sure: some codes are others, of the fine ones most."""
+        noise = np.random.default_rng(self._draw.getrandbits(32))
+        wrong = noise.random(content.shape) < noise.uniform(0.0, 1.0) * np.linspace(0.6, 1.0, content.shape[1])
+        return np.where(wrong, noise.integers(0, self._bos, content.shape), content)
 
     def _scene(self, cast: list[int], speaking: int, named: bool, tagged: bool) -> list[str]:
         draw = self._draw
@@ -183,7 +214,15 @@ class Sampler:
     def _size(self, clips: list[tuple[int, int]]) -> int:
         return 24 + sum(len(part) for index, _ in clips for part in self._corpus.clip(index)[1:])
 
-    def _turn(self, sample: Sample, clips: list[tuple[int, int]], cast: list[int], tagged: bool, guessed: bool) -> None:
+    def _turn(
+        self,
+        sample: Sample,
+        clips: list[tuple[int, int]],
+        cast: list[int],
+        tagged: bool,
+        guessed: bool,
+        worn: bool,
+    ) -> None:
         codes, sources = [], []
         position = sample.text(self.encode(prompt.HEADER + "user" + prompt.HEADER_END)) + 3
         for number, (index, who) in enumerate(clips):
@@ -195,7 +234,7 @@ class Sampler:
                 position += len(self.encode(lead))
                 sample.text(self.encode(lead))
             sample.text(symbols)
-            codes.append(np.concatenate([content, np.full((len(content), 1), cast[who])], 1))
+            codes.append(self._by(self._worn(content) if worn else content, cast[who]))
             sources.append(owners + position)
             position += len(symbols)
         sample.text(self.encode(prompt.EOT + prompt.ASSISTANT))
@@ -203,25 +242,35 @@ class Sampler:
         labels = following(rows, self._bos, self._eos)
         if guessed:
             labels[:, -1] = IGNORE
+        if worn:
+            labels[:] = IGNORE
         start = sample.audio(rows, labels)
+        if worn:
+            sample.text(self.encode(prompt.AUDIO_EOS + prompt.EOT))
+            return
         sample.guide += [(start + row, int(source)) for row, source in enumerate(np.concatenate(sources))]
         sample.text(self.encode(prompt.AUDIO_EOS + prompt.EOT))
 
-    def batches(self, positions: int, pool: int = 12) -> Iterator[Batch]:
-        """Endless batches of about `positions` positions, each of conversations of about one length."""
-        while True:
-            samples: list[Sample] = []
-            while sum(sample.length for sample in samples) < pool * positions:
-                samples.append(self.sample())
-            samples.sort(key=lambda sample: sample.length)
-            groups: list[list[Sample]] = [[]]
-            for sample in samples:
-                if sum(other.length for other in groups[-1]) + sample.length > positions and groups[-1]:
-                    groups.append([])
-                groups[-1].append(sample)
-            self._draw.shuffle(groups)
-            for group in groups:
-                yield pack(group)
+    def batches(self, positions: int) -> Iterator[Batch]:
+        """Endless batches of about `positions` positions."""
+        return batches(self.sample, positions, self._draw)
+
+
+def batches(drawn: Callable[[], Sample], positions: int, draw: random.Random, pool: int = 12) -> Iterator[Batch]:
+    """Endless batches of about `positions` positions, each of conversations of about one length."""
+    while True:
+        samples: list[Sample] = []
+        while sum(sample.length for sample in samples) < pool * positions:
+            samples.append(drawn())
+        samples.sort(key=lambda sample: sample.length)
+        groups: list[list[Sample]] = [[]]
+        for sample in samples:
+            if sum(other.length for other in groups[-1]) + sample.length > positions and groups[-1]:
+                groups.append([])
+            groups[-1].append(sample)
+        draw.shuffle(groups)
+        for group in groups:
+            yield pack(group)
 
 
 GUIDE_WINDOW = (-1, 0, 1)

@@ -3,7 +3,7 @@
 The stock decoder pads every kernel on both sides and so looks about ten frames ahead. Here each kernel holds only the
 taps that look back (and, in the first layer, `LOOKAHEAD` taps that look ahead by one frame each), which halves the
 arithmetic of training. `export` writes them into the stock module with zeros for the taps that are not there, so the
-exported decoder is the unchanged class and gives the same output."""
+exported decoder is the unchanged class and gives the same output; `recover` takes them back from such a module."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ class PastConv(nn.Module):
         into.weight[..., : self.conv.weight.shape[-1]] = self.conv.weight
         into.bias.copy_(self.conv.bias)
 
+    @torch.no_grad()
+    def recover(self, stock: nn.Conv1d) -> None:
+        taps = self.conv.weight.shape[-1]
+        _must_be_zero(stock.weight[..., taps:])
+        self.conv.weight.copy_(stock.weight[..., :taps])
+        self.conv.bias.copy_(stock.bias)
+
 
 class PastUpsample(nn.Module):
     """A transposed convolution whose input frame never reaches an output before that frame's first."""
@@ -59,6 +66,12 @@ class PastUpsample(nn.Module):
         into.weight.zero_()
         into.weight[..., self.cut :] = self.conv.weight
         into.bias.copy_(self.conv.bias)
+
+    @torch.no_grad()
+    def recover(self, stock: nn.ConvTranspose1d) -> None:
+        _must_be_zero(stock.weight[..., : self.cut])
+        self.conv.weight.copy_(stock.weight[..., self.cut :])
+        self.conv.bias.copy_(stock.bias)
 
 
 class Unit(nn.Module):
@@ -110,3 +123,22 @@ class CausalDecoder(nn.Module):
             elif isinstance(own, nn.Conv1d):
                 stock.weight.copy_(own.weight)
                 stock.bias.copy_(own.bias)
+
+    @torch.no_grad()
+    def recover(self, stock: nn.Module) -> None:
+        """Copy from a stock `DacDecoder` that `export` wrote. Raises ValueError where one looks further ahead."""
+        ours = dict(self.named_modules())
+        for name, module in stock.named_modules():
+            own = ours.get(name)
+            if isinstance(own, (PastConv, PastUpsample)):
+                own.recover(module)
+            elif isinstance(own, Snake):
+                own.alpha.copy_(module.alpha)
+            elif isinstance(own, nn.Conv1d):
+                own.weight.copy_(module.weight)
+                own.bias.copy_(module.bias)
+
+
+def _must_be_zero(taps: Tensor) -> None:
+    if taps.any():
+        raise ValueError("this codec's decoder is not causal: only one that `training.export` wrote can be trained on")

@@ -17,12 +17,14 @@ from transformers.models.hubert.modeling_hubert import HubertModel
 
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import SemanticEncoder, dac_config, hubert_config
+from codec_stream.weights import load_codec_weights
 from training.causal import CausalDecoder
 from training.quantizer import Quantizer
 from training.speech import HOP, SAMPLE_RATE
 
 SEMANTIC = 32  # channels of the HuBERT branch, the least that its position convolution takes
 ENCODER_HIDDEN = 8
+DECODER, ENCODER = "acoustic_decoder.", "acoustic_encoder."
 
 
 def config_of(fitted: Quantizer, ratios: list[int], hidden: int) -> dict[str, object]:
@@ -82,6 +84,30 @@ def write(
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def read_decoder(folder: Path) -> CausalDecoder:
+    """The decoder of a codec folder that `write` made, to be trained on. Raises ValueError for one that is not
+    causal."""
+    config = CodecConfig.from_json(folder / "config.json")
+    stock = stock_decoder(config)
+    stock.load_state_dict(_part(folder, DECODER))
+    ratios = list(config.upsampling_ratios)
+    decoder = CausalDecoder(config.acoustic_hidden_size, config.decoder_hidden_size, ratios)
+    decoder.recover(stock)
+    return decoder
+
+
+def read_encoder(folder: Path) -> DacEncoder:
+    """The acoustic encoder of a codec folder, to be trained on."""
+    encoder = DacEncoder(dac_config(CodecConfig.from_json(folder / "config.json")))
+    encoder.load_state_dict(_part(folder, ENCODER))
+    return encoder
+
+
+def _part(folder: Path, prefix: str) -> dict[str, Tensor]:
+    weights = load_codec_weights(folder)
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
 def stock_decoder(config: CodecConfig) -> DacDecoder:
     """transformers' decoder with the changes that the Higgs codec makes to it."""
     decoder = DacDecoder(dac_config(config))
@@ -98,8 +124,8 @@ def _modules(config: CodecConfig, decoder: CausalDecoder, encoder: dict[str, Ten
     if encoder is not None:
         acoustic_encoder.load_state_dict(encoder)
     parts = {
-        "acoustic_decoder.": acoustic_decoder,
-        "acoustic_encoder.": acoustic_encoder,
+        DECODER: acoustic_decoder,
+        ENCODER: acoustic_encoder,
         "encoder_semantic.": SemanticEncoder(config),
         "semantic_model.": HubertModel(hubert_config(config)),
     }

@@ -1,11 +1,12 @@
 """Train the codec's encoder: from the wave of any voice to the latents that the quantizer knows.
 
-    python -m training.encoder WORK --steps 1500
+    python -m training.encoder WORK --steps 1500 [--from FOLDER]
 
 The voices speak the same phones in the same frames, so what a wave of any of them should give is known: the content
 of the reference voice's frame, and the voice's own entry of the last codebook. A plain regression of the stock
-`DacEncoder`. With it a reference clip selects its voice, and `encode` then `decode` reproduces speech. Resumes from
-WORK/encoder.pt."""
+`DacEncoder`. With it a reference clip selects its voice, and `encode` then `decode` reproduces speech. Starts from the
+codec folder that `--from` names, else from random weights. Resumes from WORK/encoder.pt; stops after --steps or
+--minutes, whichever comes first."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from transformers.models.dac.modeling_dac import DacEncoder
 from training import checkpointing
 from training import quantizer as rvq
 from training.codec import RATIOS, Data, load
-from training.codec_folder import ENCODER_HIDDEN
+from training.codec_folder import ENCODER_HIDDEN, read_encoder
 from training.speech import HOP
 
 EDGE = 2  # frames at each end of a window that lack their surroundings and carry no loss
@@ -49,21 +50,32 @@ def agreement(ours: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     return error[:, : -rvq.VOICE_DIMS].mean(), error[:, -rvq.VOICE_DIMS :].mean()
 
 
-def train(work: Path, steps: int, size: int, frames: int, rate: float, seed: int) -> None:
+def train(
+    work: Path,
+    steps: int,
+    minutes: float,
+    size: int,
+    frames: int,
+    rate: float,
+    seed: int,
+    source: Path | None = None,
+) -> None:
     torch.manual_seed(seed)
     data = load(work)
-    encoder = build(data.latents.shape[1])
+    encoder = read_encoder(source) if source else build(data.latents.shape[1])
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
-    log, state, step = checkpointing.LossLog(work / "encoder.log"), checkpointing.load(work / "encoder.pt"), 0
+    log, state = checkpointing.LossLog(work / "encoder.log"), checkpointing.load(work / "encoder.pt")
+    step, spent = 0, 0.0
     if state:
         encoder.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-        step = state["step"]
+        step, spent = state["step"], state["spent"]
     draw = torch.Generator().manual_seed(seed + step)
     errors: list[tuple[float, float]] = []
-    while step < steps:
+    while step < steps and spent + log.seconds < 60 * minutes:
+        done = max(step / steps, (spent + log.seconds) / (60 * minutes))
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
         waves, wanted = batch(data, size, frames, draw)
         content, voice = agreement(encoder(waves)[..., EDGE:-EDGE], wanted[..., EDGE:-EDGE])
         optimiser.zero_grad()
@@ -76,22 +88,29 @@ def train(work: Path, steps: int, size: int, frames: int, rate: float, seed: int
             means = [sum(column) / len(errors) for column in zip(*errors, strict=True)]
             log.write(step=step, content=means[0], voice=means[1])
             errors = []
-        if step % 200 == 0 or step == steps:
-            saved = {"model": encoder.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-            checkpointing.save(work / "encoder.pt", saved)
+        if step % 200 == 0:
+            _save(work, encoder, optimiser, step, spent + log.seconds)
+    _save(work, encoder, optimiser, step, spent + log.seconds)
+
+
+def _save(work: Path, encoder: DacEncoder, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
+    state = {"model": encoder.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
+    checkpointing.save(work / "encoder.pt", state)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--from", dest="source", type=Path, help="codec folder whose encoder is trained on")
     parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--frames", type=int, default=25)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     o = parser.parse_args()
     torch.set_num_threads(1)
-    train(o.work, o.steps, o.batch, o.frames, o.rate, o.seed)
+    train(o.work, o.steps, o.minutes, o.batch, o.frames, o.rate, o.seed, o.source)
 
 
 if __name__ == "__main__":

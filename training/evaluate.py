@@ -25,6 +25,7 @@ from training import measure
 from training import quantizer as rvq
 from training.codec_folder import stock_decoder
 from training.flite import Flite
+from training.levels import Levels
 from training.prepare import load_quantizer, sentences
 from training.sentences import held_out
 from training.speak import Speaker
@@ -87,12 +88,14 @@ class Codec:
 
 def evaluate(
     work: Path, speaker: Speaker, codec: Codec, voices: list[str], limit: int, pictures: Path | None, sampling: Sampling
-) -> list[list[str]]:
+) -> tuple[list[list[str]], list[str]]:
+    """The table's rows, and a line on the levels of each voice."""
     recogniser, flite = measure.Recogniser(), Flite()
     gains = np.load(work / "codec.npz")
     if pictures:
         pictures.mkdir(parents=True, exist_ok=True)
     table = []
+    levels: dict[str, list[Levels]] = {}
     for number, voice in enumerate(VOICES):
         if voice.name not in voices:
             continue
@@ -114,13 +117,14 @@ def evaluate(
                 row.duration += len(spoken.samples)
                 row.source_duration += len(source)
                 row.endless += not spoken.ended
+                levels.setdefault(voice.name, []).append(Levels.of(spoken.samples))
                 if pictures and index < 4:
                     name = f"{voice.name}_{kind}_{index}"
                     measure.spectrogram(pictures / f"{name}.png", [source, again, spoken.samples])
                     write_wav(pictures / f"{name}.wav", spoken.samples)
             table.append([voice.name, kind, *row.cells()])
             print(" | ".join(table[-1]), flush=True)
-    return table
+    return table, [f"- {name}: {Levels.worst(found).line()}" for name, found in levels.items()]
 
 
 def _source(flite: Flite, text: str, voice: VoiceRecipe, gains: dict[str, np.ndarray]) -> np.ndarray:
@@ -142,11 +146,11 @@ def endless(speaker: Speaker, count: int, sampling: Sampling) -> tuple[int, int]
     return cut, len(texts)
 
 
-def write_card(folder: Path, table: str) -> None:
-    """Put the table where the model card has its evaluation."""
+def write_card(folder: Path, report: str) -> None:
+    """Put the report where the model card has its evaluation."""
     card = folder / "README.md"
     head, _, _ = card.read_text(encoding="utf-8").partition("## Evaluation")
-    card.write_text(f"{head}## Evaluation\n\n{ABOUT}\n\n{table}\n", encoding="utf-8")
+    card.write_text(f"{head}## Evaluation\n\n{ABOUT}\n\n{report}\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -167,13 +171,14 @@ def main() -> None:
     voices = o.voice or [voice.name for voice in VOICES]
     speaker, codec = Speaker(o.folder, max_clause_s=o.max_seconds), Codec(o.folder / "codec", o.work)
     sampling = Sampling(temperature=o.temperature, greedy=o.greedy or None)
-    table = evaluate(o.work, speaker, codec, voices, o.limit, o.pictures, sampling)
+    table, levels = evaluate(o.work, speaker, codec, voices, o.limit, o.pictures, sampling)
+    report = "\n".join([markdown(table), "", "Levels of all these utterances, the worst of each voice:", "", *levels])
     if o.endings:
         cut, count = endless(speaker, o.endings, sampling)
-        print(f"{cut} of {count} new clauses had to be cut")
+        report += f"\n\n{cut} of {count} other clauses, voice by voice, had to be cut."
     if o.card:
-        write_card(o.folder, markdown(table))
-    print(f"\n{markdown(table)}\n\n{time.monotonic() - started:.0f} s")
+        write_card(o.folder, report)
+    print(f"\n{report}\n\n{time.monotonic() - started:.0f} s")
     (o.work / "evaluation.json").write_text(json.dumps([dict(zip(HEAD, row, strict=True)) for row in table], indent=1))
 
 

@@ -37,6 +37,7 @@ class Batch:
 class Losses:
     codebooks: Tensor  # [codebooks] mean cross-entropy each
     guide: Tensor  # mean negative log of the attention that fell where it should
+    onset: Tensor  # mean cross-entropy of the last codebook's first code in a turn
     text: Tensor | None
 
 
@@ -82,10 +83,12 @@ def losses(model: nn.Module, batch: Batch, guided_layers: tuple[int, ...] = (), 
         logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE, reduction="none"
     ).view_as(batch.labels)
     codebooks = each.sum(0) / (batch.labels != IGNORE).sum(0).clamp_min(1)
+    first = (batch.rows[:, -1] == config.audio_stream_bos_id) & (batch.labels[:, -1] != IGNORE)
+    onset = (each[:, -1] * first).sum() / first.sum().clamp_min(1)
     spelled = None
     if model.text_lm_head is not None and bool((batch.text_labels != IGNORE).any()):
         spelled = F.cross_entropy(model.text_lm_head(x).float(), batch.text_labels, ignore_index=IGNORE)
-    return Losses(codebooks, guide / max(1, len(guided_layers)), spelled)
+    return Losses(codebooks, guide / max(1, len(guided_layers)), onset, spelled)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, grouped: int) -> Tensor:

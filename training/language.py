@@ -2,15 +2,19 @@
 
     python -m training.language WORK --minutes 60
     torchrun --nproc-per-node 2 -m training.language WORK --minutes 60
+    python -m training.language WORK --from CHECKPOINT --rate 2e-5 --device cuda
 
-Starts from WORK/language (a folder in the transformers format) if `--from` names one, else from random weights of the
-pocket size. One process, or several on CPU (gloo) or GPUs by torchrun. The rate is flat and falls over the last part
-of the budget, so a run can be stretched by giving it more minutes. Resumes from WORK/language.pt."""
+Trains on what WORK holds: the synthesiser's speech (`training.prepare`), or recordings (`training.recordings`), which
+need a checkpoint to start from. `--from` names one, any Higgs Audio V2 folder; without it the weights are random and of
+the pocket size. One process, or several on CPU (gloo) or GPUs by torchrun. The rate is flat and falls over the last
+part of the budget, so a run can be stretched by giving it more minutes. Resumes from WORK/language.pt."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +26,18 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
-from training import checkpointing, prompt
-from training.batches import Corpus, Sampler, load_corpus, pack
+from realtime.engine.checkpoint import open_checkpoint
+from training import checkpointing, prompt, recordings
+from training.batches import Sampler, load_corpus, pack
 from training.higgs import Batch, Losses, losses
+from training.recordings import RecordingSampler
 from training.speech import VOICES
 
 POSITIONS = 2048
+LONGEST = 900  # positions of one conversation
 VALIDATION_CLIPS = 64
-COOLDOWN = 0.3  # share of the budget over which the rate falls
+ONSET_WEIGHT = 0.05  # where a turn first names its voice, a dozen rows a batch; later rows only repeat it
+COOLDOWN = 0.5  # share of the budget over which the rate falls
 
 
 @dataclass(frozen=True)
@@ -71,19 +79,31 @@ def pocket_config(
     )
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what, and how the parts of the loss are weighted."""
+
+    model: HiggsAudioV2ForConditionalGeneration
+    batches: Callable[[int, int], Iterator[Batch]]  # of a seed, of about so many positions
+    validation: Batch
+    weights: Tensor  # [codebooks]
+    onset: float
+    guided: bool
+
+
 class Objective(nn.Module):
     """The model with its loss as one module, so that data parallel training sees a single forward."""
 
-    def __init__(self, model: HiggsAudioV2ForConditionalGeneration, weights: Tensor) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.model = model
-        self.register_buffer("weights", weights, persistent=False)
-        layers = model.config.num_hidden_layers
+        self.model, self._onset = task.model, task.onset
+        self.register_buffer("weights", task.weights, persistent=False)
+        layers = self.model.config.num_hidden_layers
         self._guided = (1, 3) if layers >= 4 else (layers - 1,)
 
     def forward(self, batch: Batch, guide: float) -> tuple[Tensor, Losses]:
         result = losses(self.model, batch, self._guided if guide else (), guided_heads=2)
-        total = (result.codebooks * self.weights).sum() + guide * result.guide
+        total = (result.codebooks * self.weights).sum() + guide * result.guide + self._onset * result.onset
         if result.text is not None:
             total = total + result.text
         return total, result
@@ -100,35 +120,28 @@ def rate_at(done: float, step: int) -> float:
     return min(1.0, (step + 1) / 150) * min(1.0, max(0.03, (1.0 - done) / COOLDOWN))
 
 
-def train(work: Path, settings: Settings, source: Path | None, small: bool = False) -> None:
+def train(work: Path, settings: Settings, source: str | None, small: bool = False) -> None:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if settings.device.startswith("cuda") else "gloo")
     torch.manual_seed(settings.seed)
-    voices = [voice.name for voice in VOICES]
-    tokenizer = prompt.build_tokenizer(voices)
-    if source:
-        model = HiggsAudioV2ForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
-    else:
-        model = HiggsAudioV2ForConditionalGeneration(pocket_config(tokenizer, small=small))
-    model = model.to(settings.device).train()
+    task = open_task(work, source, small)
+    model = task.model.to(settings.device).train()
     config = model.config
-    corpus = load_corpus(work, tokenizer)
-    validation = validation_batch(corpus, tokenizer, voices, config.codebook_size)
     state = checkpointing.load(work / "language.pt")
     step, spent = (state["step"], state["spent"]) if state else (0, 0.0)
-    drawn = range(len(corpus) - held_back(corpus))
-    sampler = Sampler(corpus, tokenizer, voices, config.codebook_size, hash((settings.seed, rank, step)), 900, drawn)
-    objective = Objective(model, codebook_weights(config.num_codebooks).to(settings.device))
+    objective = Objective(task).to(settings.device)
     optimiser = torch.optim.AdamW(parameter_groups(model), lr=settings.rate, betas=(0.9, 0.97), eps=1e-8)
     if state:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-    parallel = DistributedDataParallel(objective) if world > 1 else objective
+    # Compiled, the many element-wise steps are fused: twice the positions per second on CPU, after a minute or two.
+    compiled = objective if small else torch.compile(objective, dynamic=True)
+    parallel = DistributedDataParallel(compiled) if world > 1 else compiled
     log = checkpointing.LossLog(work / "language.log")
     casting = torch.autocast(settings.device.split(":")[0], torch.bfloat16)
     total, count, seen = torch.zeros(config.num_codebooks), 0, 0
-    for batch in sampler.batches(settings.positions):
+    for batch in task.batches(hash((settings.seed, rank, step)), settings.positions):
         elapsed = spent + log.seconds
         done = max(step / settings.steps, elapsed / (60 * settings.minutes))
         if world > 1:  # clocks differ; rank 0's decides
@@ -140,7 +153,8 @@ def train(work: Path, settings: Settings, source: Path | None, small: bool = Fal
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * rate_at(done, step)
         with casting:
-            loss, parts = parallel(batch.to(settings.device), settings.guide * max(0.1, 1 - 2 * done))
+            guide = settings.guide * max(0.1, 1 - 2 * done) if task.guided else 0.0
+            loss, parts = parallel(batch.to(settings.device), guide)
         model.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -151,17 +165,19 @@ def train(work: Path, settings: Settings, source: Path | None, small: bool = Fal
             mean = (total / count).tolist()
             log.write(
                 step=step, **{f"c{i}": value for i, value in enumerate(mean)}, guide=parts.guide.item(),
-                norm=norm.item(), positions_per_s=seen * world / log.seconds,
+                onset=parts.onset.item(), norm=norm.item(), positions_per_s=seen * world / log.seconds,
             )  # fmt: skip
             total, count = torch.zeros(config.num_codebooks), 0
         if rank == 0 and step % 500 == 0:
             with torch.no_grad(), casting:
-                held = losses(model, validation.to(settings.device)).codebooks.tolist()
+                held = losses(model, task.validation.to(settings.device)).codebooks.tolist()
             log.write(step=step, **{f"validation_c{i}": value for i, value in enumerate(held)})
             _save(work, model, optimiser, step, elapsed)
     if rank == 0:
         _save(work, model, optimiser, step, spent + log.seconds)
         model.save_pretrained(work / "language")
+        if source and not task.guided:
+            copy_rest(source, work / "language")
     if world > 1:
         distributed.destroy_process_group()
 
@@ -173,15 +189,68 @@ def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
     return [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
 
 
-def held_back(corpus: Corpus) -> int:
-    return min(VALIDATION_CLIPS, len(corpus) // 4)
+def open_task(work: Path, source: str | None, small: bool = False) -> Task:
+    """Recordings if WORK holds any, else the synthesiser's speech. Raises ValueError for recordings without a
+    checkpoint."""
+    if not (work / "recordings.npz").exists():
+        return pocket_task(work, source, small)
+    if source is None:
+        raise ValueError(f"{work} holds recordings: say with --from which checkpoint is trained on them")
+    return recordings_task(work, source)
 
 
-def validation_batch(corpus: Corpus, tokenizer: Tokenizer, voices: list[str], codebook_size: int) -> Batch:
-    """The corpus's last clips, each by one voice."""
-    last = range(len(corpus) - held_back(corpus), len(corpus))
-    sampler = Sampler(corpus, tokenizer, voices, codebook_size, 1, POSITIONS, last)
-    return pack([sampler.sample([index], voice=index % len(voices)) for index in last])
+def pocket_task(work: Path, source: str | None, small: bool) -> Task:
+    voices = [voice.name for voice in VOICES]
+    tokenizer = prompt.build_tokenizer(voices)
+    if source:
+        model = HiggsAudioV2ForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    else:
+        model = HiggsAudioV2ForConditionalGeneration(pocket_config(tokenizer, small=small))
+    size = model.config.codebook_size
+    corpus = load_corpus(work, tokenizer)
+    kept = len(corpus) - held_back(len(corpus))
+
+    def drawn(seed: int, positions: int) -> Iterator[Batch]:
+        return Sampler(corpus, tokenizer, voices, size, seed, LONGEST, range(kept)).batches(positions)
+
+    last = range(kept, len(corpus))  # each by one voice
+    sampler = Sampler(corpus, tokenizer, voices, size, 1, POSITIONS, last)
+    validation = pack([sampler.sample([index], voice=index % len(voices)) for index in last])
+    return Task(model, drawn, validation, codebook_weights(model.config.num_codebooks), ONSET_WEIGHT, guided=True)
+
+
+def recordings_task(work: Path, source: str) -> Task:
+    """The loss is the stock one, unweighted: what the released checkpoints were trained with."""
+    checkpoint, recorded = open_checkpoint(source), recordings.read(work)
+    model = HiggsAudioV2ForConditionalGeneration.from_pretrained(checkpoint.folder, dtype=torch.float32)
+    if recorded.codes.shape[1] != model.config.num_codebooks:
+        raise ValueError(
+            f"{work / 'recordings.npz'} holds {recorded.codes.shape[1]} codebooks and the checkpoint has "
+            f"{model.config.num_codebooks}: encode the recordings with this checkpoint's codec"
+        )
+    kept = len(recorded) - held_back(len(recorded))
+
+    def drawn(seed: int, positions: int) -> Iterator[Batch]:
+        limit = max(LONGEST, positions)
+        return RecordingSampler(recorded, checkpoint, seed, limit, range(kept)).batches(positions)
+
+    last = range(kept, len(recorded)) or range(kept)
+    sampler = RecordingSampler(recorded, checkpoint, 1, checkpoint.config.max_positions, last)
+    validation = pack([sampler.sample(index, None) for index in last])
+    return Task(model, drawn, validation, torch.ones(model.config.num_codebooks), 0.0, guided=False)
+
+
+def copy_rest(source: str, folder: Path) -> None:
+    """What a checkpoint needs beside weights and config, so that `folder` can be served as it is."""
+    checkpoint = open_checkpoint(source)
+    for file in checkpoint.folder.iterdir():
+        if file.is_file() and not file.name.startswith("model") and file.name != "config.json":
+            shutil.copy2(file, folder)
+    shutil.copytree(checkpoint.codec_folder, folder / "codec", dirs_exist_ok=True)
+
+
+def held_back(clips: int) -> int:
+    return min(VALIDATION_CLIPS, clips // 4)
 
 
 def _save(work: Path, model: nn.Module, optimiser: Optimizer, step: int, spent: float) -> None:
@@ -192,7 +261,7 @@ def _save(work: Path, model: nn.Module, optimiser: Optimizer, step: int, spent: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--from", dest="source", type=Path)
+    parser.add_argument("--from", dest="source", help="checkpoint folder or hub id whose weights are trained on")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=10**9)
     parser.add_argument("--rate", type=float, default=1.5e-3)

@@ -22,6 +22,7 @@ DEFAULTS = Sampling()
 class Utterance:
     samples: np.ndarray  # [n] float32
     ended: bool  # by itself, not by a cap
+    starts: list[int]  # the sample at which each of its clauses begins
 
 
 def scene_messages(line: str) -> list[Message]:
@@ -65,12 +66,15 @@ class Speaker:
         self._calls += 1
         jobs = [[text] if whole else self._clauses(text) for text in texts]
         heard: list[list[np.ndarray]] = [[] for _ in texts]
+        starts: list[list[int]] = [[] for _ in texts]
         ended = [True] * len(texts)
         requests: dict[str, int] = {}
         waiting = list(range(len(texts)))
         while waiting or requests:
             while waiting and len(requests) < self._slots:
-                self._submit(requests, waiting[0], jobs[waiting.pop(0)], messages, seed, sampling)
+                index = waiting.pop(0)
+                starts[index].append(0)
+                self._submit(requests, index, jobs[index], messages, seed, sampling)
             for event in self._engine.step(time.monotonic()).events:
                 if event.request_id not in requests:
                     continue
@@ -83,9 +87,13 @@ class Speaker:
                         raise RuntimeError(f"{texts[index]!r}: {event.reason} {event.error}")
                     ended[index] &= event.reason == "stop"
                     if jobs[index]:
+                        starts[index].append(sum(map(len, heard[index])))
                         self._submit(requests, index, jobs[index], messages, seed, sampling)
         empty = [np.zeros(0, np.float32)]
-        return [Utterance(np.concatenate(pieces or empty), end) for pieces, end in zip(heard, ended, strict=True)]
+        return [
+            Utterance(np.concatenate(pieces or empty), end, begins)
+            for pieces, end, begins in zip(heard, ended, starts, strict=True)
+        ]
 
     def _clauses(self, text: str) -> list[str]:
         splitter = ClauseSplitter(self.info.max_clause_chars)

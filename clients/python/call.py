@@ -1,4 +1,4 @@
-"""A call to voiced over WebSocket: one conversation, one response at a time."""
+"""A call to voiced over WebSocket: one conversation, and any number of responses beside it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from websockets.typing import Subprotocol
 
 from protocol.client_events import (
     ClientEvent,
+    InputTextAppend,
+    InputTextEnd,
+    InputTextFlush,
     ItemCreate,
     ItemTruncate,
     ResponseCancel,
@@ -31,7 +34,8 @@ from protocol.objects import (
     Content,
     Generation,
     InputText,
-    NewItem,
+    MessageItem,
+    NewMessage,
     OutputAudio,
     Response,
     ResponseConfig,
@@ -70,6 +74,8 @@ class Speech:
 
     call: Call
     response_id: str
+    stream: str | None = None
+    aside: bool = False
     item_id: str = ""
     response: Response | None = None
     transcript: str = ""
@@ -93,13 +99,31 @@ class Speech:
         """All PCM of the response."""
         return b"".join([chunk async for chunk in self])
 
+    async def append(self, text: str) -> None:
+        """More words, of a response begun with `Call.stream`."""
+        await self.call.send(InputTextAppend(text=text, stream=self._stream_name()))
+
+    async def flush(self) -> None:
+        """Speak the words so far without waiting for the end of their sentence."""
+        await self.call.send(InputTextFlush(stream=self._stream_name()))
+
+    async def end(self) -> None:
+        """There are no more words."""
+        await self.call.send(InputTextEnd(stream=self._stream_name()))
+
+    def _stream_name(self) -> str:
+        if self.stream is None:
+            raise ValueError("this response was given all its words; begin one with Call.stream to add to it")
+        return self.stream
+
     async def interrupt(self, heard_ms: int | None = None) -> None:
         """Stop speaking. `heard_ms` says how much was played; by default, what could have been played by now."""
         if self.response is None:
             await self.call.send(ResponseCancel(response_id=self.response_id))
         if heard_ms is None:
             heard_ms = self.played_ms(time.monotonic())
-        await self.call.send(ItemTruncate(item_id=self.item_id, audio_end_ms=heard_ms))
+        if self.item_id and not self.aside:
+            await self.call.send(ItemTruncate(item_id=self.item_id, audio_end_ms=heard_ms))
 
     def played_ms(self, now: float) -> int:
         """Milliseconds a player that started with the first audio has played by `now`."""
@@ -107,6 +131,15 @@ class Speech:
             return 0
         left = max(0.0, self._dry_at - now)
         return max(0, round(self.samples * 1000 / SAMPLE_RATE - left * 1000))
+
+    def _take(self, event: OutputItemAdded | AudioDelta | TranscriptDelta, now: float) -> None:
+        match event:
+            case OutputItemAdded() if isinstance(event.item, MessageItem):
+                self.item_id = event.item.id
+            case AudioDelta():
+                self._arrived(event.delta, now)
+            case TranscriptDelta():
+                self.transcript += event.delta
 
     def _arrived(self, pcm: bytes, now: float) -> None:
         if self.first_audio_at is None:
@@ -127,7 +160,8 @@ class Call:
     def __init__(self, connection: ClientConnection, encoding: Encoding) -> None:
         self._connection = connection
         self._encoding = encoding
-        self._speech: Speech | None = None
+        self._speeches: dict[str, Speech] = {}  # those under way, by response
+        self._streams = 0
         self._expecting: asyncio.Future[Any] | None = None
         self._expected: type[ServerEvent] | None = None
         self._asked = 0
@@ -135,24 +169,60 @@ class Call:
         self.session: Session | None = None
         self.errors: list[Error] = []
 
-    async def say(self, text: str, **overrides: Any) -> Speech:
-        """Ask for `text` to be spoken; returns once the server has begun. Raises CallError if it refuses."""
+    async def say(
+        self,
+        text: str,
+        *,
+        instructions: str | None = None,
+        voice: str | None = None,
+        generation: Generation | None = None,
+        aside: bool = False,
+    ) -> Speech:
+        """Ask for `text` to be spoken; returns once the server has begun. The other settings are for this response
+        alone; `aside` speaks out of band, beside the conversation. Raises CallError if the server refuses."""
         asked_at = time.monotonic()
-        await self.add("user", InputText(text))
-        return await self.respond(asked_at=asked_at, **overrides)
+        config = _overrides(instructions, voice, generation)
+        if aside:
+            message = NewMessage("user", [InputText(text)])
+            config = msgspec.structs.replace(config, conversation="none", input=[message])
+            return await self._begin(config, asked_at)
+        await self.add("user", InputText(text))  # waited for: if it is refused, nothing may be spoken
+        return await self._begin(config, asked_at)
 
-    async def respond(self, *, asked_at: float | None = None, instructions: str | None = None) -> Speech:
+    async def respond(
+        self, *, instructions: str | None = None, voice: str | None = None, generation: Generation | None = None
+    ) -> Speech:
         """Ask for a response to the conversation as it is."""
-        config = ResponseConfig(instructions=UNSET if instructions is None else instructions)
-        added = await self._ask(ResponseCreate(response=config), OutputItemAdded)
-        speech = self._speech
-        assert speech is not None and speech.response_id == added.response_id
-        speech.asked_at = time.monotonic() if asked_at is None else asked_at
+        return await self._begin(_overrides(instructions, voice, generation), time.monotonic())
+
+    async def stream(
+        self,
+        *,
+        instructions: str | None = None,
+        voice: str | None = None,
+        generation: Generation | None = None,
+        aside: bool = False,
+    ) -> Speech:
+        """Begin a response whose words are still to come: `append` them to the speech, then `end` it."""
+        self._streams += 1
+        name = f"stream_{self._streams}"
+        named = msgspec.structs.replace(generation or Generation(), text_stream=name)
+        config = _overrides(instructions, voice, named)
+        if aside:
+            config = msgspec.structs.replace(config, conversation="none")
+        speech = await self._begin(config, time.monotonic())
+        speech.stream = name
+        return speech
+
+    async def _begin(self, config: ResponseConfig, asked_at: float) -> Speech:
+        created = await self._ask(ResponseCreate(response=config), ResponseCreated)
+        speech = self._speeches[created.response.id]
+        speech.asked_at, speech.aside = asked_at, config.conversation == "none"
         return speech
 
     async def add(self, role: str, *content: Content) -> None:
         """Add a message to the conversation. Raises CallError if the server refuses it."""
-        await self._ask(ItemCreate(item=NewItem(role, list(content))), ItemAdded)  # type: ignore[arg-type]
+        await self._ask(ItemCreate(item=NewMessage(role, list(content))), ItemAdded)  # type: ignore[arg-type]
 
     async def add_reference(self, pcm: bytes, transcript: str) -> None:
         """Give a clip (16-bit mono PCM, 24 kHz) of the voice to speak with, and the words said in it."""
@@ -205,31 +275,26 @@ class Call:
         finally:
             if self._expecting is not None and not self._expecting.done():
                 self._expecting.set_exception(reason)
-            if self._speech is not None:
-                self._speech._end()
+            for speech in self._speeches.values():
+                speech._end()
 
     def _take(self, event: ServerEvent) -> None:
         if isinstance(event, (SessionCreated, SessionUpdated)):
             self.session = event.session
         elif isinstance(event, ResponseCreated):
-            self._speech = Speech(self, event.response.id)
+            self._speeches[event.response.id] = Speech(self, event.response.id)
         elif isinstance(event, Error):
             self.errors.append(event)
             mine = event.error.event_id == f"ask_{self._asked}"
             if mine and self._expecting is not None and not self._expecting.done():
                 self._expecting.set_exception(CallError(event.error.code, event.error.message))
             return
-        speech = self._speech
-        if speech is not None:
-            if isinstance(event, OutputItemAdded):
-                speech.item_id = event.item.id
-            elif isinstance(event, AudioDelta):
-                speech._arrived(event.delta, time.monotonic())
-            elif isinstance(event, TranscriptDelta):
-                speech.transcript += event.delta
-            elif isinstance(event, ResponseDone):
-                speech.response = event.response
-                speech._end()
+        elif isinstance(event, ResponseDone):
+            speech = self._speeches.pop(event.response.id)
+            speech.response = event.response
+            speech._end()
+        elif isinstance(event, (OutputItemAdded, AudioDelta, TranscriptDelta)):
+            self._speeches[event.response_id]._take(event, time.monotonic())
         if self._expecting is not None and not self._expecting.done() and isinstance(event, self._expected or ()):
             self._expecting.set_result(event)
 
@@ -283,3 +348,11 @@ def _refused(status: int, body: bytes | bytearray | None) -> CallError:
         return CallError(error["code"], error["message"])
     except (ValueError, KeyError, TypeError):
         return CallError(f"http_{status}", f"The server refused the connection with HTTP {status}.")
+
+
+def _overrides(instructions: str | None, voice: str | None, generation: Generation | None) -> ResponseConfig:
+    return ResponseConfig(
+        instructions=UNSET if instructions is None else instructions,
+        audio=UNSET if voice is None else SessionAudio(output=AudioOutput(voice=voice)),
+        voiced=UNSET if generation is None else generation,
+    )

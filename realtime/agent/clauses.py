@@ -26,6 +26,11 @@ class Clause:
     text: str
     spoken: str
 
+    @property
+    def audible(self) -> bool:
+        """There is a word in it."""
+        return any(character.isalnum() for character in self.spoken)
+
 
 class ClauseSplitter:
     """Give it text with `push`, the rest with `flush`. `max_chars` bounds a clause, `min_chars` joins short sentences
@@ -52,6 +57,21 @@ class ClauseSplitter:
         if self._buffer:
             clauses.append(self._clause(len(self._buffer)))
         return clauses
+
+    @property
+    def pending(self) -> int:
+        """Characters that wait for the end of their sentence."""
+        return len(self._buffer)
+
+    def release(self) -> list[Clause]:
+        """The words that wait, as a clause, without a last word that may still be growing: for text that has stopped
+        coming."""
+        end = len(self._buffer.rstrip())
+        space = self._buffer.rfind(" ", 0, end)
+        cut = len(self._buffer) if end < len(self._buffer) else space + 1
+        if cut > self._max:
+            cut = self._soft_boundary(self._buffer)
+        return [self._clause(cut)] if cut and self._buffer[:cut].strip() else []
 
     def _cut(self, *, final: bool) -> list[Clause]:
         clauses = []

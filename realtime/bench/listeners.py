@@ -1,27 +1,40 @@
 """The listening half of `voiced bench serve`, in a process of its own so that it does not slow what it measures.
 
-`python -m realtime.bench.listeners URL COUNT SECONDS TEXT` opens COUNT calls, has each speak TEXT again and again for
-SECONDS, interrupts every fourth time, and prints one JSON object with every measurement.
+`python -m realtime.bench.listeners PROTOCOL ADDRESS COUNT SECONDS TEXT` has COUNT listeners ask for TEXT again and again
+for SECONDS over PROTOCOL (realtime, speech or cartesia), interrupts every fourth time where the protocol can, and
+prints one JSON object with every measurement.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import http.client
 import json
 import random
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 
-from clients.python import Call, CallError, connect
+from websockets.asyncio.client import connect as ws_connect
+
+from clients.python import CallError, connect
 from protocol.client_events import ResponseCancel
 
 _INTERRUPT_EVERY = 4
+_RATE = 24000
+
+
+class Refusal(Exception):
+    """The server would not speak."""
 
 
 @dataclass
 class Heard:
-    """What all listeners saw, in seconds."""
+    """What all listeners heard, in seconds."""
 
     first_audio_s: list[float] = field(default_factory=list)
     longest_gap_s: list[float] = field(default_factory=list)  # one for each response
@@ -30,55 +43,159 @@ class Heard:
     refused: int = 0
 
 
-async def main(url: str, count: int, seconds: float, text: str) -> Heard:
+@dataclass
+class Ear:
+    """One response as its listener hears it: played from its first audio on, silent whenever it runs dry."""
+
+    asked_at: float
+    first_at: float | None = None
+    last_at: float = 0.0
+    dry_at: float = 0.0
+    longest_gap_s: float = 0.0
+    samples: int = 0
+
+    def hear(self, pcm: bytes) -> None:
+        """16-bit mono PCM has arrived."""
+        now = self.last_at = time.monotonic()
+        if self.first_at is None:
+            self.first_at = now
+        else:
+            self.longest_gap_s = max(self.longest_gap_s, now - self.dry_at)
+        self.dry_at = max(self.dry_at, now) + len(pcm) / 2 / _RATE
+        self.samples += len(pcm) // 2
+
+
+Say = Callable[[str, asyncio.Event], AsyncIterator[bytes]]
+"""Speak a text: PCM as it comes, raising Refusal; once the event is set the client asks for silence."""
+
+
+@contextlib.asynccontextmanager
+async def realtime(address: str) -> AsyncIterator[Say]:
+    """Over `/v1/realtime`, with our own client."""
+    async with connect(f"ws://{address}/v1/realtime") as call:
+
+        async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
+            try:
+                speech = await call.say(text)
+            except CallError as error:
+                raise Refusal(str(error)) from error
+            asked = False
+            async for pcm in speech:
+                yield pcm
+                if stop.is_set() and not asked:
+                    asked = True
+                    await call.send(ResponseCancel())
+            if speech.response is not None and speech.response.status == "failed":
+                raise Refusal("the response failed")
+
+        yield say
+
+
+@contextlib.asynccontextmanager
+async def cartesia(address: str) -> AsyncIterator[Say]:
+    """Over `/tts/websocket`, a new context each time."""
+    async with ws_connect(f"ws://{address}/tts/websocket", compression=None, max_size=1 << 24) as socket:
+        voice = {"mode": "id", "id": "alloy"}
+        form = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": _RATE}
+        turns = 0
+
+        async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
+            nonlocal turns
+            turns += 1
+            context, asked = f"turn-{turns}", False
+            request = {"context_id": context, "model_id": "sonic", "transcript": text, "continue": False}
+            await socket.send(json.dumps({**request, "voice": voice, "output_format": form}))
+            async for message in socket:
+                event = json.loads(message)
+                if event["type"] == "chunk":
+                    yield base64.b64decode(event["data"])
+                    if stop.is_set() and not asked:
+                        asked = True
+                        await socket.send(json.dumps({"context_id": context, "cancel": True}))
+                elif event["type"] == "error":
+                    raise Refusal(event["message"])
+                elif event["type"] == "done":
+                    return
+
+        yield say
+
+
+@contextlib.asynccontextmanager
+async def speech(address: str) -> AsyncIterator[Say]:
+    """Over `POST /v1/audio/speech`, raw PCM; to stop is to hang up."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as thread:
+
+        async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
+            connection = http.client.HTTPConnection(address, timeout=60)
+            body = json.dumps({"model": "voiced", "input": text, "voice": "alloy", "response_format": "pcm"})
+
+            def ask() -> http.client.HTTPResponse:
+                connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
+                return connection.getresponse()
+
+            try:
+                answer = await loop.run_in_executor(thread, ask)
+                if answer.status != 200:
+                    raise Refusal(f"HTTP {answer.status}")
+                odd = b""
+                while not stop.is_set() and (data := await loop.run_in_executor(thread, answer.read1)):
+                    data = odd + data
+                    odd = data[len(data) & ~1 :]
+                    yield data[: len(data) & ~1]
+            finally:
+                connection.close()
+
+        yield say
+
+
+PROTOCOLS = {"realtime": realtime, "speech": speech, "cartesia": cartesia}
+
+
+async def main(protocol: str, address: str, count: int, seconds: float, text: str) -> Heard:
     """Listen with `count` clients."""
     heard = Heard()
     until = time.monotonic() + seconds
     async with asyncio.TaskGroup() as tasks:
         for index in range(count):
-            tasks.create_task(_listen(url, index, until, text, heard))
+            tasks.create_task(_listen(protocol, address, index, until, text, heard))
     return heard
 
 
-async def _listen(url: str, index: int, until: float, text: str, heard: Heard) -> None:
+async def _listen(protocol: str, address: str, index: int, until: float, text: str, heard: Heard) -> None:
     chance = random.Random(index)
     await asyncio.sleep(chance.uniform(0, 2.0))  # nobody calls in step
-    async with connect(url) as call:
+    async with PROTOCOLS[protocol](address) as say:
         turn = index
         while time.monotonic() < until:
             turn += 1
-            await _one(call, text, turn % _INTERRUPT_EVERY == 0, chance, heard)
+            await _one(say, text, turn % _INTERRUPT_EVERY == 0, chance, heard)
             await asyncio.sleep(chance.uniform(0.2, 0.6))
 
 
-async def _one(call: Call, text: str, interrupt: bool, chance: random.Random, heard: Heard) -> None:
-    try:
-        speech = await call.say(text)
-    except CallError:
-        heard.refused += 1
-        return
-    stopped_at = None
-    last = 0.0
+async def _one(say: Say, text: str, interrupt: bool, chance: random.Random, heard: Heard) -> None:
+    ear, stop, stopped_at = Ear(time.monotonic()), asyncio.Event(), 0.0
     stop_after = chance.uniform(0.3, 2.0)
-    async for pcm in speech:
-        last = time.monotonic()
-        heard.audio_s += len(pcm) / 2 / 24000
-        if interrupt and stopped_at is None and speech.first_audio_at and last - speech.first_audio_at > stop_after:
-            stopped_at = last
-            await call.send(ResponseCancel())
-    if speech.response is not None and speech.response.status == "failed":
+    try:
+        async for pcm in say(text, stop):
+            ear.hear(pcm)
+            heard.audio_s += len(pcm) / 2 / _RATE
+            if interrupt and not stop.is_set() and ear.first_at and ear.last_at - ear.first_at > stop_after:
+                stopped_at = ear.last_at
+                stop.set()
+    except Refusal:
         heard.refused += 1
         return
-    if speech.first_audio_at is not None:
-        heard.first_audio_s.append(speech.first_audio_at - speech.asked_at)
-        heard.longest_gap_s.append(max(speech.gaps_s, default=0.0))
-    if stopped_at is not None:
-        heard.silence_s.append(max(0.0, last - stopped_at))
+    if ear.first_at is None:
+        return
+    heard.first_audio_s.append(ear.first_at - ear.asked_at)
+    heard.longest_gap_s.append(ear.longest_gap_s)
+    if stop.is_set():
+        heard.silence_s.append(ear.last_at - stopped_at)
     else:
-        # listen to the end before speaking again, as a person would
-        await asyncio.sleep(max(0.0, speech.samples / 24000 - speech.played_ms(time.monotonic()) / 1000))
+        await asyncio.sleep(max(0.0, ear.dry_at - time.monotonic()))  # to the end, as a person would
 
 
 if __name__ == "__main__":
-    _url, _count, _seconds, _text = sys.argv[1:]
-    print(json.dumps(asyncio.run(main(_url, int(_count), float(_seconds), _text)).__dict__))
+    _protocol, _address, _count, _seconds, _text = sys.argv[1:]
+    print(json.dumps(asdict(asyncio.run(main(_protocol, _address, int(_count), float(_seconds), _text)))))

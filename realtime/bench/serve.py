@@ -1,7 +1,7 @@
 """Scope: `voiced bench serve`: what N listeners of a running server hear, and what serving them costs.
 
 The server runs as users run it (gateway and engine process), the listeners in a process of their own, as clients in
-real time over WebSocket. Everything is measured at the listener: first audio counts from sending the text, a gap is
+real time over one of the protocols served. Everything is measured at the listener: first audio counts from sending the text, a gap is
 time without anything left to play. The reference of the run is one listener alone.
 """
 
@@ -31,6 +31,9 @@ _TEXT = "Good morning. The train to the coast leaves at nine from platform four.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the benchmark."""
     add_common_arguments(parser)
+    parser.add_argument(
+        "--protocol", choices=("realtime", "speech", "cartesia"), default="realtime", help="how they are connected"
+    )
     parser.add_argument("--listeners", default="1,4,8", help="how many at a time, in turns (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn (default: %(default)s)")
     parser.add_argument("--model", default="", help="checkpoint; empty: the built-in one")
@@ -45,12 +48,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with _server(args) as (process, address):
         with urllib.request.urlopen(f"http://{address}/readyz") as answer:
             engine = json.load(answer)["engine"]
-        rows = [_turn(process, address, count, seconds) for count in counts]
+        rows = [_turn(process, address, args.protocol, count, seconds) for count in counts]
     alone = rows[0]
     for row in rows:
         row["first_audio_p95_vs_alone"] = _ratio(row["first_audio_p95_ms"], alone["first_audio_p95_ms"])
     return {
         "benchmark": NAME,
+        "protocol": args.protocol,
         "environment": environment(engine["threads"], engine["device"]),
         "checkpoint": engine["checkpoint"],
         "kind": engine["kind"],
@@ -71,7 +75,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "gap > 100 ms %",
         "silence p95 ms",
         "refused",
-        "gateway CPU %",
+        "gateway CPU % per session",
         "engine CPU %",
     ]
     keys = [
@@ -83,19 +87,19 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "gap_share_percent",
         "silence_p95_ms",
         "refused",
-        "gateway_cpu_percent",
+        "gateway_cpu_percent_per_session",
         "engine_cpu_percent",
     ]
     runs = f"checkpoint {result['checkpoint']} ({result['kind']}), {result['decoder']} decoder"
-    title = f"Paced WebSocket listeners, {runs}"
+    title = f"Listeners over {result['protocol']}, {runs}"
     rows = [[turn[key] for key in keys] for turn in result["turns"]]
-    return [Table(title, columns, rows, ["silence: from sending response.cancel to the last audio that still arrived"])]
+    return [Table(title, columns, rows, ["silence: from asking to stop to the last audio that still arrived (speech: hanging up, so none)"])]
 
 
-def _turn(server: psutil.Process, address: str, count: int, seconds: float) -> dict[str, Any]:
+def _turn(server: psutil.Process, address: str, protocol: str, count: int, seconds: float) -> dict[str, Any]:
     progress(f"{count} listeners for {seconds:g} s")
     before, begun = _cpu_seconds(server), time.monotonic()
-    command = [sys.executable, "-m", "realtime.bench.listeners", f"ws://{address}/v1/realtime"]
+    command = [sys.executable, "-m", "realtime.bench.listeners", protocol, address]
     done = subprocess.run([*command, str(count), str(seconds), _TEXT], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the listeners failed: {done.stderr.strip().splitlines()[-1]}")
@@ -112,6 +116,7 @@ def _turn(server: psutil.Process, address: str, count: int, seconds: float) -> d
         "longest_gap_ms": _percentile_ms(gaps, 100),
         "silence_p95_ms": _percentile_ms(silence, 95),
         "gateway_cpu_percent": 100.0 * (after[0] - before[0]) / took,
+        "gateway_cpu_percent_per_session": 100.0 * (after[0] - before[0]) / took / count,
         "engine_cpu_percent": 100.0 * (after[1] - before[1]) / took,
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import socket
 import subprocess
@@ -25,15 +26,18 @@ from realtime.engine.messages import (
     EngineConfig,
     EngineInfo,
     Event,
+    ForgetVoice,
     Gauges,
     Hold,
     Inbound,
     LoadFailed,
     Loading,
     Outbound,
+    RegisterVoice,
     Shutdown,
     Speak,
     StepOutput,
+    VoiceRegistered,
 )
 
 log = logging.getLogger("voiced.engine")
@@ -44,6 +48,15 @@ Sink = Callable[[Event], None]
 LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
 _NOT_READY = "The speech engine is not ready yet; try again shortly."
 _RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+_REGISTER_DEADLINE_S = 60.0
+
+
+class VoiceRefused(Exception):
+    """The clip of a voice cannot be used; one sentence."""
+
+
+class EngineLost(Exception):
+    """The engine is not there to answer, or did not in time; one sentence."""
 
 
 class EngineClient(Protocol):
@@ -103,6 +116,9 @@ class EngineProcess:
         self._writer: asyncio.StreamWriter | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._changed = asyncio.Condition()
+        self._voices: dict[str, bytes] = {}  # those registered while it runs: a new worker is told of them again
+        self._tickets = itertools.count(1)
+        self._registrations: dict[int, asyncio.Future[str]] = {}  # ticket -> error, empty for none
         self.info: EngineInfo | None = None
         self.stage = "starting"
         self.error: str | None = None
@@ -160,6 +176,37 @@ class EngineProcess:
     def drop_context(self, context_id: str) -> None:
         self._send(DropContext(context_id))
 
+    async def register_voice(self, name: str, pcm: bytes) -> None:
+        """Have a voice cloned from a clip (16-bit mono PCM at the codec's rate). Afterwards every request can use it,
+        also of a worker started anew. Raises VoiceRefused, or EngineLost; then there is no such voice."""
+        if self.info is None:
+            raise EngineLost(_NOT_READY)
+        registration = RegisterVoice(name, pcm, next(self._tickets))
+        answer = asyncio.get_running_loop().create_future()
+        self._registrations[registration.ticket] = answer
+        self._send(registration)
+        try:
+            async with asyncio.timeout(_REGISTER_DEADLINE_S):
+                error = await answer
+        except TimeoutError:
+            self.forget_voice(name)
+            raise EngineLost("The speech engine did not encode the clip in time; try again shortly.") from None
+        except BaseException:
+            self.forget_voice(name)
+            raise
+        finally:
+            del self._registrations[registration.ticket]
+        if error:
+            raise VoiceRefused(error)
+        self._voices[name] = pcm
+
+    def forget_voice(self, name: str) -> None:
+        """Drop a voice, whether it was registered or came with the configuration."""
+        self._voices.pop(name, None)
+        kept = [voice for voice in self._config.voices if voice.name != name]
+        self._config = msgspec.structs.replace(self._config, voices=kept)
+        self._send(ForgetVoice(name))
+
     def _send(self, message: Inbound) -> None:
         if self._writer is not None:
             self._writer.write(frame(message))
@@ -184,6 +231,9 @@ class EngineProcess:
             self._writer.close()
             self._writer = None
             self._router.fail_all(LOST)
+            for answer in self._registrations.values():
+                if not answer.done():
+                    answer.set_exception(EngineLost(LOST))
             self.gauges = Gauges()
             await self._reap(process)
             self._process = None
@@ -201,10 +251,21 @@ class EngineProcess:
                             self._router.deliver(event)
                     case Loading():
                         await self._set(info=None, stage=message.stage)
+                    case VoiceRegistered():
+                        self._registered(message)
                     case EngineInfo():
+                        for name, pcm in self._voices.items():
+                            self._send(RegisterVoice(name, pcm, next(self._tickets)))
                         await self._set(info=message, stage="ready")
                     case LoadFailed():
                         await self._set(info=None, stage="failed", error=message.error)
+
+    def _registered(self, message: VoiceRegistered) -> None:
+        answer = self._registrations.get(message.ticket)
+        if answer is not None and not answer.done():
+            answer.set_result(message.error)
+        elif message.error:  # nobody waits: a voice that the last worker had
+            log.error("a voice could not be registered again: %s", message.error)
 
     async def _set(self, *, info: EngineInfo | None, stage: str, error: str | None = None) -> None:
         async with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
@@ -12,7 +13,9 @@ from codec_stream.delay import delayed_rows
 from codec_stream.encoder import Encoder
 from codec_stream.errors import AudioError
 from realtime.engine.errors import RequestError
-from realtime.engine.messages import ClipPart, VoicePart
+from realtime.engine.messages import ClipPart, RegisterVoice, VoicePart, VoiceRegistered
+
+log = logging.getLogger("voiced.clips")
 
 _REMEMBERED = 256
 
@@ -25,6 +28,7 @@ class Clips:
         self._bos, self._eos = stream_bos, stream_eos
         self._max_samples = int(max_seconds * encoder.config.sample_rate)
         self._voices: dict[str, np.ndarray] = {}
+        self._registering: dict[str, tuple[int, Future[np.ndarray]]] = {}  # by name: ticket, rows to come
         self._known: OrderedDict[bytes, Future[np.ndarray]] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clips")
 
@@ -36,6 +40,40 @@ class Clips:
     def register(self, name: str, pcm: bytes) -> None:
         """Encode a voice's clip now and keep it under its name."""
         self._voices[name] = self._encode(pcm)
+
+    def begin(self, voice: RegisterVoice) -> None:
+        """Encode a voice's clip beside the step loop; `settled` tells when it is done."""
+        try:
+            self._check(voice.pcm)
+            future = self._thread.submit(self._encode, voice.pcm)
+        except RequestError as error:
+            future = Future()
+            future.set_exception(error)
+        self._registering[voice.name] = (voice.ticket, future)
+
+    @property
+    def registering(self) -> bool:
+        """Voices are being encoded: `settled` will have something to tell."""
+        return bool(self._registering)
+
+    def settled(self) -> list[VoiceRegistered]:
+        """The voices whose encoding has ended since the last call, and how."""
+        answers = []
+        for name, (ticket, future) in list(self._registering.items()):
+            if not future.done():
+                continue
+            del self._registering[name]
+            try:
+                self._voices[name] = future.result()
+                answers.append(VoiceRegistered(ticket))
+            except RequestError as error:
+                answers.append(VoiceRegistered(ticket, str(error)))
+        return answers
+
+    def forget(self, name: str) -> None:
+        """Drop a voice, or its registration while that is under way; its ticket is then not answered."""
+        self._voices.pop(name, None)
+        self._registering.pop(name, None)
 
     def start(self, parts: list[VoicePart | ClipPart]) -> list[Future[np.ndarray]]:
         """Begin encoding what is not known yet. Raises RequestError for unknown voices and bad clips."""
@@ -53,17 +91,15 @@ class Clips:
 
     def _future(self, part: VoicePart | ClipPart) -> Future[np.ndarray]:
         if isinstance(part, VoicePart):
+            if part.name in self._registering:
+                return self._registering[part.name][1]
             if part.name not in self._voices:
                 known = ", ".join(self.voices) or "none are registered"
                 raise RequestError("voice", f"There is no voice {part.name!r}; there are: {known}.")
             done: Future[np.ndarray] = Future()
             done.set_result(self._voices[part.name])
             return done
-        if len(part.pcm) % 2 or not part.pcm:
-            raise RequestError("audio", "A reference clip must be whole 16-bit samples, and at least one.")
-        if len(part.pcm) // 2 > self._max_samples:
-            seconds = self._max_samples / self._encoder.config.sample_rate
-            raise RequestError("audio", f"A reference clip may last at most {seconds:g} s; cut it.")
+        self._check(part.pcm)
         key = _key(part)
         future = self._known.get(key)
         if future is None or (future.done() and future.exception() is not None):
@@ -73,12 +109,22 @@ class Clips:
         self._known.move_to_end(key)
         return future
 
+    def _check(self, pcm: bytes) -> None:
+        if len(pcm) % 2 or not pcm:
+            raise RequestError("audio", "A reference clip must be whole 16-bit samples, and at least one.")
+        if len(pcm) // 2 > self._max_samples:
+            seconds = self._max_samples / self._encoder.config.sample_rate
+            raise RequestError("audio", f"A reference clip may last at most {seconds:g} s; cut it.")
+
     def _encode(self, pcm: bytes) -> np.ndarray:
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768.0
         try:
             frames = self._encoder.encode(samples)
         except AudioError as error:
             raise RequestError("audio", f"The reference clip cannot be used: {error}.") from error
+        except RuntimeError as error:  # torch's own, out of memory above all: it is this clip's failure alone
+            log.exception("encoding a clip failed")
+            raise RequestError("audio", "The reference clip could not be encoded; use a shorter one.") from error
         return delayed_rows(frames.astype(np.int64), self._bos, self._eos)
 
 

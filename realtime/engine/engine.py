@@ -190,6 +190,7 @@ class Engine:
             paced=request.paced,
             now=now,
             context_id=request.context_id,
+            max_lead_s=request.max_lead_s,
         )
         self._codec_state.reset(stream.slot)
         delay = DelayBuffer(books, min(self._runner.alphabet.bos, self._runner.alphabet.eos))
@@ -270,7 +271,8 @@ class Engine:
             request_id = utterance.request.request_id
             self._events.append(Audio(request_id, utterance.samples, to_pcm16(samples)))
             utterance.samples += len(samples)
-            seconds = len(samples) / self._decoder.samples_per_frame * self._scheduler.policy.frame_s
+            frames = len(samples) / self._decoder.samples_per_frame
+            seconds = frames * self._scheduler.policy.frame_s / utterance.request.speed
             self._scheduler.delivered(utterance.stream, seconds, now)
         if turn.final:
             self._remember(utterance)
@@ -326,6 +328,7 @@ class Engine:
                 reason,
                 error=error,
                 prompt_positions=stream.prompt_positions,
+                audio_positions=int((utterance.tokens[:, 1:] >= 0).any(1).sum()),
                 cached_positions=stream.cached_positions,
                 frames=utterance.frames,
                 samples=utterance.samples,

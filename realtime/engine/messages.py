@@ -22,7 +22,8 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
     """Speak `text`: one utterance, one request.
 
     `messages` come before it (system, scene, references). With a `context_id`, what the same context spoke before
-    follows them, so that the voice goes on where it stopped. `lead_s` is the audio its listener still holds.
+    follows them, so that the voice goes on where it stopped. `lead_s` is the audio its listener still holds; it plays
+    `speed` times as fast as is spoken, and no more than `max_lead_s` (None: the engine's own) are made ahead of it.
     An unpaced stream has no listener: it is generated as fast as the paced ones allow. `more` says that the context
     goes on with another clause at once: its place in the batch is kept for it.
     """
@@ -37,6 +38,8 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
     lead_s: float = 0.0
     paced: bool = True
     more: bool = False
+    max_lead_s: float | None = None
+    speed: float = 1.0
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -56,6 +59,21 @@ class DropContext(msgspec.Struct, frozen=True, tag="drop_context"):
     """Forget what a context spoke."""
 
     context_id: str
+
+
+class RegisterVoice(msgspec.Struct, frozen=True, tag="register_voice"):
+    """Clone a voice from a clip and keep it under `name`. It can be spoken with at once: a request waits for the
+    encoding. Answered by a `VoiceRegistered` with the same `ticket`."""
+
+    name: str
+    pcm: bytes
+    ticket: int
+
+
+class ForgetVoice(msgspec.Struct, frozen=True, tag="forget_voice"):
+    """There is no such voice any more; what speaks with it goes on. Unknown names are fine."""
+
+    name: str
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
@@ -91,7 +109,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     voices: list[VoiceFile] = []
 
 
-Inbound = Speak | Cancel | Hold | DropContext | Shutdown
+Inbound = Speak | Cancel | Hold | DropContext | RegisterVoice | ForgetVoice | Shutdown
 
 
 class Audio(msgspec.Struct, frozen=True, tag="audio"):
@@ -109,7 +127,8 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """The one last word on a request; all its audio came before.
 
     stop: the model ended it · length: it hit the cap · cancelled · failed: our fault · overloaded: not admitted ·
-    invalid: the request's fault, `field` says where. Counts are positions (prompt, cached) and frames (spoken).
+    invalid: the request's fault, `field` says where. Counts are positions (of the prompt; of its audio rows; those
+    found cached) and frames (spoken).
     """
 
     request_id: str
@@ -117,6 +136,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     error: str = ""
     field: str = ""
     prompt_positions: int = 0
+    audio_positions: int = 0
     cached_positions: int = 0
     frames: int = 0
     samples: int = 0
@@ -173,10 +193,17 @@ class StepOutput(msgspec.Struct, frozen=True, tag="step"):
     gauges: Gauges
 
 
+class VoiceRegistered(msgspec.Struct, frozen=True, tag="voice_registered"):
+    """How a `RegisterVoice` ended: with an empty `error`, or one sentence about its clip."""
+
+    ticket: int
+    error: str = ""
+
+
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
     """The engine could not get ready; it will not try again by itself."""
 
     error: str
 
 
-Outbound = Loading | EngineInfo | LoadFailed | StepOutput
+Outbound = Loading | EngineInfo | LoadFailed | StepOutput | VoiceRegistered

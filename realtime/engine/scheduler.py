@@ -89,6 +89,7 @@ class Stream:
     paced: bool
     playout: Playout
     due_at: float
+    max_lead_s: float
     hashes: Sequence[bytes] = ()
     phase: Phase = Phase.WAITING
     prefilled: int = 0
@@ -195,6 +196,7 @@ class Scheduler:
         paced: bool,
         now: float,
         context_id: str = "",
+        max_lead_s: float | None = None,
     ) -> Stream:
         """Reserve a slot and the worst case of pages, or raise Overloaded having taken nothing.
 
@@ -229,6 +231,7 @@ class Scheduler:
             paced,
             Playout(lead_s, now),
             due_at=now + max(self.policy.first_audio_s, lead_s),
+            max_lead_s=self.policy.max_lead_s if max_lead_s is None else max_lead_s,
             hashes=hashes,
             prefilled=cached,
         )
@@ -258,11 +261,11 @@ class Scheduler:
                 budget -= count
             if stream.prefilled == stream.prompt_positions:
                 stream.enter(Phase.DECODE)
-        limit = self.policy.max_lead_s
+        limit = float("inf")
         decoding = [stream for stream in ordered if stream.phase is Phase.DECODE]
         waiting = (stream for stream in decoding if stream.paced and not stream.heard)
         if any(self._wants(stream, now, self.policy.waiting_lead_s) for stream in waiting):
-            limit = min(limit, self.policy.waiting_lead_s)
+            limit = self.policy.waiting_lead_s
         wanting = [stream for stream in decoding if self._wants(stream, now, limit)]
         return Plan(prefill, [stream.request_id for stream in wanting[: self.policy.step_streams]])
 
@@ -273,7 +276,7 @@ class Scheduler:
             if stream.held:
                 continue
             if stream.phase is Phase.DECODE and stream.paced:
-                times.append(max(now, stream.playout.empties_at - self.policy.max_lead_s))
+                times.append(max(now, stream.playout.empties_at - stream.max_lead_s))
             elif stream.phase is not Phase.ENDED:
                 return now
         return min(times) if times else None
@@ -332,5 +335,6 @@ class Scheduler:
             stream.cached_positions = stream.prefilled = len(known) * size
 
     @staticmethod
-    def _wants(stream: Stream, now: float, max_lead_s: float) -> bool:
-        return not stream.held and (not stream.paced or stream.playout.lead(now) < max_lead_s)
+    def _wants(stream: Stream, now: float, limit_s: float) -> bool:
+        ahead = stream.playout.lead(now)
+        return not stream.held and (not stream.paced or ahead < min(limit_s, stream.max_lead_s))

@@ -26,13 +26,18 @@ from realtime.engine.messages import (
     Cancel,
     DropContext,
     EngineConfig,
+    ForgetVoice,
     Hold,
     Inbound,
     LoadFailed,
     Loading,
+    RegisterVoice,
     Shutdown,
     Speak,
 )
+
+_CLIPS_POLL_S = 0.01
+"""How often to look whether a voice is encoded, while one is."""
 
 
 class Inbox:
@@ -73,6 +78,10 @@ def apply(engine: Engine, message: Inbound, now: float) -> None:
             engine.hold(message.request_id, message.held)
         case DropContext():
             engine.drop_context(message.context_id)
+        case RegisterVoice():
+            engine._clips.begin(message)
+        case ForgetVoice():
+            engine._clips.forget(message.name)
         case Shutdown():
             raise EOFError
 
@@ -101,9 +110,13 @@ def serve(connection: socket.socket) -> None:
     while True:
         wake_at = engine.wake_at(time.monotonic())
         wait = None if wake_at is None else max(0.0, wake_at - time.monotonic())
+        if engine._clips.registering:
+            wait = _CLIPS_POLL_S if wait is None else min(wait, _CLIPS_POLL_S)
         if inbox.wait(wait):
             for body in inbox.receive():
                 apply(engine, decoder.decode(body), time.monotonic())
+        for answer in engine._clips.settled():
+            connection.sendall(frame(answer))
         output = engine.step(time.monotonic())
         if output.events or (output.gauges != told and engine.wake_at(time.monotonic()) is None):
             told = output.gauges

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from protocol.objects import Content, InputAudio, InputText, Item, ItemStatus, NewItem, OutputAudio, OutputText
+from protocol.objects import (
+    CallItem,
+    CallOutputItem,
+    Content,
+    InputAudio,
+    InputText,
+    Item,
+    ItemStatus,
+    MessageItem,
+    NewCall,
+    NewCallOutput,
+    NewItem,
+    NewMessage,
+    OutputAudio,
+    OutputText,
+)
 from realtime.session.errors import Refused
 from realtime.session.playout import Playout
 
@@ -17,23 +33,35 @@ MAX_ITEMS = 512
 @dataclass
 class Entry:
     """One item. `playout` is there for what the session spoke itself, with the samples a client says it heard of it;
-    `clip` holds a client's audio."""
+    `clip` holds a client's audio, `recorded` says that it came through the input buffer."""
 
     item: Item
     clip: bytes | None = None
     playout: Playout | None = None
     heard: int | None = None
+    recorded: bool = False
+
+    @property
+    def role(self) -> str:
+        """Whose item it is: system, user, assistant, or for functions call and call_output."""
+        match self.item:
+            case MessageItem():
+                return self.item.role
+            case CallItem():
+                return "call"
+            case CallOutputItem():
+                return "call_output"
 
     @property
     def text(self) -> str:
-        """The words of the item: written, transcribed or spoken."""
-        words = []
-        for part in self.item.content:
-            if isinstance(part, (InputText, OutputText)):
-                words.append(part.text)
-            elif part.transcript is not UNSET and part.transcript:
-                words.append(part.transcript)
-        return "\n".join(words)
+        """The words of the item: written, transcribed or spoken; of a call, its name and arguments."""
+        match self.item:
+            case MessageItem():
+                return "\n".join(filter(None, map(_words, self.item.content)))
+            case CallItem():
+                return f"{self.item.name}({self.item.arguments})"
+            case CallOutputItem():
+                return self.item.output
 
 
 @dataclass
@@ -49,10 +77,20 @@ class Conversation:
                 return entry
         raise Refused(code, f"There is no item {item_id!r} in this conversation.", param)
 
-    def insert(self, entry: Entry, previous: str | None) -> str | None:
-        """Put an item after `previous` ("root": first; None: last); returns the id it now follows."""
+    def check_room(self) -> None:
+        """Raises Refused when no more items fit."""
         if len(self.entries) >= MAX_ITEMS:
             raise Refused("too_many_items", f"A conversation holds at most {MAX_ITEMS} items; delete some.", "item")
+
+    def append(self, entry: Entry) -> str | None:
+        """Put an item of the session's own at the end; returns the id it follows."""
+        self.entries.append(entry)
+        return self.previous(entry.item.id)
+
+    def insert(self, entry: Entry, previous: str | None) -> str | None:
+        """Put a client's item after `previous` ("root": first; None: last); returns the id it now follows. Raises
+        Refused."""
+        self.check_room()
         if any(other.item.id == entry.item.id for other in self.entries):
             raise Refused("item_create_duplicate_item_id", f"There already is an item {entry.item.id!r}.", "item.id")
         if previous is None:
@@ -64,17 +102,43 @@ class Conversation:
         self.entries.insert(at, entry)
         return self.entries[at - 1].item.id if at else None
 
+    def forget_recordings(self, max_samples: int) -> None:
+        """Let go of the oldest recorded audio beyond this much; the items stay."""
+        held = 0
+        for entry in reversed(self.entries):
+            if entry.recorded and entry.clip is not None:
+                held += len(entry.clip) // 2
+                if held > max_samples:
+                    entry.clip = None
+
     def said(self) -> list[tuple[str, str]]:
         """The dialogue as text, for whoever decides what to say next."""
-        return [(entry.item.role, entry.text) for entry in self.entries]
+        return [(entry.role, entry.text) for entry in self.entries]
+
+    def previous(self, item_id: str) -> str | None:
+        """The id before this one, if there is one."""
+        index = next(index for index, entry in enumerate(self.entries) if entry.item.id == item_id)
+        return self.entries[index - 1].item.id if index else None
 
 
-def entry_from(new: NewItem, item_id: str, max_clip_samples: int) -> Entry:
-    """A client's item, checked: words that are words, audio that is PCM. Raises Refused."""
+def entry_from(new: NewItem, new_id: Callable[[str], str], max_clip_samples: int, where: str = "item") -> Entry:
+    """A client's item, checked: words that are words, audio that is PCM. Raises Refused with fields under `where`."""
+    item_id = new.id or new_id("item_")  # UNSET is false as well
+    match new:
+        case NewMessage():
+            return _message(new, item_id, max_clip_samples, where)
+        case NewCall():
+            call_id = new.call_id or new_id("call_")
+            return Entry(CallItem(item_id, new.name, new.arguments, call_id, "completed"))
+        case NewCallOutput():
+            return Entry(CallOutputItem(item_id, new.call_id, new.output))
+
+
+def _message(new: NewMessage, item_id: str, max_clip_samples: int, field: str) -> Entry:
     shown: list[Content] = []
     clip: bytes | None = None
     for index, part in enumerate(new.content):
-        where = f"item.content[{index}]"
+        where = f"{field}.content[{index}]"
         if isinstance(part, (InputText, OutputText)):
             _check_text(part.text, f"{where}.text")
             shown.append(part)
@@ -94,13 +158,25 @@ def entry_from(new: NewItem, item_id: str, max_clip_samples: int) -> Entry:
                 raise Refused("invalid_value", message, f"{where}.audio")
             clip = audio
         shown.append(_without_audio(part))
-    if clip is not None and not any(_words(part) for part in shown):
+    if clip is not None and new.role == "assistant" and not any(_words(part) for part in shown):
         raise Refused(
             "missing_required_parameter",
             "A reference clip needs the words that are said in it; add its transcript.",
-            "item.content[0].transcript",
+            f"{field}.content[0].transcript",
         )
-    return Entry(Item(item_id, new.role, "completed", shown), clip=clip)
+    return Entry(MessageItem(item_id, new.role, "completed", shown), clip=clip)
+
+
+def check_length(entry: Entry, limit: int, where: str) -> None:
+    """Raises Refused for more words than are spoken at once."""
+    if len(entry.text) > limit:
+        raise too_long(len(entry.text), limit, where)
+
+
+def too_long(length: int, limit: int, where: str) -> Refused:
+    """The refusal of a text that is too long."""
+    message = f"The text has {length} characters; at most {limit} are spoken at once."
+    return Refused("string_above_max_length", message, where)
 
 
 def _without_audio(part: InputAudio | OutputAudio) -> Content:
@@ -110,9 +186,10 @@ def _without_audio(part: InputAudio | OutputAudio) -> Content:
     return OutputAudio(transcript=part.transcript if part.transcript is not UNSET else "")
 
 
-def with_transcript(item: Item, transcript: str, status: ItemStatus) -> Item:
-    """The item of a response, with what was spoken."""
-    return replace(item, status=status, content=[OutputAudio(transcript=transcript)])
+def with_words(item: MessageItem, words: str, status: ItemStatus, written: bool = False) -> MessageItem:
+    """The item of a response, with what was spoken (or written)."""
+    part = OutputText(words) if written else OutputAudio(transcript=words)
+    return replace(item, status=status, content=[part])
 
 
 def _words(part: Content) -> str:

@@ -10,7 +10,9 @@ from typing import Literal
 
 from protocol.client_events import ClientEvent
 from protocol.encodings import BadMessage
+from protocol.objects import AudioFormat
 from protocol.server_events import AudioDelta, ServerEvent
+from realtime.agent.brain import Dialogue
 from realtime.speech import Message, Sampling
 
 # --- inputs ---
@@ -22,6 +24,15 @@ class BrainSaid:
 
     response_id: str
     text: str
+
+
+@dataclass(frozen=True)
+class BrainCalled:
+    """The brain wants a function called."""
+
+    response_id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class ClauseEnded:
     error: str = ""
     field: str = ""
     prompt_positions: int = 0
+    audio_positions: int = 0
     cached_positions: int = 0
     frames: int = 0
 
@@ -87,6 +99,7 @@ Input = (
     ClientEvent
     | BadMessage
     | BrainSaid
+    | BrainCalled
     | BrainDone
     | BrainFailed
     | ClauseAudio
@@ -109,10 +122,19 @@ class Send:
 
 @dataclass(frozen=True)
 class SendAudio:
-    """Put speech on the wire, after what came before, and report it with AudioSent."""
+    """Put speech on the wire, after what came before, and report it with AudioSent. The event holds 24 kHz PCM; it
+    goes out in `format`."""
 
     event: AudioDelta
     samples: int
+    format: AudioFormat
+
+
+@dataclass(frozen=True)
+class FinishAudio:
+    """No more speech of this response follows: what its format still holds back may go out."""
+
+    response_id: str
 
 
 @dataclass(frozen=True)
@@ -124,10 +146,10 @@ class DropAudio:
 
 @dataclass(frozen=True)
 class AskBrain:
-    """Get the words of a response. `said` is the conversation as text, oldest first: (role, words)."""
+    """Get the words of a response."""
 
     response_id: str
-    said: list[tuple[str, str]]
+    dialogue: Dialogue
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,9 @@ class StartClause:
     lead_s: float
     paced: bool
     more: bool
+    max_lead_s: float | None = None
+    max_frames: int | None = None
+    speed: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -174,4 +199,6 @@ class Close:
     reason: str
 
 
-Effect = Send | SendAudio | DropAudio | AskBrain | StopBrain | StartClause | CancelClause | DropContext | Close
+Effect = (
+    Send | SendAudio | FinishAudio | DropAudio | AskBrain | StopBrain | StartClause | CancelClause | DropContext | Close
+)

@@ -6,17 +6,48 @@ playout may correct the estimate by truncating.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_WORD = re.compile(r"\s*\S+")
+_SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with the space before it (the last one's also after it), and where it is said, in seconds."""
+
+    text: str
+    start: float
+    end: float
 
 
 @dataclass
 class SpokenClause:
-    """A piece of the transcript and the samples it was spoken in; `end` grows until it is `whole`."""
+    """A piece of the transcript and the samples it was spoken in; `end` grows until it is `whole`. Of its `words`,
+    each with the letters before it, `told` were told to the listener, up to the sample `told_to`."""
 
     text: str
     start: int
     end: int
     whole: bool = False
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        self.told_to = float(self.start)
+        texts = _WORD.findall(self.text)
+        if texts:
+            texts[-1] = self.text[self.text.rindex(texts[-1]) :]
+        self.words: list[tuple[str, int]] = []
+        self.letters = 0
+        for text in texts:
+            self.words.append((text, self.letters))
+            self.letters += _letters(text)
+
+
+def _letters(word: str) -> int:
+    """How much of a clause a word takes up; a speaker's tag is not spoken."""
+    return len(_SPEAKER.sub("", word).strip())
 
 
 _LETTERS_PER_S = 15.0
@@ -43,10 +74,36 @@ class Playout:
         self.clauses.append(SpokenClause(text, self.generated, self.generated))
         return self.generated / self._rate
 
-    def end_clause(self) -> None:
-        """The newest clause has all its audio."""
-        if self.clauses:
-            self.clauses[-1].whole = True
+    def end_clause(self) -> list[Word]:
+        """The newest clause has all its audio; returns its words that were not told yet."""
+        if not self.clauses:
+            return []
+        self.clauses[-1].whole = True
+        return self._tell(self.clauses[-1])
+
+    def words(self, samples: int) -> list[Word]:
+        """Words of the newest clause that begin within its next `samples`, each told once."""
+        return self._tell(self.clauses[-1], samples)
+
+    def _tell(self, clause: SpokenClause, samples: int | None = None) -> list[Word]:
+        words: list[Word] = []
+        if clause.told < len(clause.words):
+            begins, told, length = float(clause.start), 0, self._length(clause)
+            if clause.whole:  # now its length is known: the words that are left share what is left of it
+                begins, told = min(clause.told_to, clause.end), clause.words[clause.told][1]
+                length = clause.end - begins
+            per_letter = length / max(1, clause.letters - told)
+            for text, before in clause.words[clause.told :]:
+                start = begins + (before - told) * per_letter
+                if samples is not None and before and start >= clause.end + samples:
+                    break
+                clause.told_to = start + _letters(text) * per_letter
+                words.append(Word(text, round(start / self._rate, 3), round(clause.told_to / self._rate, 3)))
+                clause.told += 1
+        if samples is None and not clause.words and clause.text and not clause.told:
+            clause.told = 1
+            words.append(Word(clause.text, round(clause.start / self._rate, 3), round(clause.end / self._rate, 3)))
+        return words
 
     def send(self, samples: int, now: float) -> None:
         """Audio went out to the listener."""
@@ -68,29 +125,17 @@ class Playout:
             if clause.whole and clause.end <= samples:
                 heard.append(clause.text)
             elif clause.start < samples:
-                heard.append(_words_within(clause.text, (samples - clause.start) / self._length(clause)))
+                limit = (samples - clause.start) / self._length(clause) * max(1, clause.letters)
+                heard += [text for text, before in clause.words if before + _letters(text) <= limit]
         return "".join(heard)
 
     def _length(self, clause: SpokenClause) -> float:
         """Samples a clause takes; one cut off while it was spoken would have gone on at the pace so far."""
         if clause.whole:
             return clause.end - clause.start
-        known = [other for other in self.clauses if other.whole and other.end > other.start and other.text.strip()]
-        letters = sum(len(other.text.strip()) for other in known)
+        known = [other for other in self.clauses if other.whole and other.end > other.start and other.letters]
+        letters = sum(other.letters for other in known)
         per_letter = (
             sum(other.end - other.start for other in known) / letters if letters else self._rate / _LETTERS_PER_S
         )
-        return max(clause.end - clause.start, len(clause.text.strip()) * per_letter, 1.0)
-
-
-def _words_within(text: str, share: float) -> str:
-    """Whole words at the beginning of `text` that take up to `share` of its letters."""
-    limit, end, at = share * len(text.strip()), 0, 0
-    lead = len(text) - len(text.lstrip())
-    for word in text.split():
-        at = text.index(word, at)
-        if at + len(word) - lead > limit:
-            break
-        at += len(word)
-        end = at
-    return text[:end]
+        return max(clause.end - clause.start, clause.letters * per_letter, 1.0)

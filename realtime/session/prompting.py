@@ -29,7 +29,7 @@ _SPEAKER = re.compile(r"\[?SPEAKER\d")
 def messages(settings: Settings, conversation: Conversation, runtime: Runtime, text: str) -> list[Message]:
     """All that comes before the first text to speak. `text` is only looked at for speaker tags."""
     dialogue = bool(settings.speakers or _SPEAKER.search(settings.instructions) or _SPEAKER.search(text))
-    systems = [entry.text for entry in conversation.entries if entry.item.role == "system"]
+    systems = [entry.text for entry in conversation.entries if entry.role == "system"]
     system = systems[-1] if systems else (SEVERAL_VOICES if dialogue else ONE_VOICE)
     scene: list[Part] = [TextPart(line) for line in settings.instructions.splitlines() if line.strip()]
     if not scene:
@@ -45,7 +45,7 @@ def messages(settings: Settings, conversation: Conversation, runtime: Runtime, t
             transcript, clip = _reference(settings.voice, voice, conversation)
             turns += [Message("user", [TextPart(transcript)]), Message("assistant", [clip])]
     for entry in conversation.entries:
-        if entry.clip is not None and entry.item.role == "assistant":
+        if entry.clip is not None and entry.role == "assistant":
             turns += [Message("user", [TextPart(entry.text)]), Message("assistant", [ClipPart(entry.clip)])]
     return [Message("system", [TextPart(system)]), Message("scene", scene), *turns]
 
@@ -63,4 +63,7 @@ def _reference(name: str, voice: Voice | None, conversation: Conversation) -> tu
     entry: Entry = conversation.find(name.removeprefix(ITEM_VOICE), "item_retrieve_invalid_item_id")
     if entry.clip is None:
         raise Refused("invalid_value", f"Item {entry.item.id!r} holds no audio to take a voice from.", "voice")
+    if not entry.text:
+        message = f"Item {entry.item.id!r} has no transcript; a voice needs the words said in its clip."
+        raise Refused("invalid_value", message, "voice")
     return entry.text, ClipPart(entry.clip)

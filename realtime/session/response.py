@@ -1,4 +1,4 @@
-"""One response: its words, its clauses, its audio, and how it ends. Turned into events by the session."""
+"""One response: its words, its clauses, its audio, and how it ends. Turned into events by `Responses`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from msgspec import UNSET
 
 from protocol.objects import (
+    CallItem,
     Item,
+    MessageItem,
     Response,
     ResponseError,
     ResponseStatus,
+    ShownResponseAudio,
+    ShownVoice,
     StatusDetails,
     TokenDetails,
     Usage,
 )
 from realtime.agent.clauses import Clause, ClauseSplitter
-from realtime.session.conversation import Conversation
+from realtime.session.conversation import Conversation, Entry
 from realtime.session.messages import ClauseEnded
 from realtime.session.playout import Playout
 from realtime.session.settings import Settings
@@ -26,17 +30,23 @@ from realtime.session.states import RESPONSE_MOVES, ResponseState, moved
 
 @dataclass
 class LiveResponse:
-    """The response being spoken. The session decides; this keeps the facts."""
+    """A response under way. `Responses` decides; this keeps the facts. Out of band it has no conversation."""
 
     id: str
-    item: Item
     settings: Settings
     before: Conversation  # as it was when the response began: later changes are for the next one
     context_id: str
-    conversation_id: str
+    conversation_id: str | None
     metadata: dict[str, str] | None
     splitter: ClauseSplitter
     playout: Playout
+    stream: str | None = None  # of input text that the words come from; None: they come from the brain
+    fed_at: float = 0.0  # when words last came
+    flushes: deque[int] = field(default_factory=deque)  # the clause each flush waits for
+    entry: Entry | None = None  # its message, once there are words
+    message_index: int = 0  # its place in the output
+    calls: list[CallItem] = field(default_factory=list)
+    written: str = ""
     state: ResponseState = ResponseState.QUEUED
     waiting: deque[Clause] = field(default_factory=deque)
     running: str | None = None  # id of the clause the engine speaks now: the fence
@@ -47,8 +57,14 @@ class LiveResponse:
     clauses: int = 0
     cut_short: bool = False  # a clause hit its length cap
     prompt_positions: int = 0
+    audio_positions: int = 0
     cached_positions: int = 0
     frames: int = 0
+
+    @property
+    def item(self) -> MessageItem | None:
+        """The message being spoken, once there are words."""
+        return None if self.entry is None else self.entry.item  # type: ignore[return-value]  # always a message
 
     def enter(self, state: ResponseState) -> None:
         """Change state; illegal transitions raise."""
@@ -59,7 +75,7 @@ class LiveResponse:
         while self.waiting:
             clause = self.waiting.popleft()
             clause, self.unspoken = Clause(self.unspoken + clause.text, clause.spoken), ""
-            if any(character.isalnum() for character in clause.spoken):
+            if clause.audible:
                 self.clauses += 1
                 self.running = f"{self.id}.{self.clauses}"
                 self.running_clause = clause
@@ -73,41 +89,76 @@ class LiveResponse:
         self.running = self.running_clause = None
         self.cut_short = self.cut_short or ended.reason == "length"
         self.prompt_positions += ended.prompt_positions
+        self.audio_positions += ended.audio_positions
         self.cached_positions += ended.cached_positions
         self.frames += ended.frames
+
+    @property
+    def frames_left(self) -> int | None:
+        """How many more frames the client wants at most; None: as many as it takes."""
+        wanted = self.settings.max_output_tokens
+        return None if wanted == "inf" else max(0, wanted - self.frames)
+
+    @property
+    def held(self) -> int:
+        """Characters of it that are not being spoken yet; of a written one, all."""
+        waiting = sum(len(clause.text) for clause in self.waiting)
+        return len(self.written) + self.splitter.pending + waiting + len(self.unspoken)
+
+    def flush(self) -> None:
+        """Speak what has come so far, and remember to tell when that is done."""
+        self.waiting.extend(self.splitter.flush())
+        self.flushes.append(self.clauses + sum(clause.audible for clause in self.waiting))
+
+    def flushed(self) -> int:
+        """How many flushes have been spoken since this was last asked."""
+        spoken, before = self.clauses - (self.running is not None), len(self.flushes)
+        while self.flushes and self.flushes[0] <= spoken:
+            self.flushes.popleft()
+        return before - len(self.flushes)
 
     @property
     def exhausted(self) -> bool:
         """Everything there is to say has been generated."""
         return self.said_all and not self.waiting and self.running is None
 
-    def shown(
-        self, status: ResponseStatus, item: Item | None, reason: str | None = None, error: ResponseError | None = None
-    ) -> Response:
+    @property
+    def output(self) -> list[Item]:
+        """What it has made so far, in the order of output_index."""
+        if self.item is None:
+            return list(self.calls)
+        return [*self.calls[: self.message_index], self.item, *self.calls[self.message_index :]]
+
+    def shown(self, status: ResponseStatus, reason: str | None = None, error: ResponseError | None = None) -> Response:
         """The response as the client sees it."""
         details = None
         if status == "cancelled" or status == "failed" or status == "incomplete":
             details = StatusDetails(
                 status, reason=UNSET if reason is None else reason, error=UNSET if error is None else error
             )
-        usage = None
-        if status != "in_progress":
-            usage = Usage(
-                total_tokens=self.prompt_positions + self.frames,
-                input_tokens=self.prompt_positions,
-                output_tokens=self.frames,
-                input_token_details=TokenDetails(
-                    text_tokens=self.prompt_positions, cached_tokens=self.cached_positions
-                ),
-                output_token_details=TokenDetails(audio_tokens=self.frames),
-            )
+        settings = self.settings
         return Response(
             id=self.id,
             status=status,
-            output=[item] if item is not None else [],
+            output=[] if status == "in_progress" else self.output,
             conversation_id=self.conversation_id,
-            output_modalities=["audio"],
+            output_modalities=settings.modalities,
+            audio=ShownResponseAudio(ShownVoice(settings.format, settings.voice or UNSET)),
+            max_output_tokens=settings.max_output_tokens,
             status_details=details,
-            usage=usage,
+            usage=None if status == "in_progress" else self._usage(),
             metadata=self.metadata,
+        )
+
+    def _usage(self) -> Usage:
+        return Usage(
+            total_tokens=self.prompt_positions + self.frames,
+            input_tokens=self.prompt_positions,
+            output_tokens=self.frames,
+            input_token_details=TokenDetails(
+                text_tokens=self.prompt_positions - self.audio_positions,
+                audio_tokens=self.audio_positions,
+                cached_tokens=self.cached_positions,
+            ),
+            output_token_details=TokenDetails(audio_tokens=self.frames),
         )

@@ -5,12 +5,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
+from msgspec.structs import replace as msgspec_replace
 
-from protocol.objects import Generation, ResponseConfig, SessionConfig, VoiceId
+from protocol.objects import (
+    AudioFormat,
+    AudioInput,
+    FunctionTool,
+    Generation,
+    PcmFormat,
+    ResponseConfig,
+    SemanticVad,
+    ServerVad,
+    SessionAudio,
+    SessionConfig,
+    ToolChoice,
+    TurnDetection,
+    VoiceId,
+)
 from realtime.session.errors import Refused
 from realtime.speech import Sampling
 
@@ -45,12 +60,48 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Listening:
+    """Effective input settings; None is off."""
+
+    format: AudioFormat = field(default_factory=PcmFormat)
+    transcription: dict[str, Any] | None = None
+    noise_reduction: dict[str, Any] | None = None
+    turn_detection: TurnDetection | None = None
+
+    def updated(self, change: AudioInput) -> Listening:
+        """These settings with a client's change; a turn detection of another type replaces the old one whole."""
+        result = self
+        if change.format is not UNSET:
+            result = replace(result, format=change.format)
+        if change.transcription is not UNSET:
+            result = replace(result, transcription=change.transcription)
+        if change.noise_reduction is not UNSET:
+            result = replace(result, noise_reduction=change.noise_reduction)
+        if change.turn_detection is not UNSET:
+            result = replace(result, turn_detection=_merged_detection(self.turn_detection, change.turn_detection))
+        return result
+
+
+@dataclass(frozen=True)
 class Settings:
     """Effective settings of a session, or of one response."""
 
     instructions: str = ""
     voice: str = ""
+    format: AudioFormat = field(default_factory=PcmFormat)
+    speed: float = 1.0
+    listening: Listening = field(default_factory=Listening)
+    writes: bool = False  # text instead of speech
+    max_output_tokens: int | Literal["inf"] = "inf"
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool | UnsetType = UNSET
+    tracing: Any = None
     generation: Generation = field(default_factory=Generation)
+
+    @property
+    def modalities(self) -> list[str]:
+        return ["text"] if self.writes else ["audio"]
 
     @property
     def sampling(self) -> Sampling:
@@ -75,27 +126,71 @@ class Settings:
 
     def updated(self, change: SessionConfig | ResponseConfig, runtime: Runtime, where: str) -> Settings:
         """These settings with a client's change; raises Refused for what cannot be served."""
-        if change.output_modalities is not UNSET and change.output_modalities != ["audio"]:
-            raise Refused(
-                "unsupported_value",
-                "This server speaks what it is given and writes nothing itself; use output_modalities ['audio'].",
-                f"{where}.output_modalities",
-            )
         result = self
+        if isinstance(change, SessionConfig):
+            if change.type == "transcription":
+                raise Refused("unsupported_value", "Nobody transcribes here yet; use 'realtime'.", f"{where}.type")
+            if change.tracing is not UNSET:
+                result = replace(result, tracing=change.tracing)
+        if change.output_modalities is not UNSET:
+            if len(change.output_modalities) != 1:
+                message = "Choose one modality: ['audio'] (with its transcript) or ['text']."
+                raise Refused("invalid_value", message, f"{where}.output_modalities")
+            result = replace(result, writes=change.output_modalities == ["text"])
         if change.instructions is not UNSET:
             result = replace(result, instructions=change.instructions)
+        if change.max_output_tokens is not UNSET:
+            result = replace(result, max_output_tokens=change.max_output_tokens)
+        if change.tools is not UNSET:
+            result = replace(result, tools=tuple(change.tools))
+        if change.tool_choice is not UNSET:
+            result = replace(result, tool_choice=change.tool_choice)
+        if change.parallel_tool_calls is not UNSET and change.parallel_tool_calls is not None:
+            result = replace(result, parallel_tool_calls=change.parallel_tool_calls)
         if change.voiced is not UNSET:
             for tag, name in ({} if change.voiced.speakers is UNSET else change.voiced.speakers).items():
                 check_voice(name, runtime, f"{where}.voiced.speakers.{tag}")
             given = {key: value for key, value in asdict(change.voiced).items() if value is not UNSET}
             result = replace(result, generation=Generation(**{**asdict(result.generation), **given}))
-        if change.audio is not UNSET and change.audio.output is not UNSET:
-            voice = change.audio.output.voice
-            if voice is not UNSET:
-                name = voice.id if isinstance(voice, VoiceId) else voice
+        if change.audio is not UNSET:
+            result = result._with_audio(change.audio, runtime, where)
+        return result
+
+    def _with_audio(self, change: SessionAudio, runtime: Runtime, where: str) -> Settings:
+        result = self
+        if change.input is not UNSET:
+            result = replace(result, listening=self.listening.updated(change.input))
+        if change.output is not UNSET:
+            output = change.output
+            if output.format is not UNSET:
+                result = replace(result, format=output.format)
+            if output.speed is not UNSET:
+                result = replace(result, speed=output.speed)
+            if output.voice is not UNSET:
+                name = output.voice.id if isinstance(output.voice, VoiceId) else output.voice
                 check_voice(name, runtime, f"{where}.audio.output.voice")
                 result = replace(result, voice=name)
         return result
+
+
+_SERVER_VAD = ServerVad(
+    threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=True, interrupt_response=True
+)
+_SEMANTIC_VAD = SemanticVad(eagerness="auto", create_response=True, interrupt_response=True)
+
+
+def _merged_detection(old: TurnDetection | None, new: TurnDetection | None) -> TurnDetection | None:
+    """What is effective: clients read from it whether they must interrupt by themselves, so nothing is left out."""
+    if new is None:
+        return None
+    default = _SERVER_VAD if isinstance(new, ServerVad) else _SEMANTIC_VAD
+    if type(old) is not type(new):
+        old = default
+    given = {key: value for key, value in asdict(new).items() if value is not UNSET}
+    # null asks for the default
+    given = {key: getattr(default, key) if value is None else value for key, value in given.items()}
+    merged: TurnDetection = msgspec_replace(old, **given)
+    return merged
 
 
 def check_voice(name: str, runtime: Runtime, where: str) -> None:

@@ -13,15 +13,19 @@ import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from protocol.client_events import ClientEvent
+from msgspec import structs
+
+from protocol.client_events import ClientEvent, InputAudioAppend, InputAudioClear, InputAudioCommit
 from protocol.encodings import BadMessage
+from protocol.objects import SessionConfig
 from protocol.server_events import ServerEvent
-from realtime.agent.brain import Brain, NothingToSay
+from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Ended, Event, Speak
 from realtime.session.messages import (
     AskBrain,
     AudioSent,
+    BrainCalled,
     BrainDone,
     BrainFailed,
     BrainSaid,
@@ -34,6 +38,7 @@ from realtime.session.messages import (
     DropAudio,
     DropContext,
     Effect,
+    FinishAudio,
     Input,
     Send,
     SendAudio,
@@ -41,8 +46,10 @@ from realtime.session.messages import (
     StopBrain,
     Tick,
 )
-from realtime.session.session import Limits, Session
+from realtime.session.desk import Limits
+from realtime.session.session import Session
 from realtime.session.settings import Runtime
+from realtime.transports.audio import ClauseSpeech, SpeechFormats, SpeechIn
 from realtime.transports.outbox import Outbox
 
 log = logging.getLogger("voiced.call")
@@ -74,7 +81,8 @@ class _HungUp(Exception):
 
 
 class Call:
-    """A session on a wire. Once `drain` is set it finishes what is being said and hangs up."""
+    """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
+    session starts with."""
 
     def __init__(
         self,
@@ -84,6 +92,7 @@ class Call:
         runtime: Runtime,
         limits: Limits,
         drain: asyncio.Event,
+        initial: SessionConfig | None = None,
     ) -> None:
         self._wire = wire
         self._engine = engine
@@ -91,12 +100,18 @@ class Call:
         self._rate = runtime.sample_rate
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
-        self._clause: str | None = None
-        self._held = False
+        self._clauses: dict[str, ClauseSpeech] = {}
+        self._formats = SpeechFormats()
+        self._speech_in = SpeechIn()
         self._tasks: asyncio.TaskGroup | None = None
         self._drain = drain
         self.session = Session(
-            runtime, limits, _new_id, now=time.monotonic(), wall_clock_offset=time.time() - time.monotonic()
+            runtime,
+            limits,
+            _new_id,
+            now=time.monotonic(),
+            wall_clock_offset=time.time() - time.monotonic(),
+            initial=initial,
         )
 
     async def run(self) -> None:
@@ -114,8 +129,8 @@ class Call:
         finally:
             self._tasks = None
             self._tell(Disconnected())
-            if self._clause is not None:
-                self._engine.cancel(self._clause)
+            for clause_id in self._clauses:
+                self._engine.cancel(clause_id)
 
     def _tell(self, message: Input) -> None:
         self._perform(self.session.receive(message, time.monotonic()))
@@ -123,10 +138,11 @@ class Call:
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Send() | SendAudio() | Close():
+                case Send() | SendAudio() | FinishAudio() | Close():
                     self._outbox.put(effect)
                 case DropAudio():
                     self._outbox.drop_audio(effect.response_id)
+                    self._formats.drop(effect.response_id)
                 case AskBrain():
                     if self._tasks is not None:
                         task = self._tasks.create_task(self._ask(effect))
@@ -144,7 +160,7 @@ class Call:
         self._regulate()
 
     def _start(self, clause: StartClause) -> None:
-        self._clause, self._held = clause.clause_id, False
+        self._clauses[clause.clause_id] = ClauseSpeech(clause.speed)
         request = Speak(
             request_id=clause.clause_id,
             text=clause.text,
@@ -155,6 +171,9 @@ class Call:
             lead_s=clause.lead_s,
             paced=clause.paced,
             more=clause.more,
+            max_lead_s=clause.max_lead_s,
+            max_frames=clause.max_frames,
+            speed=clause.speed,
         )
         self._engine.submit(request, self._on_engine)
 
@@ -168,19 +187,24 @@ class Call:
                 self._tasks.create_task(_raise(error))
 
     def _take_in(self, event: Event) -> None:
+        request_id = event.request_id
+        speech = self._clauses.get(request_id)
         match event:
             case Audio():
-                self._tell(ClauseAudio(event.request_id, event.pcm))
+                if speech is not None and (pcm := speech.push(event.pcm)):
+                    self._tell(ClauseAudio(request_id, pcm))
             case Ended():
-                if self._clause == event.request_id:
-                    self._clause = None
+                rest = self._clauses.pop(request_id).flush() if speech is not None else b""
+                if rest:
+                    self._tell(ClauseAudio(request_id, rest))
                 self._tell(
                     ClauseEnded(
-                        event.request_id,
+                        request_id,
                         event.reason,
                         event.error,
                         event.field,
                         event.prompt_positions,
+                        event.audio_positions,
                         event.cached_positions,
                         event.frames,
                     )
@@ -188,8 +212,12 @@ class Call:
 
     async def _ask(self, question: AskBrain) -> None:
         try:
-            async for text in self._brain.reply(question.said):
-                self._tell(BrainSaid(question.response_id, text))
+            async for said in self._brain.reply(question.dialogue):
+                match said:
+                    case FunctionCall():
+                        self._tell(BrainCalled(question.response_id, said.name, said.arguments))
+                    case str():
+                        self._tell(BrainSaid(question.response_id, said))
         except NothingToSay as error:
             self._tell(BrainFailed(question.response_id, str(error)))
         except Exception:  # the boundary of whatever brain is attached: its failure ends the response, not the call
@@ -202,7 +230,16 @@ class Call:
 
     async def _read(self) -> None:
         async for message in self._wire.incoming():
-            self._tell(message)
+            match message:
+                case InputAudioAppend():
+                    pcm = self._speech_in.decode(message.audio, self.session.listening.format)
+                    self._tell(structs.replace(message, audio=pcm))
+                case InputAudioCommit() | InputAudioClear():
+                    if rest := self._speech_in.flush():
+                        self._tell(InputAudioAppend(audio=rest))
+                    self._tell(message)
+                case _:
+                    self._tell(message)
         raise _HungUp
 
     async def _write(self) -> None:
@@ -213,8 +250,12 @@ class Call:
                     case Send():
                         await self._wire.send(message.event)
                     case SendAudio():
-                        await self._wire.send(message.event)
+                        if (delta := self._formats.encode(message)) is not None:
+                            await self._wire.send(delta)
                         self._tell(AudioSent(message.event.response_id, message.samples))
+                    case FinishAudio():
+                        if (delta := self._formats.finish(message)) is not None:
+                            await self._wire.send(delta)
                     case Close():
                         await self._wire.close(message.code, message.reason)
                         raise _HungUp
@@ -232,11 +273,15 @@ class Call:
 
     def _regulate(self) -> None:
         """Stop the engine from speaking to a listener that does not take it, and let it go on."""
-        waiting_s = self._outbox.samples / self._rate
-        held = self._wire.stalled or waiting_s > (_RESUME_S if self._held else _HOLD_S)
-        if held != self._held and self._clause is not None:
-            self._held = held
-            self._engine.hold(self._clause, held)
+        for live in self.session.responses:
+            speech = self._clauses.get(live.running or "")
+            if live.running is None or speech is None:
+                continue
+            waiting_s = self._outbox.samples(live.id) / self._rate
+            held = self._wire.stalled or waiting_s > (_RESUME_S if speech.held else _HOLD_S)
+            if held != speech.held:
+                speech.held = held
+                self._engine.hold(live.running, held)
 
 
 async def _raise(error: Exception) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 
-from realtime.session.messages import Close, Send, SendAudio
+from realtime.session.messages import Close, FinishAudio, Send, SendAudio
 
-Outgoing = Send | SendAudio | Close
+Outgoing = Send | SendAudio | FinishAudio | Close
 
 
 class Outbox:
@@ -16,27 +16,26 @@ class Outbox:
     def __init__(self) -> None:
         self._queue: deque[Outgoing] = deque()
         self._filled = asyncio.Event()
-        self.samples = 0
+        self._samples: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def samples(self, response_id: str) -> int:
+        """Speech of a response that waits."""
+        return self._samples[response_id]
 
     def put(self, message: Outgoing) -> None:
         """Append a message."""
         self._queue.append(message)
         if isinstance(message, SendAudio):
-            self.samples += message.samples
+            self._samples[message.event.response_id] += message.samples
         self._filled.set()
 
     def drop_audio(self, response_id: str) -> None:
         """Take back speech of a response that has not gone out."""
-        kept: deque[Outgoing] = deque()
-        for message in self._queue:
-            if isinstance(message, SendAudio) and message.event.response_id == response_id:
-                self.samples -= message.samples
-            else:
-                kept.append(message)
-        self._queue = kept
+        self._queue = deque(message for message in self._queue if _speech_of(message) != response_id)
+        del self._samples[response_id]
 
     async def get(self) -> Outgoing:
         """The next message, waiting for one."""
@@ -45,5 +44,18 @@ class Outbox:
             await self._filled.wait()
         message = self._queue.popleft()
         if isinstance(message, SendAudio):
-            self.samples -= message.samples
+            response_id = message.event.response_id
+            self._samples[response_id] -= message.samples
+            if not self._samples[response_id]:
+                del self._samples[response_id]
         return message
+
+
+def _speech_of(message: Outgoing) -> str | None:
+    """The response whose speech this is."""
+    match message:
+        case SendAudio():
+            return message.event.response_id
+        case FinishAudio():
+            return message.response_id
+    return None

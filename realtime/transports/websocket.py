@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from msgspec import UNSET
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from protocol.client_events import ClientEvent
+from protocol.client_events import ClientEvent, InputAudioAppend, ItemCreate, ResponseCreate
 from protocol.encodings import JSON, JSON_PROTOCOL, MSGPACK, MSGPACK_PROTOCOL, BadMessage, Encoding
 from protocol.objects import ErrorBody
 from protocol.server_events import ServerEvent
@@ -15,6 +16,10 @@ from realtime.transports.link import PING_TIMEOUT_S, SCOPE_KEY, Link
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
+
+_MAX_PLAIN_BYTES = 256 * 1024
+_WITH_AUDIO = (InputAudioAppend, ItemCreate, ResponseCreate)
+"""Events that may hold clips; all others are bounded more tightly."""
 
 
 def pick_encoding(offered: list[str]) -> tuple[Encoding, str | None]:
@@ -67,10 +72,22 @@ class WebSocketWire:
             text, data = message.get("text"), message.get("bytes")
             if (data is not None) != self._encoding.binary:
                 wanted = "binary msgpack" if self._encoding.binary else "JSON text"
-                body = f"This connection speaks {wanted}; send messages of that kind."
-                yield BadMessage(ErrorBody("invalid_request_error", "wrong_message_kind", body))
+                explained = f"This connection speaks {wanted}; send messages of that kind."
+                yield BadMessage(ErrorBody("invalid_request_error", "wrong_message_kind", explained))
                 continue
+            body = data if data is not None else str(text).encode()
             try:
-                yield self._encoding.decode_client(data if data is not None else str(text).encode())
+                event = self._encoding.decode_client(body)
             except BadMessage as bad:
                 yield bad
+                continue
+            if len(body) > _MAX_PLAIN_BYTES and not isinstance(event, _WITH_AUDIO):
+                yield BadMessage(_too_large(event, len(body)))
+            else:
+                yield event
+
+
+def _too_large(event: ClientEvent, size: int) -> ErrorBody:
+    event_id = None if event.event_id is UNSET else event.event_id
+    message = f"The message has {size} bytes; one of this kind may have {_MAX_PLAIN_BYTES}."
+    return ErrorBody("invalid_request_error", "message_too_large", message, None, event_id)

@@ -125,6 +125,7 @@ class Wire:
         await self.send("response.create", **({"response": response} if response else {}))
         created = await self.next()
         assert created["type"] == "response.created", created
+        assert (await self.next())["type"] == "rate_limits.updated"
         return str(created["response"]["id"])
 
     async def say(self, text: str, **voiced: Any) -> Spoken:
@@ -140,6 +141,7 @@ async def wire(service: Service, *, binary: bool = False, **options: Any) -> Asy
     async with connect(service.url, compression=None, max_size=None, **options) as connection:
         opened = Wire(connection, binary)
         assert (await opened.next())["type"] == "session.created"
+        assert (await opened.next())["type"] == "conversation.created"
         yield opened
 
 

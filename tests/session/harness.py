@@ -2,20 +2,35 @@
 
 from typing import Any
 
-from protocol.client_events import ItemCreate, ResponseCreate, SessionUpdate
+from protocol.client_events import (
+    InputTextAppend,
+    InputTextEnd,
+    InputTextFlush,
+    ItemCreate,
+    ResponseCreate,
+    SessionUpdate,
+)
 from protocol.objects import (
     UNSET,
     AudioOutput,
     Generation,
     InputText,
-    NewItem,
+    NewMessage,
     OutputAudio,
     Response,
     ResponseConfig,
     SessionAudio,
     SessionConfig,
 )
-from protocol.server_events import AudioDelta, Error, ResponseCreated, ResponseDone, ServerEvent
+from protocol.server_events import (
+    AudioDelta,
+    Error,
+    OutputItemAdded,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    TranscriptDelta,
+)
 from realtime.session.messages import (
     AskBrain,
     AudioSent,
@@ -28,13 +43,15 @@ from realtime.session.messages import (
     DropAudio,
     DropContext,
     Effect,
+    FinishAudio,
     Input,
     Send,
     SendAudio,
     StartClause,
     StopBrain,
 )
-from realtime.session.session import Limits, Session
+from realtime.session.desk import Limits
+from realtime.session.session import Session
 from realtime.session.settings import Runtime, Voice
 
 RATE = 24000
@@ -61,7 +78,7 @@ def runtime(**changes: Any) -> Runtime:
 class Talk:
     """One session and its surroundings. `events` is what the client has got; audio waits in `outbox` until `send`."""
 
-    def __init__(self, limits: Limits | None = None, **changes: Any) -> None:
+    def __init__(self, limits: Limits | None = None, initial: SessionConfig | None = None, **changes: Any) -> None:
         self._ids = 0
         self.now = 50.0
         self.effects: list[Effect] = []
@@ -73,9 +90,15 @@ class Talk:
         self.cancelled: list[str] = []
         self.asked: list[AskBrain] = []
         self.stopped: list[str] = []
+        self.finished: list[str] = []
         self.contexts_dropped: list[str] = []
         self.session = Session(
-            runtime(**changes), limits or Limits(), self._new_id, now=self.now, wall_clock_offset=1000.0
+            runtime(**changes),
+            limits or Limits(),
+            self._new_id,
+            now=self.now,
+            wall_clock_offset=1000.0,
+            initial=initial,
         )
         self.perform(self.session.open())
         self.deliver()
@@ -108,6 +131,8 @@ class Talk:
                     self.cancelled.append(effect.clause_id)
                 case AskBrain():
                     self.asked.append(effect)
+                case FinishAudio():
+                    self.finished.append(effect.response_id)
                 case StopBrain():
                     self.stopped.append(effect.response_id)
                 case DropContext():
@@ -141,7 +166,7 @@ class Talk:
 
     def item(self, role: str, *content: Any, previous: str | None = None, item_id: Any = UNSET) -> list[ServerEvent]:
         parts = [InputText(part) if isinstance(part, str) else part for part in content]
-        self.tell(ItemCreate(item=NewItem(role, parts, id=item_id), previous_item_id=previous))  # type: ignore[arg-type]
+        self.tell(ItemCreate(item=NewMessage(role, parts, id=item_id), previous_item_id=previous))  # type: ignore[arg-type]
         return self.deliver()
 
     def respond(self, text: str | None = "Hello there.", **config: Any) -> str:
@@ -155,10 +180,29 @@ class Talk:
             self.tell(BrainDone(response_id))
         return response_id
 
+    def stream(self, *texts: str, name: str = "") -> list[ServerEvent]:
+        """Append texts to a text stream, one event each."""
+        for text in texts:
+            self.tell(InputTextAppend(text=text, stream=name))
+        return self.deliver()
+
+    def flush(self, name: str = "") -> list[ServerEvent]:
+        self.tell(InputTextFlush(stream=name))
+        return self.deliver()
+
+    def end_stream(self, name: str = "") -> list[ServerEvent]:
+        self.tell(InputTextEnd(stream=name))
+        return self.deliver()
+
+    @property
+    def at_engine(self) -> list[str]:
+        """The clauses the engine works on, oldest first."""
+        return [clause for clause in self.clauses if clause not in self.over and clause not in self.cancelled]
+
     @property
     def running(self) -> str:
-        """The clause the engine works on."""
-        live = [clause for clause in self.clauses if clause not in self.over and clause not in self.cancelled]
+        """The one clause the engine works on."""
+        live = self.at_engine
         assert len(live) == 1, live
         return live[0]
 
@@ -173,11 +217,18 @@ class Talk:
     def speak(self, text: str = "Hello there.", seconds: float = 1.0, **config: Any) -> Response:
         """A whole response, spoken and sent; `seconds` of audio for each clause."""
         response_id = self.respond(text, **config)
-        while self.session.live is not None and self.session.live.running is not None:
-            self.audio(seconds)
-            self.end()
-        self.deliver()
+        self.run_engine(seconds)
         return self.done(response_id)
+
+    def run_engine(self, seconds: float = 1.0) -> list[ServerEvent]:
+        """The engine speaks all that waits, `seconds` for each clause, and it goes out; returns what went out now."""
+        before = len(self.events)
+        while self.at_engine:
+            clause = self.at_engine[0]
+            self.audio(seconds, clause)
+            self.end(clause=clause)
+        self.deliver()
+        return self.events[before:]
 
     # --- what came out ---
 
@@ -194,6 +245,16 @@ class Talk:
         """The last event, which must be an error."""
         assert isinstance(self.events[-1], Error), self.events[-1]
         return self.events[-1].error
+
+    def message_of(self, response_id: str) -> str:
+        """The id of the one message of a response."""
+        added = [e.item.id for e in self.got(OutputItemAdded) if e.response_id == response_id]
+        assert len(added) == 1, added
+        return added[0]
+
+    def words_of(self, response_id: str) -> list[TranscriptDelta]:
+        """The words of a response that were told."""
+        return [event for event in self.got(TranscriptDelta) if event.response_id == response_id]
 
     def kinds(self, since: int = 0) -> list[str]:
         return [kind_of(event) for event in self.events[since:]]

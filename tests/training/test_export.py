@@ -1,9 +1,12 @@
 """Scope: the exported folder is what stock transformers loads, and the engine plays it without waiting."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import HiggsAudioV2ForConditionalGeneration
 
 from codec_stream.codec_config import CodecConfig
@@ -13,7 +16,7 @@ from realtime.engine.messages import Sampling
 from tests.oracle import transformers_codec
 from training import checkpointing
 from training.codec import blind, build_decoder
-from training.codec_folder import stock_decoder
+from training.codec_folder import read_decoder, read_encoder, stock_decoder
 from training.prepare import load_quantizer
 from training.speak import Speaker
 
@@ -41,6 +44,26 @@ def test_the_stock_decoder_computes_what_the_causal_one_was_trained_to(work: Pat
     causal.export(stock)
     latents = torch.randn(1, 48, 12)
     torch.testing.assert_close(causal(latents), stock(latents), rtol=1e-4, atol=1e-5)
+
+
+def test_training_goes_on_from_an_exported_codec(work: Path, exported: Path) -> None:
+    trained = checkpointing.load(work / "decoder.pt")["model"]
+    recovered = read_decoder(exported / "codec").state_dict()
+    assert recovered.keys() == trained.keys()
+    assert all(torch.equal(recovered[name], tensor) for name, tensor in trained.items())
+    wave = torch.randn(1, 1, 4 * 960)
+    codec = transformers_codec(exported / "codec")
+    torch.testing.assert_close(read_encoder(exported / "codec")(wave), codec.acoustic_encoder(wave))
+
+
+def test_a_decoder_that_looks_ahead_cannot_be_trained_on(exported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "codec"
+    shutil.copytree(exported / "codec", folder)
+    weights = load_codec_weights(folder)
+    weights["acoustic_decoder.conv2.weight"] += 0.1
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="not causal"):
+        read_decoder(folder)
 
 
 def test_one_frame_of_look_ahead_is_enough(exported: Path) -> None:

@@ -7,11 +7,14 @@ import pytest
 import torch
 from transformers import HiggsAudioV2ForConditionalGeneration
 
+from codec_stream.packets import to_pcm16
 from realtime.agent.text import to_phonemes
 from realtime.checkpoints import POCKET
-from realtime.engine.messages import Sampling
+from realtime.engine.messages import ClipPart, Message, Sampling, TextPart
 from tests.engine.reference import Reference
 from tests.oracle import transformers_codec
+from training import prompt
+from training.levels import Levels
 from training.measure import Recogniser, errors, words_of
 from training.sentences import EVERYDAY
 from training.speak import Speaker, scene_messages
@@ -48,11 +51,29 @@ def test_streaming_without_waiting_equals_the_exact_decode() -> None:
 @pytest.mark.parametrize("voice", VOICES)
 def test_speech_ends_and_is_clean(speaker: Speaker, voice: str) -> None:
     for spoken in speaker.say(EVERYDAY.splitlines()[:12], voice, seed=3):
-        seconds = len(spoken.samples) / 24_000
-        assert spoken.ended and 0.5 < seconds < 6
-        assert abs(spoken.samples.mean()) < 0.01
-        assert 0.02 < spoken.samples.std() < 0.3 and np.abs(spoken.samples).max() < 1.0
-        assert np.abs(np.diff(spoken.samples)).max() < 0.8
+        levels = Levels.of(spoken.samples)
+        assert spoken.ended and 0.5 < len(spoken.samples) / 24_000 < 6
+        assert 0.03 < levels.speech < 0.3 and levels.peak < 1.0
+        assert abs(levels.offset) < 0.003
+        assert levels.onset < 0.02  # -34 dBFS: no click where the decoder starts from nothing
+        assert levels.pause_s < 0.5
+
+
+LONG = (
+    "The old bridge was closed for most of the year, because the river had carried away one of its stones, and nobody "
+    "could say when it would be open again. So we took the long way round. It was a beautiful morning, and we were in "
+    "no hurry at all."
+)
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_clauses_of_a_long_text_join_without_click_or_gap(speaker: Speaker, voice: str) -> None:
+    spoken = speaker.say([LONG], voice, seed=5)[0]
+    assert len(spoken.starts) >= 4 and spoken.ended
+    for join in spoken.starts[1:]:
+        around = spoken.samples[join - 120 : join + 120]  # five milliseconds to each side
+        assert np.abs(around).max() < 0.02 and np.abs(np.diff(around)).max() < 0.02
+    assert Levels.of(spoken.samples).pause_s < 0.5
 
 
 def test_a_recogniser_understands_it(speaker: Speaker) -> None:
@@ -86,7 +107,19 @@ def pitch_hz(samples: np.ndarray) -> int:
     return next(hz for hz, value in strength.items() if value > 0.8 * max(strength.values()))
 
 
-@pytest.mark.parametrize(("voice", "hz"), [("sam", 100), ("ada", 200), ("otto", 75)])
+PITCH = pytest.mark.parametrize(("voice", "hz"), [("sam", 100), ("ada", 200), ("otto", 75)])
+HEARD, SAID = "My brother plays the guitar every evening.", "The children are playing in the garden."
+
+
+@PITCH
 def test_a_scene_line_chooses_the_voice(speaker: Speaker, voice: str, hz: int) -> None:
-    clip = speaker.say(["The children are playing in the garden."], voice)[0].samples
-    assert pitch_hz(clip) == hz
+    assert pitch_hz(speaker.say([SAID], voice)[0].samples) == hz
+
+
+@PITCH
+def test_a_reference_clip_chooses_the_voice(speaker: Speaker, voice: str, hz: int) -> None:
+    clip = ClipPart(to_pcm16(speaker.say([HEARD], voice)[0].samples))
+    scene = [Message("system", [TextPart(prompt.SYSTEM)]), Message("scene", [TextPart(prompt.ROOM)])]
+    reference = [Message("user", [TextPart(HEARD)]), Message("assistant", [clip])]
+    for spoken in speaker.say([SAID, "It was late."], messages=[*scene, *reference]):
+        assert pitch_hz(spoken.samples) == hz

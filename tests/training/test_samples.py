@@ -11,7 +11,7 @@ from realtime.engine.prompt import Prompter
 from realtime.session import prompting
 from tests.training.conftest import NAMES
 from training import prompt
-from training.batches import Sampler, delayed, following, load_corpus
+from training.batches import Sample, Sampler, delayed, following, load_corpus
 from training.higgs import IGNORE
 
 BOS, EOS = 256, 257
@@ -56,6 +56,50 @@ def test_the_guide_points_from_each_frame_to_a_phone_of_its_turn(sampler: Sample
 
 def load_symbols(sampler: Sampler) -> list[int]:
     return sampler._corpus.symbols.tolist()
+
+
+def spoken(sample: Sample) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows and labels of each audio part."""
+    rows = [run for kind, run in sample.runs if kind == "audio"]
+    return list(zip(rows, sample.labels, strict=True))
+
+
+def voice_of(rows: np.ndarray) -> int:
+    (voice,) = set(rows[:, -1].tolist()) - {BOS, EOS}
+    return voice
+
+
+def test_a_voice_that_only_a_clip_gives_is_learned_from_the_turn_behind_it(sampler: Sampler) -> None:
+    """The clip's own codes are those of an encoder that is not sure: they are heard and not learned."""
+    worn = 0
+    for _ in range(300):
+        turns = spoken(sampler.sample())
+        heard = [rows for rows, labels in turns if (labels == IGNORE).all()]
+        learned = [(rows, labels) for rows, labels in turns if (labels != IGNORE).any()]
+        if not heard or not learned or len(heard) > 1 or turns[0][0] is not heard[0]:
+            continue
+        worn += 1
+        rows, labels = learned[0]
+        voices = set(labels[:, -1].tolist()) - {IGNORE, EOS}
+        assert voices <= set(rows[:, -1].tolist())
+        if len(set(rows[:, -1].tolist())) == 3:  # one voice between BOS and EOS
+            assert voices == {voice_of(heard[0])} == {voice_of(rows)}
+    assert worn > 10
+
+
+def test_a_cast_of_clips_stands_in_the_scene(sampler: Sampler) -> None:
+    tokenizer = prompt.build_tokenizer(NAMES)
+    tag, opens = (tokenizer.token_to_id(token) for token in ("SPEAKER0:", prompt.AUDIO_BOS))
+    found = 0
+    for _ in range(300):
+        runs = sampler.sample().runs
+        if tag not in runs[0][1] or runs[0][1][-1] != opens or tokenizer.token_to_id("user") in runs[0][1]:
+            continue
+        found += 1
+        line = tokenizer.encode(f"SPEAKER0:\n{prompt.AUDIO_BOS}", add_special_tokens=False).ids
+        assert runs[0][1][-len(line) :].tolist() == line
+        assert runs[1][0] == "audio" and runs[2][1][0] == tokenizer.token_to_id(prompt.AUDIO_EOS)
+    assert found > 3
 
 
 def test_the_served_prompt_is_the_trained_one(exported: Path) -> None:

@@ -1,0 +1,107 @@
+"""API keys and the short-lived secrets minted with them. Neither is kept: only SHA-256 digests are."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from realtime.access.rules import SecretKind
+
+SECRET_PREFIX = "ek_"
+MIN_KEY_CHARS = 16
+MIN_SECRET_S, DEFAULT_SECRET_S, MAX_SECRET_S = 10, 600, 7200
+_MAX_KEY_CHARS = 256
+
+
+class ApiKeys:
+    """The keys that open this server."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        """Raises ValueError with one sentence for a key that cannot be used; it does not repeat the key."""
+        self._digests: list[bytes] = []
+        for number, key in enumerate(keys, 1):
+            fault = _fault(key)
+            if fault:
+                raise ValueError(f"api_keys: key {number} {fault}.")
+            self._digests.append(_digest(key))
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def name(self, candidate: str) -> str | None:
+        """What a key may be called in logs and records: the beginning of its digest; None for what is no key.
+
+        Takes as long for a wrong key as for a right one.
+        """
+        digest, found = _digest(candidate), None
+        for known in self._digests:
+            if hmac.compare_digest(known, digest):
+                found = known
+        return None if found is None else f"key_{found.hex()[:12]}"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What a client secret stands for: sessions of one kind, set up as `session` says (JSON), until `expires_at`
+    (Unix seconds). `minted_by` names the key."""
+
+    kind: SecretKind
+    session: bytes
+    expires_at: int
+    minted_by: str
+
+
+class TooManySecrets(Exception):
+    """No more secrets can be minted before one expires, in `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many client secrets are waiting to be used; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class Secrets:
+    """Client secrets that have not expired, at most `limit`. The clock and chance are arguments."""
+
+    def __init__(self, random_text: Callable[[], str], limit: int = 4096) -> None:
+        """`random_text` gives what nobody can guess."""
+        self._random_text = random_text
+        self._limit = limit
+        # looked up by digest: how long that takes says nothing about a secret that is not known in full
+        self._known: dict[bytes, Secret] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def mint(self, kind: SecretKind, session: bytes, seconds: int, minted_by: str, now: float) -> tuple[str, Secret]:
+        """A new secret's value, told this once, and what it stands for. Raises TooManySecrets."""
+        self._known = {digest: secret for digest, secret in self._known.items() if secret.expires_at > now}
+        if len(self._known) >= self._limit:
+            first = min(secret.expires_at for secret in self._known.values())
+            raise TooManySecrets(max(1, int(first - now) + 1))
+        value = SECRET_PREFIX + self._random_text()
+        secret = Secret(kind, session, int(now) + seconds, minted_by)
+        self._known[_digest(value)] = secret
+        return value, secret
+
+    def redeem(self, value: str, now: float) -> Secret | None:
+        """What a value stands for, as often as it is asked until it expires."""
+        secret = self._known.get(_digest(value))
+        return secret if secret is not None and now < secret.expires_at else None
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
+
+
+def _fault(key: str) -> str:
+    if key.startswith(SECRET_PREFIX):
+        return f"begins with {SECRET_PREFIX!r}, which marks client secrets; choose another"
+    if not all("!" <= character <= "~" and character != "," for character in key):
+        return "holds characters that do not travel in a header; use letters, digits and signs other than the comma"
+    if len(key) < MIN_KEY_CHARS:
+        return f"can be guessed: it has {len(key)} characters; use at least {MIN_KEY_CHARS}"
+    if len(key) > _MAX_KEY_CHARS:
+        return f"has {len(key)} characters; use at most {_MAX_KEY_CHARS}"
+    return ""

@@ -1,0 +1,79 @@
+"""The table of routes and what each one asks for. What is not in it is refused.
+
+A route takes an API key, where the server has any. Some take a client secret of one kind instead, for browsers; a few
+are open to everybody, whatever page asks. `policy` decides by it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Method = Literal["GET", "POST", "DELETE", "WEBSOCKET"]
+SecretKind = Literal["realtime", "translation"]
+
+_KIB = 1024
+_CLIP_BYTES = 10 * 1024 * _KIB  # the largest reference clip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One route: who gets in, and how large a body it reads. WebSocket messages have a limit of their own."""
+
+    method: Method
+    path: str
+    open: bool = False
+    secret: SecretKind | None = None  # the kind of client secret that opens it, besides a key
+    key_in_query: bool = False  # `?api_key=`, where a protocol has it so
+    max_body_bytes: int = 0
+
+
+RULES = (
+    Rule("GET", "/", open=True),
+    Rule("GET", "/healthz", open=True),
+    Rule("GET", "/readyz", open=True),
+    Rule("GET", "/metrics"),
+    Rule("WEBSOCKET", "/v1/realtime", secret="realtime"),
+    Rule("POST", "/v1/realtime/client_secrets", max_body_bytes=64 * _KIB),
+    Rule("POST", "/v1/realtime/calls", secret="realtime", max_body_bytes=128 * _KIB),
+    Rule("WEBSOCKET", "/v1/realtime/translations", secret="translation"),
+    Rule("POST", "/v1/realtime/translations/client_secrets", max_body_bytes=64 * _KIB),
+    Rule("POST", "/v1/audio/speech", max_body_bytes=128 * _KIB),
+    Rule("GET", "/v1/audio/voices"),
+    Rule("POST", "/v1/audio/voices", max_body_bytes=_CLIP_BYTES + 64 * _KIB),
+    Rule("GET", "/v1/audio/voices/{id}"),
+    Rule("DELETE", "/v1/audio/voices/{id}"),
+    Rule("GET", "/v1/models"),
+    Rule("GET", "/v1/models/{id:path}"),
+    Rule("WEBSOCKET", "/tts/websocket", key_in_query=True),
+)
+
+
+def rule_for(method: str, path: str) -> Rule | None:
+    """The row a request falls under; HEAD counts as GET."""
+    wanted = "GET" if method == "HEAD" else method
+    return next((rule for rule in _matching(path) if rule.method == wanted), None)
+
+
+def methods_of(path: str) -> list[Method]:
+    """What can be done at a path; empty where there is none."""
+    return [rule.method for rule in _matching(path)]
+
+
+def _matching(path: str) -> list[Rule]:
+    return [rule for rule, pattern in _PATTERNS if pattern.fullmatch(path)]
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """`{name}` stands for one segment of a path, `{name:path}` for all that follows."""
+    parts = re.split(r"(\{[a-z]+(?::path)?\})", template)
+    return re.compile(
+        "".join(
+            (r".+" if part.endswith(":path}") else r"[^/]+") if part.startswith("{") else re.escape(part)
+            for part in parts
+        )
+    )
+
+
+_PATTERNS = tuple((rule, _pattern(rule.path)) for rule in RULES)

@@ -1,0 +1,116 @@
+"""What all connections share, and the door of `/v1/realtime`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+
+from starlette.websockets import WebSocket
+
+from realtime.access.keys import ApiKeys, Secrets
+from realtime.access.policy import Access, is_loopback
+from realtime.agent.brain import Brain, Reader
+from realtime.catalogue import Catalogue
+from realtime.checkpoints import shipped_voices
+from realtime.config import Config, ConfigError
+from realtime.engine.client import EngineProcess
+from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
+from realtime.session.desk import Limits
+from realtime.session.settings import Runtime
+from realtime.transports.call import Call
+from realtime.transports.client_secrets import initial_session
+from realtime.transports.guard import grant_of
+from realtime.transports.http import refusal
+from realtime.transports.websocket import WebSocketWire, pick_encoding
+from realtime.voices import read_voices
+
+
+class Gateway:
+    """What all connections share."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigError and VoiceError."""
+        self.config = config
+        self.access = _access(config)
+        folder = _voices_folder(config)
+        self.catalogue = Catalogue(
+            read_voices(folder) if folder is not None else [],
+            Path(config.uploads).expanduser() if config.uploads else None,
+            config.max_voices,
+        )
+        self.engine = EngineProcess(_engine_config(config, self.catalogue.files))
+        self.brain: Brain = Reader()
+        self.limits = Limits()
+        self.calls: set[Call] = set()
+
+    def runtime(self, info: EngineInfo) -> Runtime:
+        """What a session is told of the engine."""
+        return Runtime(
+            checkpoint=info.checkpoint,
+            kind=info.kind,
+            device=info.device,
+            decoder=info.decoder,
+            sample_rate=info.sample_rate,
+            max_clause_chars=info.max_clause_chars,
+            voices=self.catalogue.voices(info),
+            default_voice=info.default_voice,
+        )
+
+    async def realtime(self, websocket: WebSocket) -> None:
+        """`/v1/realtime`."""
+        info = self.engine.info
+        if info is None:
+            message = f"The engine is not ready ({self.engine.stage}); try again shortly."
+            await websocket.send_denial_response(refusal(503, "engine_not_ready", message, 2))
+            return
+        if len(self.calls) >= self.config.max_sessions:
+            message = f"All {self.config.max_sessions} connections are in use; try again later."
+            await websocket.send_denial_response(refusal(503, "too_many_sessions", message, 5))
+            return
+        encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
+        await websocket.accept(subprotocol)
+        wire = WebSocketWire(websocket, encoding)
+        drain = wire.link.drain if wire.link is not None else asyncio.Event()
+        initial = initial_session(grant_of(websocket))
+        call = Call(wire, self.engine, self.brain, self.runtime(info), self.limits, drain, initial)
+        self.calls.add(call)
+        try:
+            await call.run()
+        finally:
+            self.calls.discard(call)
+
+
+def _access(config: Config) -> Access:
+    try:
+        keys = ApiKeys(config.api_keys)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    minted = Secrets(lambda: secrets.token_urlsafe(32))
+    return Access(keys, minted, config.allowed_origins, loopback=is_loopback(config.host))
+
+
+def _voices_folder(config: Config) -> Path | None:
+    """The folder asked for, or the one that ships with the built-in checkpoint."""
+    if config.voices:
+        return Path(config.voices).expanduser()
+    return None if config.model else shipped_voices()
+
+
+def _engine_config(config: Config, voices: list[VoiceFile]) -> EngineConfig:
+    return EngineConfig(
+        model=config.model,
+        codec=config.codec or None,
+        device=config.device,
+        dtype=config.dtype,
+        decoder=config.decoder,
+        look_ahead=config.look_ahead,
+        slots=config.slots,
+        kv_positions=config.kv_positions,
+        prefill_positions=config.prefill_positions,
+        max_lead_s=config.max_lead_s,
+        max_clause_s=config.max_clause_s,
+        threads=config.threads,
+        front_end=config.front_end,
+        voices=voices,
+    )

@@ -1,0 +1,66 @@
+"""What the parts of one session share: its surroundings, its conversation, and the effects it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from protocol.objects import ErrorBody
+from protocol.server_events import Error
+from realtime.session.conversation import Conversation
+from realtime.session.messages import DropContext, Effect, Send
+from realtime.session.settings import Runtime, Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one session."""
+
+    max_clip_s: float = 30.0
+    max_clips_s: float = 120.0  # all clips of a conversation
+    max_input_s: float = 300.0  # audio in the input buffer
+    max_item_chars: int = 20_000
+    max_session_s: float = 3600.0
+    max_out_of_band: int = 16  # responses beside the conversation's own
+    text_patience_s: float = 1.5  # streamed words wait this long for the end of their sentence
+    text_idle_s: float = 60.0  # a text stream that nothing has come of for so long ends
+
+
+@dataclass
+class Desk:
+    """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled."""
+
+    runtime: Runtime
+    limits: Limits
+    new_id: Callable[[str], str]
+    now: float
+    settings: Settings
+    conversation_id: str
+    context_id: str
+    conversation: Conversation = field(default_factory=Conversation)
+    out: list[Effect] = field(default_factory=list)
+    contexts_in_use: set[str] = field(default_factory=set)
+
+    def send(self, kind: type[Any], **fields: Any) -> None:
+        """Ask for an event of this kind to be sent."""
+        self.out.append(Send(kind(event_id=self.new_id("event_"), **fields)))
+
+    def error(self, code: str, message: str, param: str | None, event_id: str | UnsetType | None) -> None:
+        """Ask for an error about the client's event to be sent."""
+        body = ErrorBody("invalid_request_error", code, message, param, None if event_id is UNSET else event_id)
+        self.send(Error, error=body)
+
+    def renew_context(self) -> None:
+        """What comes before the speech has changed: the past spoken under it no longer fits. A response under way
+        keeps its own to its end."""
+        if self.context_id not in self.contexts_in_use:
+            self.out.append(DropContext(self.context_id))
+        self.context_id = self.new_id("ctx_")
+
+    def take(self) -> list[Effect]:
+        """The effects so far; they are asked for once."""
+        out, self.out = self.out, []
+        return out

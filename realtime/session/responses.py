@@ -1,0 +1,489 @@
+"""The responses of a session: one in the conversation, any number out of band, each with its own clauses and end.
+
+The fence is `clause_audio`: audio of a clause that is no longer the running one of its response is dropped there,
+whatever is still under way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, to_builtins
+from msgspec.structs import replace
+
+from protocol import server_events as server
+from protocol.objects import (
+    CallItem,
+    Generation,
+    ItemReference,
+    MessageItem,
+    NewItem,
+    RateLimit,
+    ResponseConfig,
+    ResponseError,
+    ResponseStatus,
+)
+from realtime.agent.brain import Dialogue
+from realtime.agent.clauses import ClauseSplitter
+from realtime.session import prompting
+from realtime.session.conversation import Conversation, Entry, check_length, entry_from, too_long, with_words
+from realtime.session.desk import Desk
+from realtime.session.errors import Refused
+from realtime.session.messages import (
+    AskBrain,
+    AudioSent,
+    BrainCalled,
+    BrainDone,
+    BrainFailed,
+    BrainSaid,
+    CancelClause,
+    ClauseAudio,
+    ClauseEnded,
+    DropAudio,
+    DropContext,
+    FinishAudio,
+    SendAudio,
+    StartClause,
+    StopBrain,
+)
+from realtime.session.playout import Playout, Word
+from realtime.session.response import LiveResponse
+from realtime.session.states import ResponseState
+from realtime.session.streams import Streams
+
+
+class Responses:
+    """All responses under way. `streams` says which of them get their words from the client; while `draining` no more
+    are begun."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._live: dict[str, LiveResponse] = {}
+        self.streams = Streams()
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def all(self) -> list[LiveResponse]:
+        """Those under way, oldest first."""
+        return list(self._live.values())
+
+    @property
+    def spoken(self) -> LiveResponse | None:
+        """The conversation's own response."""
+        return next((live for live in self._live.values() if live.conversation_id is not None), None)
+
+    def find(self, response_id: str | None) -> LiveResponse | None:
+        """A response under way, by id."""
+        return self._live.get(response_id) if response_id is not None else None
+
+    def speaking(self, item_id: str) -> LiveResponse | None:
+        """The response whose message this is, while it is under way."""
+        return next((live for live in self._live.values() if live.item is not None and live.item.id == item_id), None)
+
+    # --- beginning ---
+
+    def create(self, config: ResponseConfig, stream: str | None = None) -> LiveResponse:
+        """Begin a response; its words come from the brain, or from the client's text `stream` (or the one that the
+        config names). Raises Refused; the words of the stream that was to be spoken are then dropped until its end."""
+        if stream is None and config.voiced is not UNSET and config.voiced.text_stream is not UNSET:
+            stream = config.voiced.text_stream
+        if stream is not None and self.streams.response(stream) is not None:
+            taken = f"The text stream {stream!r} already has a response; end it or use another name."
+            raise Refused("text_stream_in_use", taken, "response.voiced.text_stream")
+        try:
+            return self._begin(config, stream)
+        except Refused:
+            if stream is not None:
+                self.streams.refuse(stream)
+            raise
+
+    def _begin(self, config: ResponseConfig, stream: str | None) -> LiveResponse:
+        desk, outside = self._desk, config.conversation == "none"
+        self._check_room(outside)
+        settings = desk.settings.updated(config, desk.runtime, "response")
+        before = Conversation(list(desk.conversation.entries))
+        if config.input is not UNSET and config.input is not None:
+            before = self._input(config.input)
+        # voices that are items are looked up here, so that a wrong one is refused before anything starts
+        prompting.messages(settings, before, desk.runtime, "")
+        if not outside and settings.manner != desk.settings.manner:
+            desk.renew_context()
+        live = LiveResponse(
+            id=desk.new_id("resp_"),
+            settings=settings,
+            before=before,
+            context_id=desk.new_id("ctx_") if outside else desk.context_id,
+            conversation_id=None if outside else desk.conversation_id,
+            metadata=config.metadata,
+            splitter=ClauseSplitter(desk.runtime.max_clause_chars),
+            playout=Playout(desk.runtime.sample_rate),
+            stream=stream,
+            fed_at=desk.now,
+        )
+        self._live[live.id] = live
+        desk.contexts_in_use.add(live.context_id)
+        desk.send(server.ResponseCreated, response=live.shown("in_progress"))
+        desk.send(server.RateLimitsUpdated, rate_limits=[self._left()])
+        if stream is None:
+            choice = settings.tool_choice if isinstance(settings.tool_choice, str) else settings.tool_choice.name
+            tools = tuple(to_builtins(tool) for tool in settings.tools)
+            desk.out.append(AskBrain(live.id, Dialogue(before.said(), settings.instructions, tools, choice)))
+        else:
+            self.streams.open(stream, live.id)
+        return live
+
+    def _check_room(self, outside: bool) -> None:
+        if self.draining:
+            raise Refused("server_draining", "The server is about to stop; connect again.")
+        if not outside:
+            spoken = self.spoken
+            if spoken is not None:
+                raise Refused(
+                    "conversation_already_has_active_response",
+                    f"Response {spoken.id} is still being spoken; cancel it or wait for its response.done.",
+                )
+            self._desk.conversation.check_room()
+        elif self._outside() >= self._desk.limits.max_out_of_band:
+            raise Refused(
+                "too_many_responses",
+                f"{self._outside()} responses are under way out of band; wait for one to end.",
+                "response.conversation",
+            )
+
+    def _outside(self) -> int:
+        return sum(live.conversation_id is None for live in self._live.values())
+
+    def _left(self) -> RateLimit:
+        limit = self._desk.limits.max_out_of_band + 1
+        return RateLimit("requests", limit, limit - len(self._live), 0.0)
+
+    def _input(self, given: list[NewItem | ItemReference]) -> Conversation:
+        """A conversation of these items alone."""
+        conversation, limits = Conversation(), self._desk.limits
+        samples = int(limits.max_clip_s * self._desk.runtime.sample_rate)
+        for index, new in enumerate(given):
+            where = f"response.input[{index}]"
+            if isinstance(new, ItemReference):
+                found = self._desk.conversation.find(new.id, "item_retrieve_invalid_item_id", f"{where}.id")
+                conversation.append(found)
+                continue
+            entry = entry_from(new, self._desk.new_id, samples, where)
+            check_length(entry, limits.max_item_chars, where)
+            conversation.insert(entry, None)
+        return conversation
+
+    # --- words ---
+
+    def brain_said(self, message: BrainSaid) -> None:
+        live = self._listened_to(message.response_id)
+        if live is not None:
+            self.feed(live, message.text)
+
+    def brain_done(self, message: BrainDone) -> None:
+        live = self._listened_to(message.response_id)
+        if live is not None:
+            self.finish_words(live)
+
+    def brain_failed(self, message: BrainFailed) -> None:
+        live = self._listened_to(message.response_id)
+        if live is not None:
+            error = ResponseError("invalid_request_error", "nothing_to_say", message.message)
+            self.stop(live, ResponseState.FAILED, error=error)
+
+    def brain_called(self, message: BrainCalled) -> None:
+        """The brain wants a function called: an item of its own, whole at once."""
+        live, desk = self._listened_to(message.response_id), self._desk
+        if live is None:
+            return
+        index, call_id = len(live.output), desk.new_id("call_")
+        done = CallItem(desk.new_id("item_"), message.name, message.arguments, call_id, "completed")
+        begun = replace(done, arguments="", status="in_progress")
+        previous = None
+        desk.send(server.OutputItemAdded, response_id=live.id, item=begun, output_index=index)
+        if live.conversation_id is not None:
+            previous = desk.conversation.append(Entry(done))
+            desk.send(server.ItemAdded, item=begun, previous_item_id=previous)
+        where = {"response_id": live.id, "item_id": done.id, "call_id": call_id, "output_index": index}
+        desk.send(server.CallArgumentsDelta, delta=message.arguments, **where)
+        desk.send(server.CallArgumentsDone, name=message.name, arguments=message.arguments, **where)
+        desk.send(server.OutputItemDone, response_id=live.id, item=done, output_index=index)
+        if live.conversation_id is not None:
+            desk.send(server.ItemDone, item=done, previous_item_id=previous)
+        live.calls.append(done)
+
+    def _listened_to(self, response_id: str) -> LiveResponse | None:
+        """The response, while its brain has the word: one that was stopped may talk on for a moment."""
+        live = self._live.get(response_id)
+        return None if live is None or live.said_all else live
+
+    def feed(self, live: LiveResponse, text: str) -> None:
+        """More words of a response."""
+        live.fed_at = self._desk.now
+        if not text:
+            return
+        self._open_message(live)
+        if live.settings.writes:
+            live.written += text
+            self._of_message(live, server.OutputTextDelta, delta=text)
+            return
+        live.waiting.extend(live.splitter.push(text))
+        self._pump(live)
+
+    def feed_stream(self, name: str, text: str) -> None:
+        """More words of a text stream; the first open a response for it. Raises Refused."""
+        if self.streams.is_cut(name):
+            return  # its response was interrupted: what was still on the way is not wanted
+        live = self.find(self.streams.response(name))
+        if live is None:
+            config = ResponseConfig() if not name else ResponseConfig(voiced=Generation(text_stream=name))
+            live = self.create(config, stream=name)
+        if live.held + len(text) > self._desk.limits.max_item_chars:
+            raise too_long(live.held + len(text), self._desk.limits.max_item_chars, "text")
+        self.feed(live, text)
+
+    def flush_stream(self, name: str) -> None:
+        """What has come so far is to be spoken, end of a sentence or not. Raises Refused when no such stream is
+        open."""
+        live = self._of_stream(name)
+        if live is not None:
+            live.flush()
+            self._pump(live)
+
+    def end_stream(self, name: str) -> None:
+        """There are no more words in a stream. Raises Refused when no such stream is open."""
+        live = self._of_stream(name)
+        self.streams.end(name)
+        if live is not None:
+            self.finish_words(live)
+
+    def _of_stream(self, name: str) -> LiveResponse | None:
+        """The response that speaks this stream; None: it was cut. Raises Refused."""
+        live = self.find(self.streams.response(name))
+        if live is None and not self.streams.is_cut(name):
+            unknown = f"No response speaks the text stream {name!r}; append text first."
+            raise Refused("input_text_not_open", unknown, "stream")
+        return live
+
+    def finish_words(self, live: LiveResponse) -> None:
+        """There are no more words."""
+        live.waiting.extend(live.splitter.flush())
+        live.said_all = True
+        self._pump(live)
+
+    def tick(self) -> None:
+        """Streamed words that have stopped coming in the middle of a sentence are spoken before silence falls; a stream
+        that its client has forgotten ends."""
+        limits = self._desk.limits
+        for live in self.all:
+            if live.stream is None or live.said_all or live.running is not None:
+                continue
+            idle_s = self._desk.now - live.fed_at
+            if idle_s > limits.text_idle_s:
+                self.end_stream(live.stream)
+            elif idle_s > limits.text_patience_s and live.splitter.pending:
+                live.waiting.extend(live.splitter.release())
+                self._pump(live)
+
+    def _open_message(self, live: LiveResponse) -> None:
+        """The response's message begins with its first words."""
+        if live.entry is not None:
+            return
+        item = MessageItem(self._desk.new_id("item_"), "assistant", "in_progress", [])
+        spoken = None if live.settings.writes else live.playout
+        live.entry, live.message_index = Entry(item, playout=spoken), len(live.output)
+        self._desk.send(server.OutputItemAdded, response_id=live.id, item=item, output_index=live.message_index)
+        if live.conversation_id is not None:
+            previous = self._desk.conversation.append(live.entry)
+            self._desk.send(server.ItemAdded, item=item, previous_item_id=previous)
+        part = server.TextPart("") if live.settings.writes else server.Part("")
+        self._of_message(live, server.ContentPartAdded, part=part)
+
+    def _of_message(self, live: LiveResponse, kind: type[Any], **fields: Any) -> None:
+        """Ask for an event about the response's message to be sent."""
+        assert live.item is not None
+        self._desk.send(kind, response_id=live.id, item_id=live.item.id, output_index=live.message_index, **fields)
+
+    # --- speech ---
+
+    def _pump(self, live: LiveResponse) -> None:
+        """Start the next clause if none runs, or notice that all is said."""
+        if live.running is None and live.frames_left == 0 and live.waiting:
+            self._end_words(live)
+        if live.running is None and live.next_clause() is not None:
+            if live.state is ResponseState.QUEUED:
+                live.enter(ResponseState.GENERATING)
+            self._start_clause(live)
+        for _ in range(live.flushed()):
+            self._desk.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
+        if live.exhausted:
+            if live.unspoken:
+                live.playout.begin_clause(live.unspoken)
+                self._transcribe(live, live.playout.end_clause())
+                live.unspoken = ""
+            live.enter(ResponseState.DRAINING)
+            self._desk.out.append(FinishAudio(live.id))
+            self._settle(live)
+
+    def _end_words(self, live: LiveResponse) -> None:
+        """The client's limit is reached: what is left is not said."""
+        live.waiting.clear()
+        live.cut_short = live.said_all = True
+        self._desk.out.append(StopBrain(live.id))
+        self.streams.cut(live.stream, live.id)
+
+    def _start_clause(self, live: LiveResponse) -> None:
+        desk, settings, clause = self._desk, live.settings, live.running_clause
+        assert live.running is not None and clause is not None
+        seed = settings.generation.seed
+        if seed is UNSET:
+            seed = int(desk.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
+        lead = settings.generation.max_lead_s
+        desk.out.append(
+            StartClause(
+                clause_id=live.running,
+                text=clause.spoken,
+                messages=prompting.messages(settings, live.before, desk.runtime, clause.spoken),
+                context_id=live.context_id,
+                sampling=settings.sampling,
+                seed=seed + live.clauses - 1,
+                lead_s=live.playout.lead(desk.now),
+                paced=settings.generation.paced is not False,
+                more=bool(live.waiting) or not live.said_all,
+                max_lead_s=None if lead is UNSET else lead,
+                max_frames=live.frames_left,
+                speed=settings.speed,
+            )
+        )
+
+    def clause_audio(self, message: ClauseAudio) -> None:
+        live = self._of_clause(message.clause_id)
+        if live is None or live.running_clause is None or live.item is None:
+            return  # the fence: this speech is no longer wanted
+        if not live.begun:
+            live.begun = True
+            live.playout.begin_clause(live.running_clause.text)
+        samples = len(message.pcm) // 2
+        self._transcribe(live, live.playout.words(samples))
+        live.playout.generate(samples)
+        delta = server.AudioDelta(
+            event_id=self._desk.new_id("event_"),
+            response_id=live.id,
+            item_id=live.item.id,
+            delta=message.pcm,
+            output_index=live.message_index,
+        )
+        self._desk.out.append(SendAudio(delta, samples, live.settings.format))
+
+    def _transcribe(self, live: LiveResponse, words: list[Word]) -> None:
+        for word in words:
+            self._of_message(live, server.TranscriptDelta, delta=word.text, start_time=word.start, end_time=word.end)
+
+    def clause_ended(self, message: ClauseEnded) -> None:
+        live = self._of_clause(message.clause_id)
+        if live is None:
+            return
+        if message.reason in ("stop", "length"):
+            if not live.begun and live.running_clause is not None:
+                live.playout.begin_clause(live.running_clause.text)  # said in silence
+            self._transcribe(live, live.playout.end_clause())
+            live.count(message)
+            if live.cut_short and live.frames_left == 0:
+                self._end_words(live)
+            self._pump(live)
+            return
+        live.count(message)
+        code = {"overloaded": "overloaded", "invalid": "invalid_value"}.get(message.reason, "engine_failed")
+        kind = "invalid_request_error" if message.reason == "invalid" else "server_error"
+        text = message.error or "The speech engine stopped this response."
+        self.stop(live, ResponseState.FAILED, error=ResponseError(kind, code, text))
+
+    def audio_sent(self, message: AudioSent) -> None:
+        live = self._live.get(message.response_id)
+        if live is not None:
+            live.playout.send(message.samples, self._desk.now)
+            self._settle(live)
+
+    def _of_clause(self, clause_id: str) -> LiveResponse | None:
+        """The response that this clause is the running one of."""
+        live = self._live.get(clause_id.rpartition(".")[0])
+        return live if live is not None and live.running == clause_id else None
+
+    # --- ending ---
+
+    def _settle(self, live: LiveResponse) -> None:
+        """All generated and all sent: the response is complete."""
+        if live.state is ResponseState.DRAINING and live.playout.sent == live.playout.generated:
+            live.enter(ResponseState.DONE)
+            if live.cut_short:
+                self._close(live, "incomplete", reason="max_output_tokens")
+            else:
+                self._close(live, "completed")
+
+    def stop(
+        self,
+        live: LiveResponse,
+        state: ResponseState,
+        reason: str | None = None,
+        error: ResponseError | None = None,
+        silently: bool = False,
+    ) -> None:
+        """End a response now, by cancellation or failure; `silently` when there is nobody left to tell."""
+        live.enter(state)
+        out = self._desk.out
+        out.append(StopBrain(live.id))
+        if live.running is not None:
+            out.append(CancelClause(live.running))
+            live.running = live.running_clause = None
+        out.append(DropAudio(live.id))
+        if silently:
+            self._forget(live)
+        else:
+            self._close(live, "cancelled" if state is ResponseState.CANCELLED else "failed", reason, error)
+
+    def _close(
+        self,
+        live: LiveResponse,
+        status: ResponseStatus,
+        reason: str | None = None,
+        error: ResponseError | None = None,
+    ) -> None:
+        """The closing events, in the order clients wait for; response.done is the one terminal event."""
+        if live.entry is not None:
+            self._close_message(live, live.entry, status)
+        self._desk.send(server.ResponseDone, response=live.shown(status, reason, error))
+        self._forget(live)
+
+    def _close_message(self, live: LiveResponse, entry: Entry, status: ResponseStatus) -> None:
+        assert live.item is not None
+        written, playout = live.settings.writes, live.playout
+        if written:
+            words = live.written
+        else:
+            heard = playout.sent if status in ("completed", "incomplete") else playout.played(self._desk.now)
+            words = playout.heard_text(heard if entry.heard is None else entry.heard)  # the client knows better
+        item = with_words(live.item, words, "completed" if status == "completed" else "incomplete", written)
+        entry.item = item
+        if written:
+            self._of_message(live, server.OutputTextDone, text=words)
+        else:
+            self._of_message(live, server.AudioDone)
+            self._of_message(live, server.TranscriptDone, transcript=words)
+        part = server.TextPart(words) if written else server.Part(words)
+        self._of_message(live, server.ContentPartDone, part=part)
+        self._desk.send(server.OutputItemDone, response_id=live.id, item=item, output_index=live.message_index)
+        if live.conversation_id is not None:
+            previous = self._desk.conversation.previous(item.id)
+            self._desk.send(server.ItemDone, item=item, previous_item_id=previous)
+
+    def _forget(self, live: LiveResponse) -> None:
+        desk = self._desk
+        del self._live[live.id]
+        self.streams.cut(live.stream, live.id)
+        desk.contexts_in_use.discard(live.context_id)
+        if live.context_id != desk.context_id:
+            desk.out.append(DropContext(live.context_id))
+        elif live.settings.manner != desk.settings.manner:
+            desk.renew_context()

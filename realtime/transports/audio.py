@@ -1,0 +1,91 @@
+"""Audio between session and wire: clauses at the listener's speed, formats in both directions."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from codec_stream.formats import Encoding, SpeechDecoder, SpeechEncoder
+from codec_stream.stretch import Stretcher
+from protocol.objects import AudioFormat, PcmaFormat, PcmFormat, PcmuFormat
+from protocol.server_events import AudioDelta
+from realtime.session.messages import FinishAudio, SendAudio
+
+_RATE = 24000
+
+
+class ClauseSpeech:
+    """The audio of one clause, `speed` times as fast as it was spoken."""
+
+    def __init__(self, speed: float) -> None:
+        self._stretcher = None if speed == 1.0 else Stretcher(speed, _RATE)
+        self.held = False
+
+    def push(self, pcm: bytes) -> bytes:
+        """PCM of the engine to PCM for the listener; maybe nothing yet."""
+        return pcm if self._stretcher is None else self._stretcher.push(pcm)
+
+    def flush(self) -> bytes:
+        """What is still held back when the clause is over."""
+        return b"" if self._stretcher is None else self._stretcher.flush()
+
+
+class SpeechFormats:
+    """Turns the PCM of each response into its wire format; what a resampler holds back follows at the end."""
+
+    def __init__(self) -> None:
+        self._encoders: dict[str, tuple[SpeechEncoder, AudioDelta]] = {}
+
+    def encode(self, message: SendAudio) -> AudioDelta | None:
+        """The delta to send, or None while the format's filter still fills."""
+        if isinstance(message.format, PcmFormat):
+            return message.event
+        response_id = message.event.response_id
+        known = self._encoders.get(response_id)
+        encoder = known[0] if known is not None else SpeechEncoder(*wire_encoding(message.format))
+        self._encoders[response_id] = encoder, message.event
+        return _with(message.event, encoder.push(message.event.delta))
+
+    def finish(self, message: FinishAudio) -> AudioDelta | None:
+        """The last delta of a response, if its format held something back."""
+        known = self._encoders.pop(message.response_id, None)
+        return None if known is None else _with(known[1], known[0].flush())
+
+    def drop(self, response_id: str) -> None:
+        """The response was cut: what its filter holds is not wanted."""
+        self._encoders.pop(response_id, None)
+
+
+class SpeechIn:
+    """What the user says, from the session's input format to 24 kHz PCM."""
+
+    def __init__(self) -> None:
+        self._format: AudioFormat = PcmFormat()
+        self._decoder: SpeechDecoder | None = None
+
+    def decode(self, audio: bytes, format: AudioFormat) -> bytes:
+        """PCM of `audio`; a change of format starts anew."""
+        if format != self._format:
+            self._format = format
+            self._decoder = None if isinstance(format, PcmFormat) else SpeechDecoder(*wire_encoding(format))
+        return audio if self._decoder is None else self._decoder.push(audio)
+
+    def flush(self) -> bytes:
+        """What the format's filter still holds, when the user is done."""
+        decoder, self._decoder, self._format = self._decoder, None, PcmFormat()
+        return b"" if decoder is None else decoder.flush()
+
+
+def wire_encoding(format: AudioFormat) -> tuple[Encoding, int]:
+    """Sample encoding and rate of a format."""
+    match format:
+        case PcmFormat():
+            return "pcm_s16le", format.rate
+        case PcmuFormat():
+            return "pcm_mulaw", 8000
+        case PcmaFormat():
+            return "pcm_alaw", 8000
+    return format.encoding, format.rate
+
+
+def _with(event: AudioDelta, delta: bytes) -> AudioDelta | None:
+    return structs.replace(event, delta=delta) if delta else None

@@ -1,0 +1,325 @@
+"""`/tts/websocket`: Cartesia's protocol as a `Wire`. Each context is a response out of band whose words are a text
+stream of the session; `Contexts` keeps which is which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import UNSET
+from starlette.websockets import WebSocket
+
+from protocol.cartesia import (
+    Answer,
+    Cancel,
+    Chunk,
+    Done,
+    Failure,
+    FlushDone,
+    Generate,
+    Timestamps,
+    WordTimes,
+    decode_message,
+    misplaced,
+)
+from protocol.client_events import (
+    ClientEvent,
+    InputTextAppend,
+    InputTextEnd,
+    InputTextFlush,
+    ResponseCancel,
+    ResponseCreate,
+)
+from protocol.encodings import BadMessage
+from protocol.faults import refused
+from protocol.objects import AudioOutput, ErrorBody, Generation, Response, ResponseConfig, ResponseError, SessionAudio
+from protocol.server_events import (
+    AudioDelta,
+    Error,
+    InputTextFlushed,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    TranscriptDelta,
+)
+from realtime.agent.brain import Reader
+from realtime.session.desk import Limits
+from realtime.session.errors import Refused
+from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
+from realtime.transports.call import Call
+from realtime.transports.door import Door
+from realtime.transports.json_socket import JsonSocket
+
+_MAX_MESSAGE_BYTES = 256 * 1024
+_MAX_LEAD_S = 60.0
+"""Speech made ahead of the listener, at most. Clients of this protocol play from a buffer of their own and give words
+long before they are heard."""
+
+_FAILED_REMEMBERED = 256
+_STREAM = "stream"
+_STATUS = {"overloaded": 429, "too_many_contexts": 429, "engine_failed": 503, "server_draining": 503}
+
+
+@dataclass
+class Context:
+    """One utterance under way. `stream` is the session's name for its words, `flushes` how many flushes were spoken,
+    `told_at` when its last chunk left; `ended`: the client has no more words."""
+
+    first: Generate
+    stream: str
+    told_at: float
+    response_id: str | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # the session has answered: it has a response, or none
+    flushes: int = 0
+    ended: bool = False
+
+    @property
+    def id(self) -> str:
+        """The client's name for it."""
+        return self.first.context_id
+
+
+class Contexts:
+    """The contexts of one connection, at most as many as the session holds responses out of band. A context is here
+    from its first message until its done, its error or its cancellation."""
+
+    def __init__(self, runtime: Runtime, limits: Limits) -> None:
+        self._runtime = runtime
+        self._most = limits.max_out_of_band
+        self._live: dict[str, Context] = {}
+        self._failed: dict[str, None] = {}
+        self._opened = 0
+
+    def named(self, context_id: str) -> Context | None:
+        """The context of this name."""
+        return self._live.get(context_id)
+
+    def of_stream(self, stream: str | None) -> Context | None:
+        """The context whose words are this text stream of the session."""
+        return next((context for context in self._live.values() if context.stream == stream), None)
+
+    def of_response(self, response_id: str) -> Context | None:
+        """The context that this response speaks."""
+        return next((context for context in self._live.values() if context.response_id == response_id), None)
+
+    def open(self, asked: Generate, now: float) -> Context | ErrorBody:
+        """A context as its first message asks for it, or why it cannot be."""
+        fault = self._fault(asked)
+        if fault is not None:
+            return fault
+        self._opened += 1
+        # a name of its own, so that words that come late for one context never reach another one of the same name
+        context = Context(asked, f"{_STREAM}_{self._opened}", now)
+        self._live[context.id] = context
+        return context
+
+    def close(self, context: Context, *, failed: bool = False) -> None:
+        """Nothing more is sent of it. If it failed before its client was done with it, what still comes is refused."""
+        self._live.pop(context.id, None)
+        if failed and not context.ended:
+            self._failed[context.id] = None
+            while len(self._failed) > _FAILED_REMEMBERED:
+                del self._failed[next(iter(self._failed))]
+
+    def release(self, context_id: str) -> None:
+        """The client is done with a context that failed: its name is free again."""
+        self._failed.pop(context_id, None)
+
+    def _fault(self, asked: Generate) -> ErrorBody | None:
+        if asked.context_id in self._failed:
+            fault = "This context has failed; use another context_id, or end this one with continue false."
+            return refused("context_failed", fault, "context_id", asked.context_id)
+        if len(self._live) >= self._most:
+            fault = f"{self._most} contexts are under way on this connection; wait for one to be done."
+            return refused("too_many_contexts", fault, "context_id", asked.context_id)
+        name = asked.voice_name
+        if name is None:
+            return None
+        if name.startswith(ITEM_VOICE):
+            fault = "There is no conversation here to take a voice from; GET /v1/audio/voices lists the voices."
+            return refused("invalid_value", fault, "voice.id", asked.context_id)
+        try:
+            check_voice(name, self._runtime, "voice.id")
+        except Refused as unknown:
+            return refused(unknown.code, str(unknown), unknown.param, asked.context_id)
+        return None
+
+
+class CartesiaWire:
+    """One connection as a `Wire`. Every context ends with one `done` or one `error`, or is cancelled and silent."""
+
+    def __init__(self, socket: JsonSocket, runtime: Runtime, limits: Limits) -> None:
+        self._socket = socket
+        self._contexts = Contexts(runtime, limits)
+
+    @property
+    def stalled(self) -> bool:
+        return self._socket.stalled
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code, reason)
+
+    async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
+        async for data in self._socket.incoming():
+            for event in await self._taken(data):
+                yield event
+
+    async def _taken(self, data: bytes) -> list[ClientEvent]:
+        """What the session is told of a message. One that is refused is the last that is heard of its context."""
+        try:
+            message = _decoded(data)
+        except BadMessage as bad:
+            return await self._refuse(bad.body)
+        context = self._contexts.named(message.context_id)
+        if isinstance(message, Cancel):
+            self._contexts.release(message.context_id)
+            return [] if context is None else await self._stopped(context)
+        told: list[ClientEvent] = []
+        if context is None:
+            opened = self._contexts.open(message, time.monotonic())
+            if not message.more:
+                self._contexts.release(message.context_id)
+            if isinstance(opened, ErrorBody):
+                return await self._refuse(opened)
+            context = opened
+            told.append(ResponseCreate(event_id=context.stream, response=_response(context)))
+        elif (fault := misplaced(context.first, message, ended=context.ended)) is not None:
+            return await self._refuse(fault)
+        if message.transcript:
+            told.append(InputTextAppend(event_id=context.stream, stream=context.stream, text=message.transcript))
+        if message.flushes:
+            told.append(InputTextFlush(event_id=context.stream, stream=context.stream))
+        if not message.more:
+            context.ended = True
+            told.append(InputTextEnd(event_id=context.stream, stream=context.stream))
+        return told
+
+    async def _refuse(self, fault: ErrorBody) -> list[ClientEvent]:
+        """Tell what is wrong with a message; its context, if there is one, ends with that. Not by way of the session's
+        outbox: whoever sends nonsense faster than it reads the answers must wait."""
+        context = self._contexts.named(fault.event_id or "")
+        stop = [] if context is None else await self._stopped(context, failed=True)
+        with contextlib.suppress(ConnectionError):  # the next message is then that the client has left
+            await self._socket.send(msgspec.json.encode(_failure(fault.event_id, fault)))
+        return stop
+
+    async def _stopped(self, context: Context, *, failed: bool = False) -> list[ClientEvent]:
+        """Stop a context; from here on nothing of it is sent."""
+        await context.begun.wait()
+        if self._contexts.named(context.id) is not context or context.response_id is None:
+            return []  # it has ended meanwhile
+        self._contexts.close(context, failed=failed)
+        return [ResponseCancel(response_id=context.response_id)]
+
+    async def send(self, event: ServerEvent) -> None:
+        answer = self._answer(event)
+        if answer is not None:
+            await self._socket.send(msgspec.json.encode(answer))
+
+    def _answer(self, event: ServerEvent) -> Answer | None:
+        """The message that an event of the session becomes, if it becomes one."""
+        match event:
+            case ResponseCreated():
+                self._begin(event.response)
+            case AudioDelta():
+                if (context := self._contexts.of_response(event.response_id)) is not None:
+                    return _chunk(context, event)
+            case TranscriptDelta():
+                if (context := self._contexts.of_response(event.response_id)) is not None:
+                    return _timestamps(context, event)
+            case InputTextFlushed():
+                if (context := self._contexts.of_stream(event.stream)) is not None:
+                    context.flushes += 1
+                    return FlushDone(context.id, context.flushes)
+            case ResponseDone():
+                if (context := self._contexts.of_response(event.response.id)) is not None:
+                    return self._end(context, event.response)
+            case Error():
+                if (context := self._contexts.of_stream(event.error.event_id)) is not None:
+                    self._contexts.close(context, failed=True)
+                    context.begun.set()
+                    return _failure(context.id, event.error)
+        return None
+
+    def _begin(self, response: Response) -> None:
+        context = self._contexts.of_stream((response.metadata or {}).get(_STREAM))
+        if context is not None:
+            context.response_id = response.id
+            context.begun.set()
+
+    def _end(self, context: Context, response: Response) -> Answer:
+        completed = response.status in ("completed", "incomplete")
+        self._contexts.close(context, failed=not completed)
+        if completed:
+            return Done(context.id)
+        details = response.status_details
+        if details is not None and isinstance(details.error, ResponseError):
+            return _failure(context.id, refused(details.error.code, details.error.message, None))
+        return _failure(context.id, refused("server_draining", "The server ended the session; connect again.", None))
+
+
+class CartesiaRoute:
+    """`/tts/websocket`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def connect(self, websocket: WebSocket) -> None:
+        """One connection, to its end."""
+        runtime = await self._door.admit(websocket)
+        if runtime is None:
+            return
+        await websocket.accept()
+        socket = JsonSocket(websocket)
+        wire = CartesiaWire(socket, runtime, self._door.limits)
+        await self._door.run(Call(wire, self._door.engine, Reader(), runtime, self._door.limits, socket.drain))
+
+
+def _decoded(data: bytes) -> Generate | Cancel:
+    if len(data) > _MAX_MESSAGE_BYTES:
+        fault = f"The message has {len(data)} bytes; it may have {_MAX_MESSAGE_BYTES}."
+        raise BadMessage(refused("message_too_large", fault, None))
+    return decode_message(data)
+
+
+def _response(context: Context) -> ResponseConfig:
+    """The response that speaks a context."""
+    asked = context.first
+    output = AudioOutput(
+        format=asked.raw_format,
+        voice=UNSET if asked.voice_name is None else asked.voice_name,
+        speed=asked.speaking_rate,
+    )
+    scene = f"The speaker sounds {asked.emotion}." if asked.emotion not in ("", "neutral") else UNSET
+    return ResponseConfig(
+        conversation="none",
+        instructions=scene,
+        metadata={_STREAM: context.stream},
+        audio=SessionAudio(output=output),
+        voiced=Generation(text_stream=context.stream, paced=True, max_lead_s=_MAX_LEAD_S),
+    )
+
+
+def _chunk(context: Context, event: AudioDelta) -> Chunk:
+    now = time.monotonic()
+    took_ms = round((now - context.told_at) * 1000, 3)
+    context.told_at = now
+    return Chunk(context.id, event.delta, took_ms, context.flushes + 1)
+
+
+def _timestamps(context: Context, event: TranscriptDelta) -> Timestamps | None:
+    """The time of a word, without the space around it; None if nobody asked, or it is no word at all."""
+    word = event.delta.strip()
+    if not context.first.add_timestamps or not word or event.start_time is UNSET or event.end_time is UNSET:
+        return None
+    return Timestamps(context.id, WordTimes([word], [event.start_time], [event.end_time]), context.flushes + 1)
+
+
+def _failure(context_id: str | None, error: ErrorBody) -> Failure:
+    title = error.code.replace("_", " ").capitalize()
+    return Failure(context_id, error.code, title, error.message, _STATUS.get(error.code, 400), error.param)

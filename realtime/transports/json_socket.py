@@ -1,0 +1,58 @@
+"""A WebSocket that carries JSON text both ways, for the protocols that are translated to and from the session's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from realtime.transports.link import PING_TIMEOUT_S, SCOPE_KEY, Link
+
+
+class JsonSocket:
+    """One accepted connection."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        link = websocket.scope["extensions"].get(SCOPE_KEY)
+        self._link: Link | None = link if isinstance(link, Link) else None
+
+    @property
+    def stalled(self) -> bool:
+        """The client has stopped taking what was sent."""
+        return self._link is not None and self._link.stalled
+
+    @property
+    def drain(self) -> asyncio.Event:
+        """Set when the server is about to stop."""
+        return asyncio.Event() if self._link is None else self._link.drain
+
+    async def send(self, data: bytes) -> None:
+        """Send a message. Raises ConnectionError when the client is gone or takes nothing."""
+        try:
+            async with asyncio.timeout(PING_TIMEOUT_S + 1.0):
+                await self._websocket.send_text(data.decode())
+        except TimeoutError:
+            if self._link is not None:
+                self._link.abort()
+            raise ConnectionError("the client stopped reading") from None
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ConnectionError("the client is gone") from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection. Raises ConnectionError when the client is gone."""
+        if self._websocket.application_state is WebSocketState.CONNECTED:
+            try:
+                await self._websocket.close(code, reason)
+            except RuntimeError as error:
+                raise ConnectionError("the client is gone") from error
+
+    async def incoming(self) -> AsyncIterator[bytes]:
+        """Messages until the client leaves; a binary one is given like text, for it may be JSON all the same."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text, data = message.get("text"), message.get("bytes")
+            yield data if data is not None else str(text).encode()

@@ -1,0 +1,54 @@
+"""Scope: the examples of `clients/examples`, run as they are: each writes what the engine made and has its page."""
+
+import shutil
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.interop.environment import EXAMPLES, ROOT
+from tests.interop.suite import LAST, Suite
+
+RUNS = {
+    "openai_realtime.py": [["-o"]],
+    "openai_realtime.mjs": [[]],
+    "agents_realtime.mjs": [[]],
+    "pipecat_realtime.py": [["-o"]],
+    "livekit_realtime.py": [["-o"]],
+    "openai_speech.py": [["-o"], ["--sse", "-o"]],
+    "pipecat_tts.py": [["--service", "openai", "-o"], ["--service", "cartesia", "-o"]],
+    "livekit_tts.py": [["--plugin", "openai", "-o"], ["--plugin", "cartesia", "-o"]],
+    "curl_speech.sh": [[]],
+}
+"""Each example's options before the name of the file it writes, for each of its ways."""
+
+LOSSY = {("livekit_tts.py", "openai")}
+"""Goes through MP3, which pads and rounds."""
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [pytest.param(name, options, id=" ".join([name, *options])) for name, ways in RUNS.items() for options in ways],
+)
+async def test_an_example_writes_what_was_made(resting: Suite, name: str, options: list[str]) -> None:
+    assert name != "curl_speech.sh" or shutil.which("curl"), "curl is missing; `make test` installs it"
+    output = resting.folder / f"{name}{len(options)}.wav"
+    run = await resting.program(name, LAST, *options, str(output))
+    with wave.open(str(output)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24000, 1, 2)
+        pcm = file.readframes(1 << 30)
+    made = run.made(LAST)
+    assert made.complete
+    if (name, *options[1:2]) in LOSSY:
+        assert 0 <= len(pcm) // 2 - made.samples <= 0.1 * 24000
+    else:
+        assert pcm == made.pcm
+
+
+def test_every_example_is_run_and_explained() -> None:
+    parts = {"wav.mjs"}
+    programs = {path.name for kind in ("*.py", "*.mjs", "*.sh") for path in EXAMPLES.glob(kind)} - parts
+    assert programs == set(RUNS)
+    pages = "".join(page.read_text() for page in Path(ROOT, "docs", "clients").glob("*.md"))
+    assert [name for name in programs if f"clients/examples/{name}" not in pages] == []

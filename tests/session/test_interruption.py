@@ -1,0 +1,192 @@
+"""Scope: cancel and truncate: what stops, what was heard, what the history says afterwards."""
+
+from protocol.client_events import (
+    ItemRetrieve,
+    ItemTruncate,
+    ResponseCancel,
+    ResponseCreate,
+)
+from protocol.objects import OutputAudio
+from protocol.server_events import (
+    ItemAdded,
+    ItemRetrieved,
+    ItemTruncated,
+)
+from realtime.session.messages import (
+    AudioSent,
+    BrainDone,
+    BrainSaid,
+)
+from tests.session.harness import RATE, Talk, kind_of
+
+
+def _words(talk: Talk, item_id: str) -> str:
+    talk.tell(ItemRetrieve(item_id=item_id))
+    talk.deliver()
+    part = talk.got(ItemRetrieved)[-1].item.content[0]
+    assert isinstance(part, OutputAudio)
+    assert isinstance(part.transcript, str)
+    return part.transcript
+
+
+def test_a_cancel_before_the_first_word_ends_the_response() -> None:
+    talk = Talk()
+    response = talk.respond(None)
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    done = talk.done(response)
+    assert done.status == "cancelled"
+    assert done.status_details is not None
+    assert (done.status_details.type, done.status_details.reason) == ("cancelled", "client_cancelled")
+    assert talk.stopped == [response]
+    assert not talk.cancelled
+    talk.tell(BrainSaid(response, "Too late."))
+    talk.tell(BrainDone(response))
+    assert not talk.clauses
+    assert not talk.outbox
+
+
+def test_a_cancel_in_the_middle_drops_what_waits_and_what_still_comes() -> None:
+    talk = Talk()
+    response = talk.respond("A sentence of several words here. " * 6)
+    clause = talk.running
+    talk.audio(1.0)
+    talk.deliver()
+    talk.audio(1.0)
+    talk.now += 0.5
+    talk.tell(ResponseCancel(response_id=response))
+    assert talk.cancelled == [clause]
+    talk.audio(1.0, clause)
+    talk.end("cancelled", clause)
+    talk.deliver()
+    assert talk.audio_of(response) == RATE
+    assert talk.done(response).status == "cancelled"
+    assert len(talk.clauses) == 1
+    assert talk.kinds()[-1] == "response.done"
+
+
+def test_a_cancel_while_the_rest_is_sent_ends_the_response_once() -> None:
+    talk = Talk()
+    response = talk.respond()
+    talk.audio(1.0)
+    talk.end()
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    talk.tell(AudioSent(response, RATE))
+    talk.deliver()
+    assert talk.done(response).status == "cancelled"
+    assert talk.audio_of(response) == 0
+    assert not talk.cancelled
+
+
+def test_a_late_end_of_a_cancelled_clause_does_not_touch_the_next_response() -> None:
+    talk = Talk()
+    talk.respond()
+    old = talk.running
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    response = talk.respond()
+    talk.end("cancelled", old)
+    talk.audio(2.0, old)
+    talk.deliver()
+    assert talk.audio_of(response) == 0
+    talk.audio(0.5)
+    talk.end()
+    talk.deliver()
+    assert talk.done(response).status == "completed"
+    assert talk.audio_of(response) == RATE // 2
+
+
+def test_cancelling_nothing_or_another_response_is_an_error_and_no_more() -> None:
+    talk = Talk()
+    talk.tell(ResponseCancel(event_id="e1"))
+    talk.deliver()
+    assert (talk.error().code, talk.error().event_id) == ("response_cancel_not_active", "e1")
+    talk.respond()
+    talk.tell(ResponseCancel(response_id="resp_other"))
+    talk.deliver()
+    assert talk.error().code == "response_cancel_not_active"
+    assert talk.session.live is not None
+
+
+def test_an_interrupted_response_says_what_could_have_been_heard() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.deliver()
+    talk.now += 2.0
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    part = talk.done(response).output[0].content[0]
+    assert isinstance(part, OutputAudio)
+    assert part.transcript == "One two three four"
+    assert talk.asked  # and the next turn is told the same
+    talk.tell(ResponseCreate())
+    assert talk.asked[-1].said[-1] == ("assistant", "One two three four")
+
+
+def test_a_client_may_say_what_was_heard_after_the_end() -> None:
+    talk = Talk()
+    talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.end()
+    talk.deliver()
+    item = talk.got(ItemAdded)[-1].item.id
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    assert [kind_of(event) for event in talk.deliver()] == ["conversation.item.truncated"]
+    assert _words(talk, item) == "One two"
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=0))
+    talk.deliver()
+    assert _words(talk, item) == ""
+
+
+def test_a_client_may_say_what_was_heard_in_the_middle_and_that_ends_the_speech() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.deliver()
+    item = talk.got(ItemAdded)[-1].item.id
+    clause = talk.running
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    events = [kind_of(event) for event in talk.deliver()]
+    assert events[-2:] == ["response.done", "conversation.item.truncated"]
+    assert talk.done(response).status == "cancelled"
+    assert talk.cancelled == [clause]
+    assert _words(talk, item) == "One two"
+
+
+def test_a_cut_a_little_past_the_end_means_the_end_and_further_is_an_error() -> None:
+    talk = Talk()
+    talk.respond("One two three.")
+    talk.audio(1.0)
+    talk.end()
+    talk.deliver()
+    item = talk.got(ItemAdded)[-1].item.id
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1200))
+    talk.deliver()
+    assert talk.got(ItemTruncated)[-1].audio_end_ms == 1000
+    assert _words(talk, item) == "One two three."
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1201))
+    talk.deliver()
+    assert (talk.error().code, talk.error().param) == ("invalid_value", "audio_end_ms")
+
+
+def test_what_was_cut_stays_cut() -> None:
+    talk = Talk()
+    talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.end()
+    talk.deliver()
+    item = talk.got(ItemAdded)[-1].item.id
+    for end in (1000, 3000):
+        talk.tell(ItemTruncate(item_id=item, audio_end_ms=end))
+    talk.deliver()
+    assert _words(talk, item) == "One two"
+
+
+def test_only_speech_can_be_truncated() -> None:
+    talk = Talk()
+    talk.item("user", "words", item_id="x")
+    talk.tell(ItemTruncate(item_id="x", audio_end_ms=0))
+    talk.deliver()
+    assert talk.error().param == "item_id"
