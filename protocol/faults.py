@@ -48,6 +48,6 @@ def refused(code: str, message: str, param: str | None, event_id: str | None = N
 
 def _hint(field: str, hints: Mapping[str, str]) -> str:
     """The hint for a field, or for the nearest field around it."""
-    while field and field not in hints:
+    while field and not hints.get(field):
         field = field.rpartition(".")[0]
     return hints.get(field, "")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from codec_stream.audio_file import read_reference
-from codec_stream.packets import to_pcm16
+from codec_stream.pcm import to_pcm16
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo, VoiceFile
 from realtime.session.settings import Voice
@@ -64,7 +64,7 @@ class Catalogue:
 
     def __init__(self, registered: list[RegisteredVoice], uploads: Path | None, max_uploads: int) -> None:
         """`registered` comes from the voices folder, `uploads` is where uploaded voices are kept. Raises VoiceError."""
-        self._registered = registered
+        self._registered = list(registered)
         self._folder = uploads
         self._max_uploads = max_uploads
         self._uploaded: dict[str, Consent] = {}

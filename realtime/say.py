@@ -41,7 +41,10 @@ async def say(wish: Wish, config: Config) -> int:
         async with _server(wish, config) as url:
             seed = UNSET if wish.seed is None else wish.seed
             generation = Generation(seed=seed, paced=wish.output == "-")  # a file need not wait for a listener
-            async with connect(url, voice=wish.voice, instructions=wish.instructions, generation=generation) as call:
+            key = config.api_keys[0] if config.api_keys else None
+            async with connect(
+                url, voice=wish.voice, instructions=wish.instructions, generation=generation, api_key=key
+            ) as call:
                 speech = await call.say(wish.text)
                 pcm = await _collect(speech, to_stdout=wish.output == "-")
         return _report(wish, speech, pcm)
@@ -90,20 +93,23 @@ async def _server(wish: Wish, config: Config) -> AsyncIterator[str]:
     configured = f"{config.host}:{config.port}"
     if wish.url is not None:
         yield wish.url
-    elif (running_there := _ready(configured)) is not None:
+    elif (running_there := _ready(configured, config.api_keys)) is not None:
         print(f"voiced: using the server at {configured} ({running_there})", file=sys.stderr)
         yield f"ws://{configured}/v1/realtime"
     else:
-        async with running(msgspec.structs.replace(config, host="127.0.0.1", port=0, drain_s=1.0)) as (_, gateway, url):
+        own = msgspec.structs.replace(config, host="127.0.0.1", port=0, drain_s=1.0, tls_cert="", tls_key="")
+        async with running(own) as (_, gateway, url):
             info = await follow(gateway.engine)
             print(f"voiced: {describe(info)}", file=sys.stderr)
             yield url
 
 
-def _ready(address: str) -> str | None:
+def _ready(address: str, api_keys: list[str]) -> str | None:
     """What runs at an address, if a voiced server is ready there."""
     try:
-        with urllib.request.urlopen(f"http://{address}/readyz", timeout=0.5) as answer:
+        headers = {"Authorization": f"Bearer {api_keys[0]}"} if api_keys else {}
+        asked = urllib.request.Request(f"http://{address}/readyz", headers=headers)
+        with urllib.request.urlopen(asked, timeout=0.5) as answer:
             body = msgspec.json.decode(answer.read())
             return f"checkpoint {body['engine']['checkpoint']}" if body["status"] == "ready" else None
     except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError):

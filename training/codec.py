@@ -22,6 +22,7 @@ from training import checkpointing
 from training import quantizer as rvq
 from training.causal import LOOKAHEAD, CausalDecoder
 from training.codec_folder import read_decoder
+from training.compiling import compiled
 from training.prepare import load_quantizer
 from training.speech import HOP, VOICES
 
@@ -115,12 +116,13 @@ def train(
     seed: int,
     hidden: int = HIDDEN,
     source: Path | None = None,
+    eager: bool = False,
 ) -> None:
     torch.manual_seed(seed)
     data = load(work)
     decoder = read_decoder(source) if source else build_decoder(data.latents.shape[1], hidden)
     decoder.to(device)
-    compiled = torch.compile(decoder)  # a third less time on CPU: the many element-wise steps are fused
+    stepped = compiled(decoder, eager)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, betas=(0.8, 0.95), weight_decay=0.001)
     log = checkpointing.LossLog(work / "decoder.log")
     state, step, spent = checkpointing.load(work / "decoder.pt"), 0, 0.0
@@ -138,7 +140,7 @@ def train(
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
         at_starts = step % STARTS_EVERY == 0
         latents, target = (part.to(device) for part in data.batch(size, frames, weights, draw, at_starts))
-        ours = compiled(latents)[:, 0]  # in float32: what bfloat16 rounds away is louder than a pause
+        ours = stepped(latents)[:, 0]  # in float32: what bfloat16 rounds away is louder than a pause
         keep = slice(0 if at_starts else WARM_FRAMES * HOP, -HOP)  # the last frame lacks its look-ahead
         loss, plain = distance(ours[:, keep], target[:, keep])
         if at_starts:  # a click of two milliseconds is nothing in the mean of a window, and plain to hear
@@ -186,8 +188,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hidden", type=int, default=HIDDEN)
+    parser.add_argument("--eager", action="store_true", help="do not compile: for a few steps")
     o = parser.parse_args()
-    train(o.work, o.steps, o.minutes, o.batch, o.frames, o.rate, o.device, o.seed, o.hidden, o.source)
+    train(o.work, o.steps, o.minutes, o.batch, o.frames, o.rate, o.device, o.seed, o.hidden, o.source, o.eager)
 
 
 if __name__ == "__main__":

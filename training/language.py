@@ -26,9 +26,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
-from realtime.engine.checkpoint import open_checkpoint
+from realtime.engine.checkpoint import Checkpoint, open_checkpoint
 from training import checkpointing, prompt, recordings
 from training.batches import Sampler, load_corpus, pack
+from training.compiling import compiled
 from training.higgs import Batch, Losses, losses
 from training.recordings import RecordingSampler
 from training.speech import VOICES
@@ -96,13 +97,13 @@ class Objective(nn.Module):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.model, self._onset = task.model, task.onset
+        self.model, self._onset, self._guides = task.model, task.onset, task.guided
         self.register_buffer("weights", task.weights, persistent=False)
         layers = self.model.config.num_hidden_layers
         self._guided = (1, 3) if layers >= 4 else (layers - 1,)
 
-    def forward(self, batch: Batch, guide: float) -> tuple[Tensor, Losses]:
-        result = losses(self.model, batch, self._guided if guide else (), guided_heads=2)
+    def forward(self, batch: Batch, guide: Tensor) -> tuple[Tensor, Losses]:
+        result = losses(self.model, batch, self._guided if self._guides else (), guided_heads=2)
         total = (result.codebooks * self.weights).sum() + guide * result.guide + self._onset * result.onset
         if result.text is not None:
             total = total + result.text
@@ -120,12 +121,15 @@ def rate_at(done: float, step: int) -> float:
     return min(1.0, (step + 1) / 150) * min(1.0, max(0.03, (1.0 - done) / COOLDOWN))
 
 
-def train(work: Path, settings: Settings, source: str | None, small: bool = False) -> None:
+def train(
+    work: Path, settings: Settings, source: str | None = None, small: bool = False, codec: str | None = None
+) -> None:
+    """See the top of the file; `codec` says where the checkpoint `source` has its codec, if it does not say itself."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if settings.device.startswith("cuda") else "gloo")
     torch.manual_seed(settings.seed)
-    task = open_task(work, source, small)
+    task = open_task(work, source, small, codec)
     model = task.model.to(settings.device).train()
     config = model.config
     state = checkpointing.load(work / "language.pt")
@@ -135,9 +139,8 @@ def train(work: Path, settings: Settings, source: str | None, small: bool = Fals
     if state:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-    # Compiled, the many element-wise steps are fused: twice the positions per second on CPU, after a minute or two.
-    compiled = objective if small else torch.compile(objective, dynamic=True)
-    parallel = DistributedDataParallel(compiled) if world > 1 else compiled
+    stepped = compiled(objective, eager=small)
+    parallel = DistributedDataParallel(stepped) if world > 1 else stepped
     log = checkpointing.LossLog(work / "language.log")
     casting = torch.autocast(settings.device.split(":")[0], torch.bfloat16)
     total, count, seen = torch.zeros(config.num_codebooks), 0, 0
@@ -153,7 +156,7 @@ def train(work: Path, settings: Settings, source: str | None, small: bool = Fals
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * rate_at(done, step)
         with casting:
-            guide = settings.guide * max(0.1, 1 - 2 * done) if task.guided else 0.0
+            guide = torch.tensor(settings.guide * max(0.1, 1 - 2 * done))  # a number would be compiled in
             loss, parts = parallel(batch.to(settings.device), guide)
         model.zero_grad()
         loss.backward()
@@ -177,7 +180,7 @@ def train(work: Path, settings: Settings, source: str | None, small: bool = Fals
         _save(work, model, optimiser, step, spent + log.seconds)
         model.save_pretrained(work / "language")
         if source and not task.guided:
-            copy_rest(source, work / "language")
+            copy_rest(open_checkpoint(source, codec), work / "language")
     if world > 1:
         distributed.destroy_process_group()
 
@@ -189,14 +192,14 @@ def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
     return [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
 
 
-def open_task(work: Path, source: str | None, small: bool = False) -> Task:
+def open_task(work: Path, source: str | None, small: bool = False, codec: str | None = None) -> Task:
     """Recordings if WORK holds any, else the synthesiser's speech. Raises ValueError for recordings without a
     checkpoint."""
     if not (work / "recordings.npz").exists():
         return pocket_task(work, source, small)
     if source is None:
         raise ValueError(f"{work} holds recordings: say with --from which checkpoint is trained on them")
-    return recordings_task(work, source)
+    return recordings_task(work, open_checkpoint(source, codec))
 
 
 def pocket_task(work: Path, source: str | None, small: bool) -> Task:
@@ -219,9 +222,9 @@ def pocket_task(work: Path, source: str | None, small: bool) -> Task:
     return Task(model, drawn, validation, codebook_weights(model.config.num_codebooks), ONSET_WEIGHT, guided=True)
 
 
-def recordings_task(work: Path, source: str) -> Task:
+def recordings_task(work: Path, checkpoint: Checkpoint) -> Task:
     """The loss is the stock one, unweighted: what the released checkpoints were trained with."""
-    checkpoint, recorded = open_checkpoint(source), recordings.read(work)
+    recorded = recordings.read(work)
     model = HiggsAudioV2ForConditionalGeneration.from_pretrained(checkpoint.folder, dtype=torch.float32)
     if recorded.codes.shape[1] != model.config.num_codebooks:
         raise ValueError(
@@ -240,13 +243,14 @@ def recordings_task(work: Path, source: str) -> Task:
     return Task(model, drawn, validation, torch.ones(model.config.num_codebooks), 0.0, guided=False)
 
 
-def copy_rest(source: str, folder: Path) -> None:
-    """What a checkpoint needs beside weights and config, so that `folder` can be served as it is."""
-    checkpoint = open_checkpoint(source)
+def copy_rest(checkpoint: Checkpoint, folder: Path) -> None:
+    """What a checkpoint needs beside weights and config, so that `folder` can be served as the checkpoint could."""
     for file in checkpoint.folder.iterdir():
         if file.is_file() and not file.name.startswith("model") and file.name != "config.json":
             shutil.copy2(file, folder)
-    shutil.copytree(checkpoint.codec_folder, folder / "codec", dirs_exist_ok=True)
+    if checkpoint.codec_folder.is_relative_to(checkpoint.folder):
+        inside = checkpoint.codec_folder.relative_to(checkpoint.folder)
+        shutil.copytree(checkpoint.codec_folder, folder / inside, dirs_exist_ok=True)
 
 
 def held_back(clips: int) -> int:
@@ -262,6 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--from", dest="source", help="checkpoint folder or hub id whose weights are trained on")
+    parser.add_argument("--codec", help="where that checkpoint's codec is, if it does not say itself")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=10**9)
     parser.add_argument("--rate", type=float, default=1.5e-3)
@@ -274,7 +279,7 @@ def main() -> None:
     if o.device == "cpu":
         torch.set_num_threads(1)  # more threads in one process lose to as many processes
     settings = Settings(o.minutes, o.steps, o.rate, o.positions, o.guide, o.device, o.seed)
-    train(o.work, settings, o.source, o.small)
+    train(o.work, settings, o.source, o.small, o.codec)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[tuple[str, list[str]]]:
     python = [sys.executable, "-u", "-m"]
     many = ["torch.distributed.run", "--nproc-per-node", str(plan.ranks), "-m"] if plan.ranks > 1 else []
     small = ["--small"] if plan.tiny else []
-    narrow = ["--hidden", "64", "--batch", "2", "--frames", "12"] if plan.tiny else []
+    narrow = ["--hidden", "64", "--batch", "2", "--frames", "12", "--eager"] if plan.tiny else []
     evaluated = ["--limit", str(plan.sentences), "--pictures", str(work / "spectrograms"), "--card"]
     if plan.tiny:
         evaluated += ["--voice", "sam", "--max-seconds", "2"]

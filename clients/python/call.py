@@ -307,8 +307,10 @@ async def connect(
     instructions: str | None = None,
     generation: Generation | None = None,
     binary: bool = True,
+    api_key: str | None = None,
 ) -> AsyncIterator[Call]:
-    """Open a call; `binary` picks msgpack over JSON. Raises CallError when the server cannot be used."""
+    """Open a call; `binary` picks msgpack over JSON. `api_key` is a key or a client secret, where the server wants one.
+    Raises CallError when the server cannot be used."""
     encoding = MSGPACK if binary else JSON
     try:
         connection = await ws_connect(
@@ -316,6 +318,7 @@ async def connect(
             subprotocols=[Subprotocol(encoding.name)],
             compression=None,
             max_size=_MAX_EVENT_BYTES,
+            additional_headers={} if api_key is None else {"Authorization": f"Bearer {api_key}"},
         )
     except websockets.InvalidStatus as error:
         raise _refused(error.response.status_code, error.response.body) from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from codec_stream.decoder import DecoderState, StreamingDecoder, Turn
 from codec_stream.delay import DelayBuffer
-from codec_stream.packets import to_pcm16
+from codec_stream.pcm import to_pcm16
 from realtime.engine.clips import Clips
 from realtime.engine.contexts import Contexts
 from realtime.engine.errors import EngineError, Overloaded, RequestError
@@ -70,7 +70,7 @@ class Engine:
         self._runner = runner
         self._prompter = prompter
         self._decoder = decoder
-        self._clips = clips
+        self.clips = clips
         self._scheduler = scheduler
         self._contexts = contexts
         self._defaults = defaults
@@ -94,7 +94,7 @@ class Engine:
             if not any(character.isalnum() for character in request.text):
                 raise RequestError("text", "There is nothing to say: the text holds no letter and no digit.")
             parts = [part for message in request.messages for part in message.parts if not isinstance(part, TextPart)]
-            waiting = _Waiting(request, self._clips.start(parts))
+            waiting = _Waiting(request, self.clips.start(parts))
             if all(future.done() for future in waiting.clips):
                 self._admit(request, now)
             else:
@@ -162,7 +162,7 @@ class Engine:
 
     def close(self) -> None:
         """Let go of threads."""
-        self._clips.close()
+        self.clips.close()
 
     def _admit_ready(self, now: float) -> None:
         for request_id, waiting in list(self._waiting.items()):
@@ -200,7 +200,7 @@ class Engine:
         """The prompt, with as much of the context's past as fits."""
         spoken = self._contexts.past(request.context_id)
         while True:
-            tokens = self._prompter.prompt(request.messages, spoken, request.text, self._clips.rows)
+            tokens = self._prompter.prompt(request.messages, spoken, request.text, self.clips.rows)
             if len(tokens) <= room:
                 return tokens
             if not spoken:

@@ -13,7 +13,7 @@ from codec_stream.codec_config import CodecConfig
 from codec_stream.decoder import StreamingDecoder
 from codec_stream.encoder import Encoder
 from codec_stream.errors import CheckpointError as CodecCheckpointError
-from codec_stream.packets import to_pcm16
+from codec_stream.pcm import to_pcm16
 from codec_stream.weights import load_codec_weights
 from realtime.checkpoints import built_in
 from realtime.engine.attention import pick_attention

@@ -79,9 +79,9 @@ def apply(engine: Engine, message: Inbound, now: float) -> None:
         case DropContext():
             engine.drop_context(message.context_id)
         case RegisterVoice():
-            engine._clips.begin(message)
+            engine.clips.begin(message)
         case ForgetVoice():
-            engine._clips.forget(message.name)
+            engine.clips.forget(message.name)
         case Shutdown():
             raise EOFError
 
@@ -110,12 +110,12 @@ def serve(connection: socket.socket) -> None:
     while True:
         wake_at = engine.wake_at(time.monotonic())
         wait = None if wake_at is None else max(0.0, wake_at - time.monotonic())
-        if engine._clips.registering:
+        if engine.clips.registering:
             wait = _CLIPS_POLL_S if wait is None else min(wait, _CLIPS_POLL_S)
         if inbox.wait(wait):
             for body in inbox.receive():
                 apply(engine, decoder.decode(body), time.monotonic())
-        for answer in engine._clips.settled():
+        for answer in engine.clips.settled():
             connection.sendall(frame(answer))
         output = engine.step(time.monotonic())
         if output.events or (output.gauges != told and engine.wake_at(time.monotonic()) is None):

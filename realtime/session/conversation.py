@@ -87,12 +87,12 @@ class Conversation:
         self.entries.append(entry)
         return self.previous(entry.item.id)
 
-    def insert(self, entry: Entry, previous: str | None) -> str | None:
+    def insert(self, entry: Entry, previous: str | None, where: str = "item") -> str | None:
         """Put a client's item after `previous` ("root": first; None: last); returns the id it now follows. Raises
-        Refused."""
+        Refused with fields under `where`."""
         self.check_room()
         if any(other.item.id == entry.item.id for other in self.entries):
-            raise Refused("item_create_duplicate_item_id", f"There already is an item {entry.item.id!r}.", "item.id")
+            raise Refused("item_create_duplicate_item_id", f"There already is an item {entry.item.id!r}.", f"{where}.id")
         if previous is None:
             at = len(self.entries)
         elif previous == "root":

@@ -40,7 +40,7 @@ def messages(settings: Settings, conversation: Conversation, runtime: Runtime, t
     if settings.voice and not settings.speakers:
         voice = runtime.voices.get(settings.voice)
         if voice is not None and voice.kind == "scene":
-            scene.append(TextPart(voice.text))
+            scene += [TextPart(voice.text)] if voice.text else []  # without a line the model picks
         else:
             transcript, clip = _reference(settings.voice, voice, conversation)
             turns += [Message("user", [TextPart(transcript)]), Message("assistant", [clip])]
@@ -53,13 +53,15 @@ def messages(settings: Settings, conversation: Conversation, runtime: Runtime, t
 def _speaker(tag: str, name: str, conversation: Conversation, runtime: Runtime) -> list[Part]:
     voice = runtime.voices.get(name)
     if voice is not None and voice.kind == "scene":
-        return [TextPart(f"{tag}: {voice.text}")]
+        return [TextPart(f"{tag}: {voice.text}")] if voice.text else []
     return [TextPart(f"{tag}:"), _reference(name, voice, conversation)[1]]
 
 
 def _reference(name: str, voice: Voice | None, conversation: Conversation) -> tuple[str, Part]:
     if voice is not None:
         return voice.text, VoicePart(voice.name)
+    if not name.startswith(ITEM_VOICE):
+        raise Refused("invalid_value", f"Voice {name!r} has been deleted; choose another.", "voice")
     entry: Entry = conversation.find(name.removeprefix(ITEM_VOICE), "item_retrieve_invalid_item_id")
     if entry.clip is None:
         raise Refused("invalid_value", f"Item {entry.item.id!r} holds no audio to take a voice from.", "voice")

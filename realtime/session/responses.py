@@ -172,7 +172,7 @@ class Responses:
                 continue
             entry = entry_from(new, self._desk.new_id, samples, where)
             check_length(entry, limits.max_item_chars, where)
-            conversation.insert(entry, None)
+            conversation.insert(entry, None, where)
         return conversation
 
     # --- words ---

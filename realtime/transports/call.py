@@ -13,11 +13,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from protocol.client_events import ClientEvent, InputAudioAppend, InputAudioClear, InputAudioCommit
 from protocol.encodings import BadMessage
-from protocol.objects import SessionConfig
+from protocol.objects import ErrorBody, SessionConfig
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
@@ -232,8 +232,7 @@ class Call:
         async for message in self._wire.incoming():
             match message:
                 case InputAudioAppend():
-                    pcm = self._speech_in.decode(message.audio, self.session.listening.format)
-                    self._tell(structs.replace(message, audio=pcm))
+                    self._hear(message)
                 case InputAudioCommit() | InputAudioClear():
                     if rest := self._speech_in.flush():
                         self._tell(InputAudioAppend(audio=rest))
@@ -241,6 +240,16 @@ class Call:
                 case _:
                     self._tell(message)
         raise _HungUp
+
+    def _hear(self, message: InputAudioAppend) -> None:
+        try:
+            pcm = self._speech_in.decode(message.audio, self.session.listening.format)
+        except ValueError as error:
+            event_id = None if message.event_id is UNSET else message.event_id
+            sentence = f"The audio is not in the session's input format: {error}."
+            self._tell(BadMessage(ErrorBody("invalid_request_error", "invalid_value", sentence, "audio", event_id)))
+        else:
+            self._tell(structs.replace(message, audio=pcm))
 
     async def _write(self) -> None:
         while True:

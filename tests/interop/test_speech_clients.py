@@ -84,8 +84,7 @@ async def test_a_context_that_pipecat_cancels_stops_at_the_engine(resting: Suite
     (cancel,) = [event for event in run.recorder.client_events("/tts/websocket") if event.get("cancel")]
     answers = run.recorder.server_events("/tts/websocket")
     told = [event for event in answers if event["context_id"] == cancel["context_id"]]
-    assert told[-1]["done"]
-    assert "error" not in [event["type"] for event in told]
+    assert {event["type"] for event in told} <= {"chunk", "timestamps"}
 
 
 async def test_livekits_openai_plugin_hears_the_whole_text(resting: Suite) -> None:

@@ -274,13 +274,13 @@ BAD = [
     ('{"type": "session.update", "session": {"voiced": {"temperature": 1e999}}}', None, None),
     ('{"type": "session.update", "session": {"voiced": {"temperature": "hot"}}}', "invalid_value", None),
     (
-        '{"type": "conversation.item.create", "item": {"role": "user", '
+        '{"type": "conversation.item.create", "item": {"type": "message", "role": "user", '
         '"content": [{"type": "input_text", "text": " "}]}}',
         "invalid_value",
         "item.content[0].text",
     ),
     (
-        '{"type": "conversation.item.create", "item": {"role": "assistant", '
+        '{"type": "conversation.item.create", "item": {"type": "message", "role": "assistant", '
         '"content": [{"type": "output_audio", "audio": "@@@", "transcript": "x"}]}}',
         "invalid_value",
         "item.content[0].audio",
@@ -312,7 +312,8 @@ async def test_a_text_that_no_engine_can_speak_fails_with_a_reason(resting: Serv
         error = events[-1]["response"]["status_details"]["error"]
         assert (events[-1]["response"]["status"], error["code"]) == ("failed", "nothing_to_say")
         await talk.send(
-            "conversation.item.create", item={"role": "user", "content": [{"type": "input_text", "text": "?!"}]}
+            "conversation.item.create",
+            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "?!"}]},
         )
         await talk.until("conversation.item.done")
         await talk.send("response.create")

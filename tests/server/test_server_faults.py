@@ -70,7 +70,7 @@ def _speaking(service: Service, text: str) -> RawClient:
     client = RawClient(service)
     client.send(
         type="conversation.item.create",
-        item={"role": "user", "content": [{"type": "input_text", "text": text}]},
+        item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]},
     )
     client.send(type="response.create")
     client.read_until("response.output_audio.delta")

@@ -31,6 +31,7 @@ from protocol.server_events import (
     ServerEvent,
     TranscriptDelta,
 )
+from realtime.session.desk import Limits
 from realtime.session.messages import (
     AskBrain,
     AudioSent,
@@ -50,7 +51,6 @@ from realtime.session.messages import (
     StartClause,
     StopBrain,
 )
-from realtime.session.desk import Limits
 from realtime.session.session import Session
 from realtime.session.settings import Runtime, Voice
 
@@ -205,6 +205,11 @@ class Talk:
         live = self.at_engine
         assert len(live) == 1, live
         return live[0]
+
+    def clause_of(self, response_id: str) -> str:
+        """The clause of this response that the engine works on."""
+        (clause,) = [clause for clause in self.at_engine if clause.startswith(f"{response_id}.")]
+        return clause
 
     def audio(self, seconds: float = 0.5, clause: str | None = None) -> None:
         self.tell(ClauseAudio(clause or self.running, bytes(2 * round(seconds * RATE))))

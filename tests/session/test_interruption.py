@@ -6,11 +6,17 @@ from protocol.client_events import (
     ResponseCancel,
     ResponseCreate,
 )
-from protocol.objects import OutputAudio
+from protocol.objects import AudioOutput, OutputAudio, SessionAudio
 from protocol.server_events import (
+    ContentPartDone,
+    Error,
     ItemAdded,
+    ItemDone,
     ItemRetrieved,
     ItemTruncated,
+    OutputItemDone,
+    Part,
+    TranscriptDone,
 )
 from realtime.session.messages import (
     AudioSent,
@@ -122,7 +128,7 @@ def test_an_interrupted_response_says_what_could_have_been_heard() -> None:
     assert part.transcript == "One two three four"
     assert talk.asked  # and the next turn is told the same
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].said[-1] == ("assistant", "One two three four")
+    assert talk.asked[-1].dialogue.said[-1] == ("assistant", "One two three four")
 
 
 def test_a_client_may_say_what_was_heard_after_the_end() -> None:
@@ -190,3 +196,109 @@ def test_only_speech_can_be_truncated() -> None:
     talk.tell(ItemTruncate(item_id="x", audio_end_ms=0))
     talk.deliver()
     assert talk.error().param == "item_id"
+
+
+def test_truncated_while_it_is_spoken_the_last_events_show_the_truncated_message() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.deliver()
+    talk.now += 3.0  # by our clock more was heard than the client says
+    item = talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    talk.deliver()
+    heard = [OutputAudio(transcript="One two")]
+    assert talk.got(TranscriptDone)[-1].transcript == "One two"
+    assert talk.got(ContentPartDone)[-1].part == Part("One two")
+    assert talk.got(OutputItemDone)[-1].item.content == heard
+    assert talk.got(ItemDone)[-1].item.content == heard
+    assert talk.done(response).output[0].content == heard
+    assert _words(talk, item) == "One two"
+
+
+def test_truncated_while_it_is_spoken_the_clients_clock_counts_also_where_ours_is_behind() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.deliver()
+    talk.now += 0.1
+    item = talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    talk.deliver()
+    assert talk.done(response).output[0].content == [OutputAudio(transcript="One two")]
+    assert _words(talk, item) == "One two"
+
+
+def test_a_cancel_and_then_a_truncation_leave_what_the_client_heard() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(4.0)
+    talk.deliver()
+    talk.now += 3.0
+    talk.tell(ResponseCancel())
+    item = talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    events = [kind_of(event) for event in talk.deliver()]
+    assert events[-2:] == ["response.done", "conversation.item.truncated"]
+    assert events.count("response.done") == 1
+    assert _words(talk, item) == "One two"
+    talk.tell(ResponseCreate())
+    assert talk.asked[-1].dialogue.said[-1] == ("assistant", "One two")
+
+
+def test_what_was_generated_and_never_sent_cannot_have_been_heard() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(2.0)
+    talk.deliver()
+    talk.audio(2.0)
+    item = talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=4000))
+    assert talk.session.live is not None, "what is refused changes nothing"
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=2100))
+    talk.deliver()
+    (error,) = (event.error for event in talk.got(Error))
+    assert (error.code, error.param) == ("invalid_value", "audio_end_ms")
+    assert "2000 ms" in error.message
+    assert talk.got(ItemTruncated)[-1].audio_end_ms == 2000
+    assert _words(talk, item) == "One two three four"
+    assert talk.audio_of(response) == 2 * RATE
+
+
+def test_a_truncation_while_the_rest_is_sent_takes_the_rest_back() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(2.0)
+    talk.deliver()
+    talk.audio(2.0)
+    talk.end()
+    talk.tell(ItemTruncate(item_id=talk.message_of(response), audio_end_ms=500))
+    talk.deliver()
+    assert talk.audio_of(response) == 2 * RATE
+    assert talk.done(response).status == "cancelled"
+    assert not talk.cancelled, "the engine had finished"
+
+
+def test_a_truncation_at_nothing_leaves_an_empty_message() -> None:
+    talk = Talk()
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(1.0)
+    talk.deliver()
+    item = talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=0))
+    talk.deliver()
+    assert _words(talk, item) == ""
+    assert talk.done(response).output[0].status == "incomplete"
+
+
+def test_audio_at_another_speed_is_truncated_by_what_the_listener_hears() -> None:
+    talk = Talk()
+    talk.update(audio=SessionAudio(output=AudioOutput(speed=2.0)))
+    response = talk.respond("One two three four five six seven eight.")
+    talk.audio(2.0)  # what comes back is already twice as fast
+    talk.end()
+    talk.deliver()
+    item = talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=500))
+    talk.deliver()
+    assert _words(talk, item) == "One two"

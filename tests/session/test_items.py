@@ -30,7 +30,7 @@ def test_items_keep_the_clients_ids_and_places() -> None:
     places = {event.item.id: event.previous_item_id for event in talk.got(ItemAdded)}
     assert places == {"b": None, "d": "b", "a": None, "c": "b"}
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].said[:4] == [("user", "a"), ("user", "b"), ("user", "c"), ("user", "d")]
+    assert talk.asked[-1].dialogue.said[:4] == [("user", "a"), ("user", "b"), ("user", "c"), ("user", "d")]
 
 
 def test_an_id_is_used_once() -> None:
@@ -60,7 +60,7 @@ def test_an_unknown_previous_item_is_refused_by_the_name_of_its_field() -> None:
         ("user", [InputAudio(transcript="none", audio=b"")], "item.content[0].audio"),
         ("user", [InputAudio(transcript="file", audio=b"RIFF" + bytes(100))], "item.content[0].audio"),
         ("user", [InputAudio(transcript="long", audio=bytes(2 * RATE * 31))], "item.content[0].audio"),
-        ("user", [InputAudio(audio=bytes(100))], "item.content[0].transcript"),
+        ("assistant", [OutputAudio(audio=bytes(100))], "item.content[0].transcript"),
         ("assistant", [reference(), reference()], "item.content[1].audio"),
     ],
 )
@@ -121,8 +121,9 @@ def test_items_can_be_looked_up_and_taken_out() -> None:
 
 def test_what_is_being_spoken_cannot_be_deleted_and_can_be_afterwards() -> None:
     talk = Talk()
-    talk.respond()
-    item = talk.got(ItemAdded)[-1].item.id
+    response = talk.respond()
+    talk.deliver()
+    item = talk.message_of(response)
     talk.tell(ItemDelete(item_id=item))
     talk.deliver()
     assert talk.error().code == "item_delete_in_progress"
