@@ -56,8 +56,8 @@ class Transcription(Struct, frozen=True, forbid_unknown_fields=True):
 class InputConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How the session listens. `None` clears a setting."""
 
-    transcription: Transcription | None | UnsetType = UNSET
-    noise_reduction: NoiseReduction | None | UnsetType = UNSET
+    transcription: Transcription | UnsetType | None = UNSET
+    noise_reduction: NoiseReduction | UnsetType | None = UNSET
 
 
 class OutputConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,8 +182,8 @@ class SessionUpdated(_Told, frozen=True, tag="session.updated"):
 
 
 class InputTranscriptDelta(_Told, frozen=True, tag="session.input_transcript.delta"):
-    """More words that were said. `elapsed_ms`, here and below, is how much of the input had been taken in, in whole
-    frames of 200 ms, when the words were understood."""
+    """More words that were said. `elapsed_ms`, here and below, is how much of the input, in whole frames of 200 ms, had
+    been understood by then."""
 
     delta: str
     elapsed_ms: int

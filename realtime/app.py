@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from realtime.agent.translation import PhraseTranslator
 from realtime.config import Config
 from realtime.gateway import Gateway
 from realtime.transports.cartesia import CartesiaRoute
@@ -19,6 +20,7 @@ from realtime.transports.guard import Guard
 from realtime.transports.http import ERROR_HANDLERS
 from realtime.transports.speech import Speech
 from realtime.transports.status import Status
+from realtime.transports.translations import TranslationRoute
 from realtime.transports.voices import VoiceRoutes
 
 
@@ -59,6 +61,7 @@ def _routes(gateway: Gateway) -> list[BaseRoute]:
         Route("/v1/models/{id:path}", status.model),
         WebSocketRoute("/v1/realtime", gateway.realtime),
         Route("/v1/realtime/client_secrets", secrets.realtime, methods=["POST"]),
+        WebSocketRoute("/v1/realtime/translations", TranslationRoute(door, PhraseTranslator()).connect),
         Route("/v1/realtime/translations/client_secrets", secrets.translation, methods=["POST"]),
         WebSocketRoute("/tts/websocket", CartesiaRoute(door).connect),
         Route("/v1/audio/speech", speech, methods=["POST"]),

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from realtime.access.policy import is_loopback
 from realtime.config import Config, ConfigError
+from realtime.transports.http_link import HttpLink
 from realtime.transports.link import PING_INTERVAL_S, PING_TIMEOUT_S, Link
 from realtime.transports.websocket import MAX_MESSAGE_BYTES
 
@@ -55,6 +56,7 @@ def create_server(app: Starlette, config: Config) -> Server:
             app,
             host=config.host,
             port=config.port,
+            http=HttpLink,
             ws=Link,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=PING_INTERVAL_S,

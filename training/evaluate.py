@@ -1,6 +1,6 @@
 """Measure a checkpoint on 100 held-out sentences beside the synthesiser it learned from.
 
-    python -m training.evaluate WORK FOLDER [--voice sam] [--limit 100] [--pictures WORK/spectrograms]
+    python -m training.evaluate WORK FOLDER [--jobs 2] [--pictures WORK/spectrograms] [--endings 1000]
 
 For each voice and kind of sentence (everyday, with digits and dates, prose): word error of a fixed offline recogniser
 on the source, on the codec's resynthesis of it and on our speech; distance of our speech to the source; its duration
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,45 +89,63 @@ class Codec:
         return self._decoder(latents)[0, 0].numpy()
 
 
-def evaluate(
-    work: Path, speaker: Speaker, codec: Codec, voices: list[str], limit: int, pictures: Path | None, sampling: Sampling
-) -> tuple[list[list[str]], list[str]]:
-    """The table's rows, and a line on the levels of each voice."""
-    recogniser, flite = measure.Recogniser(), Flite()
-    gains = np.load(work / "codec.npz")
-    if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
-    table = []
-    levels: dict[str, list[Levels]] = {}
-    for number, voice in enumerate(VOICES):
-        if voice.name not in voices:
-            continue
-        for kind, texts in held_out().items():
-            row = Row()
-            texts = texts[:limit]
-            for index, (text, spoken) in enumerate(
-                zip(texts, speaker.say(texts, voice.name, sampling=sampling), strict=True)
-            ):
-                source = _source(flite, text, voice, gains)
-                again = codec.resynthesise(_source(flite, text, VOICES[0], gains), number)
-                wanted = measure.words_of(text)
-                row.sentences += 1
-                row.words += len(wanted)
-                row.source += measure.errors(wanted, recogniser.words(source))
-                row.codec += measure.errors(wanted, recogniser.words(again))
-                row.ours += measure.errors(wanted, recogniser.words(spoken.samples))
-                row.distance += measure.distance(spoken.samples, source)
-                row.duration += len(spoken.samples)
-                row.source_duration += len(source)
-                row.endless += not spoken.ended
-                levels.setdefault(voice.name, []).append(Levels.of(spoken.samples))
-                if pictures and index < 4:
-                    name = f"{voice.name}_{kind}_{index}"
-                    measure.spectrogram(pictures / f"{name}.png", [source, again, spoken.samples])
-                    write_wav(pictures / f"{name}.wav", spoken.samples)
-            table.append([voice.name, kind, *row.cells()])
-            print(" | ".join(table[-1]), flush=True)
-    return table, [f"- {name}: {Levels.worst(found).line()}" for name, found in levels.items()]
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, the same for every voice."""
+
+    work: Path
+    folder: Path
+    limit: int  # sentences of each kind
+    endings: int  # other clauses, of which only those are counted that do not end
+    pictures: Path | None
+    sampling: Sampling
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of one voice."""
+
+    rows: list[list[str]]
+    levels: Levels
+    clauses: int
+    cut: int
+
+
+def evaluate(plan: Plan, number: int) -> Findings:
+    """Measure voice `number`: a row for each kind of sentence, the worst of all levels, and how many did not end."""
+    torch.set_num_threads(1)
+    voice, recogniser, flite = VOICES[number], measure.Recogniser(), Flite()
+    speaker, codec = Speaker(plan.folder, max_clause_s=plan.max_seconds), Codec(plan.folder / "codec", plan.work)
+    gains = np.load(plan.work / "codec.npz")
+    rows, levels = [], []
+    for kind, texts in held_out().items():
+        row, texts = Row(), texts[: plan.limit]
+        for index, (text, spoken) in enumerate(
+            zip(texts, speaker.say(texts, voice.name, sampling=plan.sampling), strict=True)
+        ):
+            source = _source(flite, text, voice, gains)
+            again = codec.resynthesise(_source(flite, text, VOICES[0], gains), number)
+            wanted = measure.words_of(text)
+            row.sentences += 1
+            row.words += len(wanted)
+            row.source += measure.errors(wanted, recogniser.words(source))
+            row.codec += measure.errors(wanted, recogniser.words(again))
+            row.ours += measure.errors(wanted, recogniser.words(spoken.samples))
+            row.distance += measure.distance(spoken.samples, source)
+            row.duration += len(spoken.samples)
+            row.source_duration += len(source)
+            row.endless += not spoken.ended
+            levels.append(Levels.of(spoken.samples))
+            if plan.pictures and index < 4:
+                name = f"{voice.name}_{kind}_{index}"
+                measure.spectrogram(plan.pictures / f"{name}.png", [source, again, spoken.samples])
+                write_wav(plan.pictures / f"{name}.wav", spoken.samples)
+        rows.append([voice.name, kind, *row.cells()])
+        print(" | ".join(rows[-1]), flush=True)
+    clauses = sentences(plan.endings, seed=99)[number :: len(VOICES)] if plan.endings else []
+    cut = sum(not spoken.ended for spoken in speaker.say(clauses, voice.name, seed=1, sampling=plan.sampling))
+    return Findings(rows, Levels.worst(levels), len(clauses), cut)
 
 
 def _source(flite: Flite, text: str, voice: VoiceRecipe, gains: dict[str, np.ndarray]) -> np.ndarray:
@@ -136,27 +157,29 @@ def markdown(table: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def endless(speaker: Speaker, count: int, sampling: Sampling) -> tuple[int, int]:
-    """How many of `count` new clauses, voice by voice, had to be cut; and how many were spoken."""
-    texts = sentences(count, seed=99)
-    cut = 0
-    for number, voice in enumerate(VOICES):
-        mine = texts[number :: len(VOICES)]
-        cut += sum(not spoken.ended for spoken in speaker.say(mine, voice.name, seed=1, sampling=sampling))
-    return cut, len(texts)
+def report(findings: list[Findings]) -> str:
+    """Markdown: the table, then what is not in it."""
+    lines = [markdown([row for found in findings for row in found.rows]), ""]
+    lines += ["Levels of all these utterances, the worst of each voice:", ""]
+    lines += [f"- {found.rows[0][0]}: {found.levels.line()}" for found in findings]
+    if clauses := sum(found.clauses for found in findings):
+        cut = sum(found.cut for found in findings)
+        lines += ["", f"{cut} of {clauses} other clauses, a third by each voice, had to be cut."]
+    return "\n".join(lines)
 
 
-def write_card(folder: Path, report: str) -> None:
+def write_card(folder: Path, found: str) -> None:
     """Put the report where the model card has its evaluation."""
     card = folder / "README.md"
     head, _, _ = card.read_text(encoding="utf-8").partition("## Evaluation")
-    card.write_text(f"{head}## Evaluation\n\n{ABOUT}\n\n{report}\n", encoding="utf-8")
+    card.write_text(f"{head}## Evaluation\n\n{ABOUT}\n\n{found}\n", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", type=int, default=1, help="voices measured at once, each in a process of its own")
     parser.add_argument("--voice", action="append", help="one voice; may be given again. All by default")
     parser.add_argument("--limit", type=int, default=100, help="sentences of each kind")
     parser.add_argument("--temperature", type=float)
@@ -166,20 +189,20 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=30.0, help="after which a clause is cut")
     parser.add_argument("--pictures", type=Path, help="folder for spectrograms (source, codec, ours) and waves")
     o = parser.parse_args()
-    torch.set_num_threads(1)
     started = time.monotonic()
-    voices = o.voice or [voice.name for voice in VOICES]
-    speaker, codec = Speaker(o.folder, max_clause_s=o.max_seconds), Codec(o.folder / "codec", o.work)
+    voices = [number for number, voice in enumerate(VOICES) if not o.voice or voice.name in o.voice]
     sampling = Sampling(temperature=o.temperature, greedy=o.greedy or None)
-    table, levels = evaluate(o.work, speaker, codec, voices, o.limit, o.pictures, sampling)
-    report = "\n".join([markdown(table), "", "Levels of all these utterances, the worst of each voice:", "", *levels])
-    if o.endings:
-        cut, count = endless(speaker, o.endings, sampling)
-        report += f"\n\n{cut} of {count} other clauses, voice by voice, had to be cut."
+    if o.pictures:
+        o.pictures.mkdir(parents=True, exist_ok=True)
+    plan = Plan(o.work, o.folder, o.limit, o.endings, o.pictures, sampling, o.max_seconds)
+    with ProcessPoolExecutor(o.jobs, multiprocessing.get_context("spawn")) as pool:
+        findings = list(pool.map(partial(evaluate, plan), voices))
+    found = report(findings)
     if o.card:
-        write_card(o.folder, report)
-    print(f"\n{report}\n\n{time.monotonic() - started:.0f} s")
-    (o.work / "evaluation.json").write_text(json.dumps([dict(zip(HEAD, row, strict=True)) for row in table], indent=1))
+        write_card(o.folder, found)
+    print(f"\n{found}\n\n{time.monotonic() - started:.0f} s")
+    table = [dict(zip(HEAD, row, strict=True)) for each in findings for row in each.rows]
+    (o.work / "evaluation.json").write_text(json.dumps(table, indent=1))
 
 
 if __name__ == "__main__":

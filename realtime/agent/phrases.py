@@ -43,7 +43,7 @@ how much does it cost | wie viel kostet das | cuánto cuesta | combien ça coût
 the bill please | die Rechnung bitte | la cuenta, por favor | l'addition, s'il vous plaît
 i would like a coffee | ich hätte gern einen Kaffee | quisiera un café | je voudrais un café
 i would like some water | ich hätte gern etwas Wasser | quisiera agua | je voudrais de l'eau
-a table for two please | einen Tisch für zwei bitte | una mesa para dos, por favor | une table pour deux, s'il vous plaît
+a table for two | einen Tisch für zwei | una mesa para dos | une table pour deux
 have a nice day | einen schönen Tag noch | que tenga un buen día | bonne journée
 have a good trip | gute Reise | buen viaje | bon voyage
 one moment please | einen Moment bitte | un momento, por favor | un moment, s'il vous plaît

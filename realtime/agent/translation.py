@@ -19,16 +19,18 @@ FRAME_MS = 200
 
 @dataclass(frozen=True)
 class Frame:
-    """200 ms of what is said: 16-bit mono PCM at 24 kHz."""
+    """200 ms of what is said, 16-bit mono PCM at 24 kHz, and where in the input it ends."""
 
     pcm: bytes
+    end_ms: int
 
 
 @dataclass(frozen=True)
 class Words:
-    """A piece of the transcript, where it is given: what was said in the frames before it."""
+    """A piece of the transcript, where it is given: what was said in the frames before it, up to `end_ms`."""
 
     text: str
+    end_ms: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Translator(Protocol):
 
 _PHRASE_END = re.compile(r"[.!?…,;:]+[\"')\]]*(?=\s|$)|\n")
 _SENTENCE_END = re.compile(r"[.!?…\n]")
+_MARKS, _QUOTES = ".!?…,;:", "\"'()[]“”‘’"
 _CONTRACTIONS = {"i'm": "i am", "what's": "what is", "where's": "where is", "don't": "do not", "you're": "you are"}
 _OPENING = {"es": {"?": "¿", "!": "¡"}}
 _PAUSE_FRAMES = 10
@@ -145,8 +148,8 @@ class _Phrases:
         return rendered
 
     def _phrase(self, piece: str) -> Rendered:
-        words = piece.rstrip(".!?…,;:\"')]").lstrip("\"'([")
-        mark = piece[len(piece.rstrip(".!?…,;:\"')]")) :]
+        words = piece.rstrip(_MARKS + _QUOTES).lstrip(_QUOTES)
+        mark = "".join(character for character in piece[len(piece.rstrip(_MARKS + _QUOTES)) :] if character in _MARKS)
         complete = _SENTENCE_END.search(mark) is not None
         known = self._table.get(_key(words))
         if known is None:

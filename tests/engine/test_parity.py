@@ -89,9 +89,9 @@ def test_prompts_are_those_of_the_processor(
     engine, _ = load(noise_checkpoint(SEEDS[0]))
     for name, (messages, text) in PROMPTS.items():
         clips = [part for message in messages for part in message.parts if isinstance(part, ClipPart)]
-        for future in engine._clips.start(clips):
+        for future in engine.clips.start(clips):
             future.result()
-        tokens = engine._prompter.prompt(messages, [], text, engine._clips.rows)
+        tokens = engine._prompter.prompt(messages, [], text, engine.clips.rows)
         assert np.array_equal(tokens, answers(SEEDS[0]).tokens[name]), name
     engine.close()
 

@@ -22,6 +22,8 @@ LONG = (
     "Then the gulls follow them, and the whole town hears it until the evening."
 )
 LAST = "Nobody was late today."
+ENGLISH = "Good morning, how are you?"
+GERMAN = "Guten Morgen, wie geht es Ihnen?"
 
 PATIENCE_S = 60.0
 
@@ -147,6 +149,7 @@ ARGUMENTS = {
     "openai_speech_formats.py": lambda suite: (FIRST, str(suite.folder)),
     "client_secret.py": lambda suite: (),
     "every_event.py": lambda suite: (LONG, LAST),
+    "openai_translation.py": lambda suite: (ENGLISH, "de"),
     "pipecat_tts_services.py": lambda suite: (FIRST, LONG, LAST),
     "livekit_tts_plugins.py": lambda suite: (FIRST, LONG, LAST),
 }

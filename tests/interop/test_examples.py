@@ -25,6 +25,9 @@ RUNS = {
 LOSSY = {("livekit_tts.py", "openai")}
 """Goes through MP3, which pads and rounds."""
 
+MARKED = {("livekit_tts.py", "cartesia")}
+"""LiveKit may mark the end with 10 ms of silence of its own."""
+
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ async def test_an_example_writes_what_was_made(resting: Suite, name: str, option
     if (name, *options[1:2]) in LOSSY:
         assert 0 <= len(pcm) // 2 - made.samples <= 0.1 * 24000
     else:
-        assert pcm == made.pcm
+        assert pcm == made.pcm or ((name, *options[1:2]) in MARKED and pcm == made.pcm + bytes(480))
 
 
 def test_every_example_is_run_and_explained() -> None:

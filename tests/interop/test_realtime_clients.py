@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.suite import FIRST, KEY, LAST, LONG, REALTIME, Run, Suite
+from tests.interop.suite import ENGLISH, FIRST, GERMAN, KEY, LAST, LONG, REALTIME, Run, Suite
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -157,3 +157,12 @@ async def test_a_client_secret_of_openai_python_opens_a_session_of_the_agents_sd
     assert created["session"]["audio"]["output"]["voice"] == "otto"
     assert run.made(LAST).samples > 0
     assert KEY not in run.output
+
+
+async def test_openai_python_hears_a_translation_sample_for_sample(resting: Suite) -> None:
+    run = await resting.driver("openai_translation.py")
+    made, heard = run.made(GERMAN), run.facts["heard"]
+    assert (run.facts["source"].strip(), run.facts["target"].strip()) == (ENGLISH, GERMAN)
+    assert made.complete
+    assert (heard["samples"], heard["sha256"]) == (made.samples, made.digest(made.samples))
+    assert run.facts["kinds"][-1] == "session.closed"

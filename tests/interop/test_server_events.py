@@ -66,10 +66,10 @@ async def said(suite: Suite) -> list[Json]:
     return [event for one in suite.connections("/v1/realtime") for event in one.server_events()]
 
 
-async def checked(suite: Suite, checker: str, events: list[Json], name: str) -> Json:
+async def checked(suite: Suite, checker: str, events: list[Json], name: str, sessions: str = "realtime") -> Json:
     path = suite.folder / f"{name}.jsonl"
     await asyncio.to_thread(path.write_text, "".join(json.dumps(event) + "\n" for event in events))
-    return (await suite.program(checker, str(path))).facts
+    return (await suite.program(checker, str(path), sessions)).facts
 
 
 async def test_every_server_event_validates_against_openai_pythons_model_of_its_type(
@@ -79,6 +79,22 @@ async def test_every_server_event_validates_against_openai_pythons_model_of_its_
     assert set(facts["kinds"]) >= SHOWN
     assert facts["problems"] == []
     assert set(facts["unknown"]) <= OURS | NOT_IN_THE_MODELS
+
+
+async def test_every_translation_event_validates_against_openai_pythons_model_of_its_type(suite: Suite) -> None:
+    run = await suite.driver("openai_translation.py")
+    said = run.recorder.server_events("/v1/realtime/translations")
+    facts = await checked(suite, "check_events.py", said, "translated", "translation")
+    assert set(facts["kinds"]) == {
+        "session.created",
+        "session.updated",
+        "session.input_transcript.delta",
+        "session.output_transcript.delta",
+        "session.output_audio.delta",
+        "session.closed",
+    }
+    assert facts["problems"] == []
+    assert {name.rpartition(".")[2] for name in facts["unknown"]} <= {"voiced"}
 
 
 async def test_no_server_event_ends_a_pipecat_session_by_not_parsing(suite: Suite, said: list[Json]) -> None:

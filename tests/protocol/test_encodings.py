@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from typing import Any, get_args
 
 import msgpack
@@ -13,7 +12,16 @@ from hypothesis import strategies as st
 
 from protocol.client_events import ClientEvent
 from protocol.encodings import CLIENT_EVENT_TYPES, JSON, MSGPACK, BadMessage, Encoding
-from protocol.objects import Item, OutputAudio, Response
+from protocol.objects import (
+    CallItem,
+    InputAudio,
+    MessageItem,
+    OutputAudio,
+    PcmFormat,
+    Response,
+    ShownResponseAudio,
+    ShownVoice,
+)
 from protocol.server_events import AudioDelta, ContentPartAdded, ItemAdded, Part, ResponseCreated, ServerEvent
 
 PCM = bytes(range(256)) * 4
@@ -45,19 +53,74 @@ VALID: list[dict[str, Any]] = [
     },
     {
         "type": "conversation.item.create",
-        "item": {"role": "assistant", "content": [{"type": "output_audio", "audio": PCM, "transcript": "x"}]},
+        "item": {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_audio", "audio": PCM, "transcript": "x"}],
+        },
     },
     {
         "type": "conversation.item.create",
-        "item": {"role": "user", "content": [{"type": "input_audio", "audio": PCM, "transcript": None}]},
+        "item": {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_audio", "audio": PCM, "transcript": None}],
+        },
+    },
+    {
+        "type": "conversation.item.create",
+        "item": {"type": "function_call", "id": "i", "call_id": "c", "name": "f", "arguments": "{}"},
+    },
+    {
+        "type": "conversation.item.create",
+        "item": {"type": "function_call_output", "call_id": "c", "output": "42"},
     },
     {"type": "conversation.item.retrieve", "item_id": "x"},
     {"type": "conversation.item.delete", "item_id": "x"},
     {"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 229},
     {"type": "response.create"},
     {"type": "response.create", "response": {"instructions": "Sun.", "metadata": {"a": "b"}, "conversation": "auto"}},
+    {
+        "type": "response.create",
+        "response": {
+            "conversation": "none",
+            "input": [
+                {"type": "item_reference", "id": "i"},
+                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}]},
+            ],
+            "audio": {"output": {"format": {"type": "audio/pcmu"}, "speed": 1.5}},
+            "output_modalities": ["text"],
+            "max_output_tokens": 100,
+            "tool_choice": {"type": "function", "name": "f"},
+            "voiced": {"text_stream": "left", "max_lead_s": 0.5},
+        },
+    },
+    {
+        "type": "session.update",
+        "session": {
+            "max_output_tokens": "inf",
+            "tool_choice": "required",
+            "audio": {
+                "input": {
+                    "format": {"type": "audio/pcma"},
+                    "turn_detection": {"type": "server_vad", "threshold": 0.5, "idle_timeout_ms": None},
+                    "noise_reduction": {"type": "near_field"},
+                },
+                "output": {"format": {"type": "audio/raw", "encoding": "pcm_f32le", "rate": 44100}},
+            },
+        },
+    },
+    {"type": "session.update", "session": {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}},
     {"type": "response.cancel"},
     {"type": "response.cancel", "response_id": "r", "event_id": "e2"},
+    {"type": "input_audio_buffer.append", "audio": PCM},
+    {"type": "input_audio_buffer.commit"},
+    {"type": "input_audio_buffer.clear"},
+    {"type": "output_audio_buffer.clear", "event_id": "e3"},
+    {"type": "input_text.append", "text": "Hello "},
+    {"type": "input_text.append", "text": "", "stream": "left"},
+    {"type": "input_text.flush", "stream": "left"},
+    {"type": "input_text.end"},
 ]
 
 
@@ -99,6 +162,8 @@ def test_client_events_mean_the_same_in_both_encodings(encoding: Encoding, messa
     def contains(got: Any, want: Any) -> bool:
         if isinstance(want, dict):
             return isinstance(got, dict) and all(contains(got.get(key), inner) for key, inner in want.items())
+        if isinstance(want, list):
+            return isinstance(got, list) and all(map(contains, got, want)) and len(got) == len(want)
         return bool(got == want)
 
     assert contains(back, wanted)
@@ -135,12 +200,14 @@ def _events(kind: Any) -> st.SearchStrategy[Any]:
 def _values(kind: Any) -> st.SearchStrategy[Any]:
     inspect = msgspec.inspect
     match kind:
-        case inspect.StrType():
-            return st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-        case inspect.IntType():
-            return st.integers(0, 2**40)
-        case inspect.FloatType():
-            return st.sampled_from([0.0, 0.5, 1.25])
+        case inspect.StrType(min_length=least, max_length=most, pattern=None):
+            return st.text(st.characters(exclude_categories=["Cs"]), min_size=least or 1, max_size=min(most or 20, 20))
+        case inspect.StrType(pattern=pattern):
+            return st.from_regex(pattern, fullmatch=True)
+        case inspect.IntType(ge=least, le=most):
+            return st.integers(0 if least is None else least, 2**40 if most is None else most)
+        case inspect.FloatType(ge=least, le=most):
+            return st.sampled_from([0.5, *(bound for bound in (least, most) if bound is not None)])
         case inspect.BoolType():
             return st.booleans()
         case inspect.BytesType():
@@ -154,18 +221,20 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
         case inspect.DictType():
             return st.dictionaries(_values(kind.key_type), _values(kind.value_type), max_size=2)
         case inspect.StructType():
-            return _events(kind.cls) if kind.cls.__name__ != "Generation" else st.just(kind.cls(top_k=3))
+            return _events(kind.cls)
         case inspect.UnionType():
             return st.one_of(*[_values(inner) for inner in kind.types])
         case inspect.Metadata():
             return _values(kind.type)
-        case inspect.CustomType() | inspect.AnyType():
+        case inspect.AnyType():
+            return st.sampled_from([None, True, "auto", 3, {"group_id": "x"}])
+        case inspect.CustomType():
             return st.just(msgspec.UNSET)
-    return st.just(msgspec.UNSET)
+    raise AssertionError(f"no values for {kind}")
 
 
 def test_what_is_absent_stays_off_the_wire() -> None:
-    item = Item("i", "assistant", "in_progress", [OutputAudio(transcript="")])
+    item = MessageItem("i", "assistant", "in_progress", [OutputAudio(transcript="")])
     shown = json.loads(JSON.encode(ItemAdded(event_id="e", item=item, previous_item_id=None)))
     assert shown["item"] == {
         "id": "i",
@@ -179,9 +248,24 @@ def test_what_is_absent_stays_off_the_wire() -> None:
     assert part["part"] == {"type": "audio", "transcript": ""}
     assert (part["output_index"], part["content_index"]) == (0, 0)
     response = json.loads(
-        JSON.encode(ResponseCreated(event_id="e", response=Response("r", "in_progress", [], "c", ["audio"])))
+        JSON.encode(
+            ResponseCreated(
+                event_id="e",
+                response=Response(
+                    "r", "in_progress", [], "c", ["audio"], ShownResponseAudio(ShownVoice(PcmFormat(), "amy"))
+                ),
+            )
+        )
     )["response"]
     assert response["usage"] is None  # as a whole it may be null, its numbers may not
+    assert response["audio"]["output"]["voice"] == "amy"  # a string, however it was asked for
+    call = CallItem("i", "f", "{}", "c", "completed")
+    shown = json.loads(JSON.encode(ItemAdded(event_id="e", item=call)))["item"]
+    assert "content" not in shown
+    assert shown["call_id"] == "c"
+    user = MessageItem("i", "user", "completed", [InputAudio(transcript=None)])
+    part = json.loads(JSON.encode(ItemAdded(event_id="e", item=user)))["item"]["content"][0]
+    assert part == {"type": "input_audio", "transcript": None}  # the key must be there, its value may be null
 
 
 def test_audio_is_base64_in_json_and_bytes_in_msgpack() -> None:
@@ -191,7 +275,7 @@ def test_audio_is_base64_in_json_and_bytes_in_msgpack() -> None:
 
 
 UPDATE = '{"type": "session.update", "event_id": "e9", "session": %s}'
-ITEM = '{"type": "conversation.item.create", "event_id": "e9", "item": %s}'
+ITEM = '{"type": "conversation.item.create", "event_id": "e9", "item": {"type": "message", %s}}'
 
 MALFORMED = [
     b"",
@@ -246,11 +330,13 @@ def test_what_is_no_msgpack_is_invalid_msgpack(data: bytes) -> None:
         ('{"type": 7, "event_id": "e9"}', "unknown_event", "type"),
         ('{"type": ["response.cancel"], "event_id": "e9"}', "unknown_event", "type"),
         ('{"type": "response.cancle", "event_id": "e9"}', "unknown_event", "type"),
-        ('{"type": "input_audio_buffer.append", "event_id": "e9", "audio": ""}', "unknown_event", "type"),
+        ('{"type": "response.audio.delta", "event_id": "e9", "delta": ""}', "unknown_event", "type"),
+        ('{"type": "input_audio_buffer.append", "event_id": "e9"}', "missing_required_parameter", "audio"),
+        ('{"type": "input_audio_buffer.append", "event_id": "e9", "audio": 3}', "invalid_value", "audio"),
         ('{"type": "response.cancel", "event_id": "e9", "id": "x"}', "unknown_parameter", "id"),
         (UPDATE % '{"audio": {"output": {"volume": 1}}}', "unknown_parameter", "session.audio.output.volume"),
         ('{"type": "session.update", "event_id": "e9"}', "missing_required_parameter", "session"),
-        (ITEM % '{"role": "user"}', "missing_required_parameter", "item.content"),
+        (ITEM % '"role": "user"', "missing_required_parameter", "item.content"),
         (UPDATE % "7", "invalid_value", "session"),
         (UPDATE % '{"instructions": 7}', "invalid_value", "session.instructions"),
         (UPDATE % '{"instructions": null}', "invalid_value", "session.instructions"),
@@ -263,12 +349,42 @@ def test_what_is_no_msgpack_is_invalid_msgpack(data: bytes) -> None:
         (UPDATE % '{"voiced": {"seed": -1}}', "invalid_value", "session.voiced.seed"),
         (UPDATE % '{"output_modalities": ["video"]}', "invalid_value", "session.output_modalities[0]"),
         (UPDATE % '{"audio": {"output": {"voice": ""}}}', "invalid_value", "session.audio.output.voice"),
-        (UPDATE % '{"audio": {"output": {"format": {"type": "audio/pcmu"}}}}', "invalid_value", None),
-        (ITEM % '{"role": "robot", "content": []}', "invalid_value", "item.role"),
-        (ITEM % '{"role": "user", "content": []}', "invalid_value", "item.content"),
-        (ITEM % '{"role": "user", "content": [{"type": "input_image"}]}', "invalid_value", "item.content[0].type"),
         (
-            ITEM % '{"role": "user", "content": [{"type": "input_audio", "audio": "@@@@"}]}',
+            UPDATE % '{"audio": {"output": {"format": {"type": "audio/pcm", "rate": 16000}}}}',
+            "invalid_value",
+            "session.audio.output.format.rate",
+        ),
+        (
+            UPDATE % '{"audio": {"output": {"format": {"type": "audio/mp3"}}}}',
+            "invalid_value",
+            "session.audio.output.format.type",
+        ),
+        (
+            UPDATE % '{"audio": {"input": {"format": "pcm16"}}}',
+            "invalid_value",
+            "session.audio.input.format",
+        ),
+        (
+            UPDATE % '{"audio": {"input": {"turn_detection": {"type": "none"}}}}',
+            "invalid_value",
+            "session.audio.input.turn_detection.type",
+        ),
+        (
+            UPDATE % '{"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}}',
+            "invalid_value",
+            "session.audio.input.turn_detection.threshold",
+        ),
+        (UPDATE % '{"audio": {"output": {"speed": 9}}}', "invalid_value", "session.audio.output.speed"),
+        (UPDATE % '{"max_output_tokens": 0}', "invalid_value", "session.max_output_tokens"),
+        (UPDATE % '{"max_output_tokens": "many"}', "invalid_value", "session.max_output_tokens"),
+        (UPDATE % '{"tools": [{"type": "mcp", "server_label": "x"}]}', "invalid_value", "session.tools[0].type"),
+        (UPDATE % '{"tool_choice": "maybe"}', "invalid_value", "session.tool_choice"),
+        (UPDATE % '{"voiced": {"speakers": {"NARRATOR": "amy"}}}', "invalid_value", None),
+        (ITEM % '"role": "robot", "content": []', "invalid_value", "item.role"),
+        (ITEM % '"role": "user", "content": []', "invalid_value", "item.content"),
+        (ITEM % '"role": "user", "content": [{"type": "input_image"}]', "invalid_value", "item.content[0].type"),
+        (
+            ITEM % '"role": "user", "content": [{"type": "input_audio", "audio": "@@@@"}]',
             "invalid_value",
             "item.content[0].audio",
         ),
@@ -284,7 +400,41 @@ def test_what_is_no_msgpack_is_invalid_msgpack(data: bytes) -> None:
             "invalid_value",
             "content_index",
         ),
-        ('{"type": "response.create", "event_id": "e9", "response": {"conversation": "none"}}', "invalid_value", None),
+        (
+            '{"type": "conversation.item.create", "event_id": "e9", "item": {"role": "user", "content": []}}',
+            "missing_required_parameter",
+            "item.type",
+        ),
+        (
+            '{"type": "conversation.item.create", "event_id": "e9", "item": {"type": "mcp_call"}}',
+            "invalid_value",
+            "item.type",
+        ),
+        (
+            '{"type": "response.create", "event_id": "e9", "response": {"conversation": "mine"}}',
+            "invalid_value",
+            "response.conversation",
+        ),
+        (
+            '{"type": "response.create", "event_id": "e9", "response": {"input": [{"type": "item_reference"}]}}',
+            "missing_required_parameter",
+            "response.input[0].id",
+        ),
+        (
+            '{"type": "response.create", "event_id": "e9", "response": {"metadata": {"a": 1}}}',
+            "invalid_value",
+            "response.metadata[...]",
+        ),
+        (
+            '{"type": "response.create", "event_id": "e9", "response": {"metadata": {"a": "%s"}}}' % ("x" * 513),
+            "invalid_value",
+            "response.metadata[...]",
+        ),
+        (
+            '{"type": "input_text.append", "event_id": "e9", "text": "%s"}' % ("x" * 65537),
+            "invalid_value",
+            "text",
+        ),
     ],
 )
 def test_what_can_be_read_and_is_wrong_is_named(text: str, code: str, param: str | None) -> None:
@@ -333,7 +483,7 @@ def test_a_key_given_twice_counts_the_last_time() -> None:
     assert event == JSON.decode_client(b'{"type": "response.cancel", "response_id": "b"}')
 
 
-# --- whatever comes ---
+# --- whatever comes; `python -m tests.fuzz` tries much more of it ---
 
 NESTED = st.recursive(
     st.one_of(
@@ -357,25 +507,23 @@ NESTED = st.recursive(
 
 
 def _only_bad_message(encoding: Encoding, data: bytes) -> None:
-    began = time.process_time()
     try:
         event = encoding.decode_client(data)
     except BadMessage as bad:
         assert len(msgspec.json.encode(bad.body)) < 10_000
     else:
         encoding.encode(event)
-    assert time.process_time() - began < 1.0
 
 
 @ENCODINGS
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(data=st.binary(max_size=80))
 def test_random_bytes_are_an_event_or_a_bad_message(encoding: Encoding, data: bytes) -> None:
     _only_bad_message(encoding, data)
 
 
 @ENCODINGS
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from([*CLIENT_EVENT_TYPES, ""]),
     fields=st.dictionaries(st.text(max_size=8), NESTED, max_size=3),
@@ -397,7 +545,7 @@ def _text_only(value: Any) -> Any:
 
 
 @ENCODINGS
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     message=st.sampled_from(VALID),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255), st.sampled_from("rid")), max_size=5),
@@ -433,4 +581,28 @@ def test_strange_msgpack_is_an_event_or_a_bad_message(data: bytes) -> None:
 
 def test_a_number_of_many_digits_is_an_event_or_a_bad_message() -> None:
     for field in ("tools", "voiced", "instructions"):
-        _only_bad_message(JSON, (UPDATE % f"{{\"{field}\": {'9' * 100_000}}}").encode())
+        _only_bad_message(JSON, (UPDATE % f'{{"{field}": {"9" * 100_000}}}').encode())
+
+
+HINTS = [
+    (UPDATE % '{"audio": {"output": {"format": {"type": "audio/mp3"}}}}', "'audio/pcmu'"),
+    (UPDATE % '{"audio": {"input": {"turn_detection": "server_vad"}}}', "{'type': 'server_vad'"),
+    (UPDATE % '{"max_output_tokens": "many"}', "25 are a second"),
+    (UPDATE % '{"tool_choice": "maybe"}', "'required'"),
+    (UPDATE % '{"tools": [{"type": "mcp"}]}', "'function'"),
+    (UPDATE % '{"output_modalities": ["video"]}', "['audio'] or ['text']"),
+    (ITEM % '"role": "robot", "content": []', "system, user and assistant"),
+    (ITEM % '"role": "user", "content": [{"type": "input_image"}]', "input_text, input_audio"),
+    (ITEM % '"role": "user", "content": [{"type": "input_audio", "audio": "@"}]', "24 kHz 16-bit mono PCM"),
+    ('{"type": "input_audio_buffer.append", "audio": 3}', "24 kHz 16-bit mono PCM"),
+    ('{"type": "response.create", "response": {"conversation": "mine"}}', "'none'"),
+]
+
+
+@pytest.mark.parametrize(("text", "hint"), HINTS)
+def test_an_error_says_what_would_be_right(text: str, hint: str) -> None:
+    assert hint in _bad(JSON, text.encode()).message
+
+
+def test_a_wrong_audio_object_of_a_session_is_not_taken_for_samples() -> None:
+    assert "PCM" not in _bad(JSON, (UPDATE % '{"audio": 7}').encode()).message

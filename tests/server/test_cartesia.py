@@ -13,9 +13,8 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from codec_stream.formats import ENCODINGS, SpeechEncoder
-from realtime.engine.client import EngineProcess, Sink
-from realtime.engine.messages import Audio, Event, Speak
 from realtime.speech import TextPart
+from tests.server.tap import Tap
 from tests.server.wire import LONG, PATIENCE_S, RATE, Service, eventually, idle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -91,37 +90,6 @@ async def connected(service: Service) -> AsyncIterator[Talk]:
 async def talk(resting: Service) -> AsyncIterator[Talk]:
     async with connected(resting) as talking:
         yield talking
-
-
-class Tap:
-    """What the engine was asked for, and the samples it made of each."""
-
-    def __init__(self, engine: EngineProcess) -> None:
-        self.requests: list[Speak] = []
-        self._made: list[bytearray] = []
-        submit = engine.submit
-
-        def tapped(request: Speak, sink: Sink) -> None:
-            made = bytearray()
-            self.requests.append(request)
-            self._made.append(made)
-
-            def listen(event: Event) -> None:
-                if isinstance(event, Audio):
-                    made.extend(event.pcm)
-                sink(event)
-
-            submit(request, listen)
-
-        engine.submit = tapped  # type: ignore[method-assign]
-
-    @property
-    def texts(self) -> list[str]:
-        return [request.text for request in self.requests]
-
-    def made(self, *texts: str) -> bytes:
-        """The samples of these clauses, one after the other."""
-        return b"".join(self._made[self.texts.index(text.strip())] for text in texts)
 
 
 @pytest.fixture

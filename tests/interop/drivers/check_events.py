@@ -1,6 +1,6 @@
-"""Checks server events (a file of JSON lines) against the models of the Python clients: openai-python's model of the
-event's `type`, strictly, required fields included, and Pipecat's parser. Tells what does not fit, and which fields the
-models do not know."""
+"""Checks server events (a file of JSON lines, of "realtime" or "translation" sessions) against the models of the Python
+clients: openai-python's model of the event's `type`, strictly, required fields included, and Pipecat's parser of
+Realtime events. Tells what does not fit, and which fields the models do not know."""
 
 import json
 import sys
@@ -35,14 +35,14 @@ def unknown(value: Any, path: str) -> list[str]:
     return []
 
 
-def main(path: str) -> None:
-    realtime, translation = models(RealtimeServerEvent), models(RealtimeTranslationServerEvent)
+def main(path: str, sessions: str) -> None:
+    known = models(RealtimeServerEvent if sessions == "realtime" else RealtimeTranslationServerEvent)
     problems, extra, fatal, kinds = [], set(), [], {}
     with open(path) as lines:
         for line in lines:
             kind = json.loads(line)["type"]
             kinds[kind] = kinds.get(kind, 0) + 1
-            model = realtime.get(kind) or translation.get(kind)
+            model = known.get(kind)
             if model is None:
                 problems.append(f"{kind}: the SDK has no such event")
                 continue
@@ -51,10 +51,11 @@ def main(path: str) -> None:
             except ValidationError as error:
                 problems.append(f"{kind}: {error.errors(include_url=False, include_input=False)[:3]}")
             try:
-                parse_server_event(line)
+                if sessions == "realtime":
+                    parse_server_event(line)
             except Exception as error:
                 fatal.append(f"{kind}: {str(error)[:300]}")
     tell(kinds=kinds, problems=problems, unknown=sorted(extra), pipecat=fatal)
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

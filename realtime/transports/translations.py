@@ -1,0 +1,195 @@
+"""`/v1/realtime/translations`: the shell around one translation session. It carries events between the client, the
+translator and a `Call` that speaks, for which it is the `Wire`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket
+
+from protocol.client_events import ClientEvent
+from protocol.encodings import BadMessage
+from protocol.server_events import ServerEvent
+from protocol.translations import SessionSetup, decode_translation_event
+from realtime.agent.brain import Reader
+from realtime.agent.translation import Frame, Translator, Words
+from realtime.session.interpreting import Interpreting
+from realtime.session.interpreting_messages import (
+    Ask,
+    Ending,
+    EndSource,
+    Feed,
+    HangUp,
+    Input,
+    Retarget,
+    Taken,
+    Tell,
+    Translated,
+    TranslationFailed,
+)
+from realtime.transports.call import Call
+from realtime.transports.door import Door
+from realtime.transports.guard import grant_of
+from realtime.transports.json_socket import JsonSocket
+
+log = logging.getLogger("voiced.translations")
+
+_FINISH_S = 30.0
+"""What a translator may take for the rest, once its source has ended."""
+
+
+class TranslationWire:
+    """One connection, and the wire of the call that speaks on it."""
+
+    def __init__(self, socket: JsonSocket, session: Interpreting, translator: Translator) -> None:
+        self._socket = socket
+        self._session = session
+        self._translator = translator
+        self._asked: asyncio.Queue[ClientEvent | None] = asyncio.Queue()
+        self._source: asyncio.Queue[Frame | Words | Retarget | EndSource] = asyncio.Queue()
+        self._turn: Retarget | EndSource | None = None  # why the source that is translated ended
+        self._greeted = asyncio.Event()
+        self._telling: deque[Tell | HangUp] = deque()
+        self._teller = asyncio.Lock()
+
+    async def run(self, speaking: Coroutine[Any, Any, None]) -> None:
+        """Listen and translate for as long as the call whose wire this is goes on `speaking`."""
+        async with asyncio.TaskGroup() as tasks:
+            beside = [tasks.create_task(self._listen()), tasks.create_task(self._translate())]
+            await speaking
+            for task in beside:
+                task.cancel()
+
+    # --- towards the call ---
+
+    @property
+    def stalled(self) -> bool:
+        return self._socket.stalled
+
+    async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
+        while (event := await self._asked.get()) is not None:
+            yield event
+
+    async def send(self, event: ServerEvent) -> None:
+        await self._happened(event)
+        self._greeted.set()
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._happened(Ending(code, reason))
+
+    # --- beside it ---
+
+    async def _listen(self) -> None:
+        """Take in what the client sends, until it leaves; not before it was greeted, which comes first."""
+        await self._greeted.wait()
+        with contextlib.suppress(ConnectionError):
+            async for data in self._socket.incoming():
+                await self._happened(_decoded(data))
+        self._asked.put_nowait(None)
+
+    async def _translate(self) -> None:
+        """Run the translator, for one language after the other, until there is nothing more to translate."""
+        try:
+            await self._happened(await self._translated())
+        except ConnectionError:
+            self._asked.put_nowait(None)
+
+    async def _translated(self) -> Translated | TranslationFailed:
+        try:
+            async with asyncio.timeout(None) as finishing:
+                while isinstance(turn := await self._next_turn(), Retarget):
+                    finishing.reschedule(None)
+                    async for piece in self._translator.translate(self._pieces(finishing), turn.language):
+                        await self._happened(piece)
+        except ConnectionError:
+            raise
+        except Exception:  # the boundary of whatever translator is attached: its failure ends the session, in words
+            log.exception("a translator failed")
+            return TranslationFailed("The translation broke off; open a new session.")
+        return Translated()
+
+    async def _next_turn(self) -> Retarget | EndSource:
+        turn, self._turn = self._turn, None
+        while turn is None:
+            piece = await self._source.get()
+            if isinstance(piece, Retarget | EndSource):
+                return piece
+            await self._happened(Taken(piece))  # the translator wanted no more
+        return turn
+
+    async def _pieces(self, finishing: asyncio.Timeout) -> AsyncIterator[Frame | Words]:
+        """The source until the language changes or it ends; from then on the rest of the translation is due."""
+        while not isinstance(piece := await self._source.get(), Retarget | EndSource):
+            await self._happened(Taken(piece))
+            yield piece
+        self._turn = piece
+        finishing.reschedule(asyncio.get_running_loop().time() + _FINISH_S)
+
+    # --- effects ---
+
+    async def _happened(self, message: Input) -> None:
+        """Tell the session, and do what it says. Raises ConnectionError when the client is gone."""
+        for effect in self._session.receive(message):
+            match effect:
+                case Tell() | HangUp():
+                    self._telling.append(effect)
+                case Ask():
+                    self._asked.put_nowait(effect.event)
+                case Feed():
+                    self._source.put_nowait(effect.piece)
+                case Retarget() | EndSource():
+                    self._source.put_nowait(effect)
+        async with self._teller:  # several tasks tell; the order is the session's
+            while self._telling:
+                await self._tell(self._telling.popleft())
+
+    async def _tell(self, effect: Tell | HangUp) -> None:
+        match effect:
+            case Tell():
+                await self._socket.send(msgspec.json.encode(effect.event))
+            case HangUp():
+                try:
+                    await self._socket.close(effect.code, effect.reason)
+                finally:
+                    self._asked.put_nowait(None)
+
+
+class TranslationRoute:
+    """`/v1/realtime/translations`."""
+
+    def __init__(self, door: Door, translator: Translator) -> None:
+        self._door = door
+        self._translator = translator
+
+    async def connect(self, websocket: WebSocket) -> None:
+        """One connection, to its end."""
+        runtime = await self._door.admit(websocket)
+        if runtime is None:
+            return
+        await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
+        socket = JsonSocket(websocket)
+        granted = grant_of(websocket).session
+        setup = None if granted is None else msgspec.json.decode(granted, type=SessionSetup)
+        session = Interpreting(self._translator, runtime, _new_id, setup)
+        wire = TranslationWire(socket, session, self._translator)
+        call = Call(wire, self._door.engine, Reader(), runtime, self._door.limits, socket.drain)
+        await wire.run(self._door.run(call))
+
+
+def _decoded(data: bytes) -> Input:
+    try:
+        return decode_translation_event(data)
+    except BadMessage as bad:
+        return bad
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + secrets.token_hex(12)
