@@ -22,6 +22,7 @@ from realtime.transports.speech import Speech
 from realtime.transports.status import Status
 from realtime.transports.translations import TranslationRoute
 from realtime.transports.voices import VoiceRoutes
+from realtime.transports.websocket import RealtimeRoute
 
 
 def create_app(config: Config) -> Starlette:
@@ -59,7 +60,7 @@ def _routes(gateway: Gateway) -> list[BaseRoute]:
         Route("/readyz", status.readyz),
         Route("/v1/models", status.models),
         Route("/v1/models/{id:path}", status.model),
-        WebSocketRoute("/v1/realtime", gateway.realtime),
+        WebSocketRoute("/v1/realtime", RealtimeRoute(door, gateway.brain).connect),
         Route("/v1/realtime/client_secrets", secrets.realtime, methods=["POST"]),
         WebSocketRoute("/v1/realtime/translations", TranslationRoute(door, PhraseTranslator()).connect),
         Route("/v1/realtime/translations/client_secrets", secrets.translation, methods=["POST"]),

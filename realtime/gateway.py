@@ -1,12 +1,9 @@
-"""What all connections share, and the door of `/v1/realtime`."""
+"""What all connections share."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from pathlib import Path
-
-from starlette.websockets import WebSocket
 
 from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, is_loopback
@@ -19,10 +16,6 @@ from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
 from realtime.session.desk import Limits
 from realtime.session.settings import Runtime
 from realtime.transports.call import Call
-from realtime.transports.client_secrets import initial_session
-from realtime.transports.guard import grant_of
-from realtime.transports.http import refusal
-from realtime.transports.websocket import WebSocketWire, pick_encoding
 from realtime.voices import read_voices
 
 
@@ -56,29 +49,6 @@ class Gateway:
             voices=self.catalogue.voices(info),
             default_voice=info.default_voice,
         )
-
-    async def realtime(self, websocket: WebSocket) -> None:
-        """`/v1/realtime`."""
-        info = self.engine.info
-        if info is None:
-            message = f"The engine is not ready ({self.engine.stage}); try again shortly."
-            await websocket.send_denial_response(refusal(503, "engine_not_ready", message, 2))
-            return
-        if len(self.calls) >= self.config.max_sessions:
-            message = f"All {self.config.max_sessions} connections are in use; try again later."
-            await websocket.send_denial_response(refusal(503, "too_many_sessions", message, 5))
-            return
-        encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
-        await websocket.accept(subprotocol)
-        wire = WebSocketWire(websocket, encoding)
-        drain = wire.link.drain if wire.link is not None else asyncio.Event()
-        initial = initial_session(grant_of(websocket))
-        call = Call(wire, self.engine, self.brain, self.runtime(info), self.limits, drain, initial)
-        self.calls.add(call)
-        try:
-            await call.run()
-        finally:
-            self.calls.discard(call)
 
 
 def _access(config: Config) -> Access:

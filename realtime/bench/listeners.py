@@ -1,8 +1,8 @@
 """The listening half of `voiced bench serve`, in a process of its own so that it does not slow what it measures.
 
-`python -m realtime.bench.listeners PROTOCOL ADDRESS COUNT SECONDS TEXT` has COUNT listeners ask for TEXT again and again
-for SECONDS over PROTOCOL (realtime, speech or cartesia), interrupts every fourth time where the protocol can, and
-prints one JSON object with every measurement.
+`python -m realtime.bench.listeners PROTOCOL ADDRESS COUNT SECONDS TEXT` has COUNT listeners ask for TEXT again and
+again for SECONDS over PROTOCOL (realtime, speech or cartesia), interrupts every fourth time, and prints one JSON object
+with every measurement.
 """
 
 from __future__ import annotations

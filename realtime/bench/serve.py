@@ -1,8 +1,8 @@
 """Scope: `voiced bench serve`: what N listeners of a running server hear, and what serving them costs.
 
 The server runs as users run it (gateway and engine process), the listeners in a process of their own, as clients in
-real time over one of the protocols served. Everything is measured at the listener: first audio counts from sending the text, a gap is
-time without anything left to play. The reference of the run is one listener alone.
+real time over one of the protocols served. Everything is measured at the listener: first audio counts from sending the
+text, a gap is time without anything left to play. The reference of the run is one listener alone.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def tables(result: dict[str, Any]) -> list[Table]:
     runs = f"checkpoint {result['checkpoint']} ({result['kind']}), {result['decoder']} decoder"
     title = f"Listeners over {result['protocol']}, {runs}"
     rows = [[turn[key] for key in keys] for turn in result["turns"]]
-    return [Table(title, columns, rows, ["silence: from asking to stop to the last audio that still arrived (speech: hanging up, so none)"])]
+    note = "silence: from asking to stop (speech: hanging up) to the last audio that still arrived"
+    return [Table(title, columns, rows, [note])]
 
 
 def _turn(server: psutil.Process, address: str, protocol: str, count: int, seconds: float) -> dict[str, Any]:

@@ -92,7 +92,8 @@ class Conversation:
         Refused with fields under `where`."""
         self.check_room()
         if any(other.item.id == entry.item.id for other in self.entries):
-            raise Refused("item_create_duplicate_item_id", f"There already is an item {entry.item.id!r}.", f"{where}.id")
+            taken = f"There already is an item {entry.item.id!r}."
+            raise Refused("item_create_duplicate_item_id", taken, f"{where}.id")
         if previous is None:
             at = len(self.entries)
         elif previous == "root":

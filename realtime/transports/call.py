@@ -22,6 +22,7 @@ from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.session.desk import Limits
 from realtime.session.messages import (
     AskBrain,
     AudioSent,
@@ -46,7 +47,6 @@ from realtime.session.messages import (
     StopBrain,
     Tick,
 )
-from realtime.session.desk import Limits
 from realtime.session.session import Session
 from realtime.session.settings import Runtime
 from realtime.transports.audio import ClauseSpeech, SpeechFormats, SpeechIn

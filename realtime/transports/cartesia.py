@@ -52,8 +52,8 @@ from realtime.session.desk import Limits
 from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
 from realtime.transports.call import Call
+from realtime.transports.client_socket import ClientSocket
 from realtime.transports.door import Door
-from realtime.transports.json_socket import JsonSocket
 
 _MAX_MESSAGE_BYTES = 256 * 1024
 _MAX_LEAD_S = 60.0
@@ -153,7 +153,7 @@ class Contexts:
 class CartesiaWire:
     """One connection as a `Wire`. Every context ends with one `done` or one `error`, or is cancelled and silent."""
 
-    def __init__(self, socket: JsonSocket, runtime: Runtime, limits: Limits) -> None:
+    def __init__(self, socket: ClientSocket, runtime: Runtime, limits: Limits) -> None:
         self._socket = socket
         self._contexts = Contexts(runtime, limits)
 
@@ -275,7 +275,7 @@ class CartesiaRoute:
         if runtime is None:
             return
         await websocket.accept()
-        socket = JsonSocket(websocket)
+        socket = ClientSocket(websocket)
         wire = CartesiaWire(socket, runtime, self._door.limits)
         await self._door.run(Call(wire, self._door.engine, Reader(), runtime, self._door.limits, socket.drain))
 

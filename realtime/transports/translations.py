@@ -36,9 +36,9 @@ from realtime.session.interpreting_messages import (
     TranslationFailed,
 )
 from realtime.transports.call import Call
+from realtime.transports.client_socket import ClientSocket
 from realtime.transports.door import Door
 from realtime.transports.guard import grant_of
-from realtime.transports.json_socket import JsonSocket
 
 log = logging.getLogger("voiced.translations")
 
@@ -49,7 +49,7 @@ _FINISH_S = 30.0
 class TranslationWire:
     """One connection, and the wire of the call that speaks on it."""
 
-    def __init__(self, socket: JsonSocket, session: Interpreting, translator: Translator) -> None:
+    def __init__(self, socket: ClientSocket, session: Interpreting, translator: Translator) -> None:
         self._socket = socket
         self._session = session
         self._translator = translator
@@ -175,7 +175,7 @@ class TranslationRoute:
         if runtime is None:
             return
         await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
-        socket = JsonSocket(websocket)
+        socket = ClientSocket(websocket)
         granted = grant_of(websocket).session
         setup = None if granted is None else msgspec.json.decode(granted, type=SessionSetup)
         session = Interpreting(self._translator, runtime, _new_id, setup)

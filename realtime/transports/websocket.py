@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from msgspec import UNSET
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
 from protocol.client_events import ClientEvent, InputAudioAppend, ItemCreate, ResponseCreate
 from protocol.encodings import JSON, JSON_PROTOCOL, MSGPACK, MSGPACK_PROTOCOL, BadMessage, Encoding
 from protocol.objects import ErrorBody
 from protocol.server_events import ServerEvent
-from realtime.transports.link import PING_TIMEOUT_S, SCOPE_KEY, Link
+from realtime.agent.brain import Brain
+from realtime.transports.call import Call
+from realtime.transports.client_secrets import initial_session
+from realtime.transports.client_socket import ClientSocket
+from realtime.transports.door import Door
+from realtime.transports.guard import grant_of
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
@@ -32,59 +36,57 @@ def pick_encoding(offered: list[str]) -> tuple[Encoding, str | None]:
 class WebSocketWire:
     """A WebSocket as a `Wire`."""
 
-    def __init__(self, websocket: WebSocket, encoding: Encoding) -> None:
-        self._websocket = websocket
+    def __init__(self, socket: ClientSocket, encoding: Encoding) -> None:
+        self._socket = socket
         self._encoding = encoding
-        link = websocket.scope["extensions"].get(SCOPE_KEY)
-        self.link: Link | None = link if isinstance(link, Link) else None
 
     @property
     def stalled(self) -> bool:
-        return self.link is not None and self.link.stalled
+        return self._socket.stalled
 
     async def send(self, event: ServerEvent) -> None:
-        data = self._encoding.encode(event)
-        try:
-            async with asyncio.timeout(PING_TIMEOUT_S + 1.0):
-                if self._encoding.binary:
-                    await self._websocket.send_bytes(data)
-                else:
-                    await self._websocket.send_text(data.decode())
-        except TimeoutError:
-            if self.link is not None:
-                self.link.abort()
-            raise ConnectionError("the client stopped reading") from None
-        except (WebSocketDisconnect, RuntimeError) as error:
-            raise ConnectionError("the client is gone") from error
+        await self._socket.send(self._encoding.encode(event), binary=self._encoding.binary)
 
     async def close(self, code: int, reason: str) -> None:
-        if self._websocket.application_state is WebSocketState.CONNECTED:
-            try:
-                await self._websocket.close(code, reason)
-            except RuntimeError as error:
-                raise ConnectionError("the client is gone") from error
+        await self._socket.close(code, reason)
 
     async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
-        while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text, data = message.get("text"), message.get("bytes")
-            if (data is not None) != self._encoding.binary:
+        async for data, binary in self._socket.messages():
+            if binary != self._encoding.binary:
                 wanted = "binary msgpack" if self._encoding.binary else "JSON text"
                 explained = f"This connection speaks {wanted}; send messages of that kind."
                 yield BadMessage(ErrorBody("invalid_request_error", "wrong_message_kind", explained))
                 continue
-            body = data if data is not None else str(text).encode()
             try:
-                event = self._encoding.decode_client(body)
+                event = self._encoding.decode_client(data)
             except BadMessage as bad:
                 yield bad
                 continue
-            if len(body) > _MAX_PLAIN_BYTES and not isinstance(event, _WITH_AUDIO):
-                yield BadMessage(_too_large(event, len(body)))
+            if len(data) > _MAX_PLAIN_BYTES and not isinstance(event, _WITH_AUDIO):
+                yield BadMessage(_too_large(event, len(data)))
             else:
                 yield event
+
+
+class RealtimeRoute:
+    """`/v1/realtime`. `brain` decides what to say in the conversations."""
+
+    def __init__(self, door: Door, brain: Brain) -> None:
+        self._door = door
+        self._brain = brain
+
+    async def connect(self, websocket: WebSocket) -> None:
+        """One conversation, to its end."""
+        runtime = await self._door.admit(websocket)
+        if runtime is None:
+            return
+        encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
+        await websocket.accept(subprotocol)
+        socket = ClientSocket(websocket)
+        initial = initial_session(grant_of(websocket))
+        wire = WebSocketWire(socket, encoding)
+        engine, limits = self._door.engine, self._door.limits
+        await self._door.run(Call(wire, engine, self._brain, runtime, limits, socket.drain, initial))
 
 
 def _too_large(event: ClientEvent, size: int) -> ErrorBody:

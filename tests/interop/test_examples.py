@@ -53,5 +53,5 @@ def test_every_example_is_run_and_explained() -> None:
     parts = {"wav.mjs"}
     programs = {path.name for kind in ("*.py", "*.mjs", "*.sh") for path in EXAMPLES.glob(kind)} - parts
     assert programs == set(RUNS)
-    pages = "".join(page.read_text() for page in Path(ROOT, "docs", "clients").glob("*.md"))
+    pages = "".join(page.read_text() for page in Path(ROOT, "clients", "guides").glob("*.md"))
     assert [name for name in programs if f"clients/examples/{name}" not in pages] == []

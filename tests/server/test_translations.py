@@ -22,7 +22,7 @@ from realtime.serve import running
 from realtime.session.interpreting import Interpreting
 from realtime.speech import VoicePart
 from realtime.transports.call import Call
-from realtime.transports.json_socket import JsonSocket
+from realtime.transports.client_socket import ClientSocket
 from realtime.transports.translations import TranslationWire
 from tests.server.asking import ask
 from tests.server.tap import Tap
@@ -249,7 +249,7 @@ class Hearing:
             yield Heard(f"frame {piece.end_ms}. ")
 
 
-class Peer(JsonSocket):
+class Peer(ClientSocket):
     """The other end of a socket, in memory: what it sends, and what it was told."""
 
     def __init__(self, *events: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A WebSocket that carries JSON text both ways, for the protocols that are translated to and from the session's own."""
+"""A WebSocket as its protocols use it: whole messages both ways, and a client that is gone or stuck is an error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from realtime.transports.link import PING_TIMEOUT_S, SCOPE_KEY, Link
 
 
-class JsonSocket:
-    """One accepted connection."""
+class ClientSocket:
+    """One accepted connection. Messages are bytes; those of a text message are its UTF-8."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -28,11 +28,14 @@ class JsonSocket:
         """Set when the server is about to stop."""
         return asyncio.Event() if self._link is None else self._link.drain
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, *, binary: bool = False) -> None:
         """Send a message. Raises ConnectionError when the client is gone or takes nothing."""
         try:
             async with asyncio.timeout(PING_TIMEOUT_S + 1.0):
-                await self._websocket.send_text(data.decode())
+                if binary:
+                    await self._websocket.send_bytes(data)
+                else:
+                    await self._websocket.send_text(data.decode())
         except TimeoutError:
             if self._link is not None:
                 self._link.abort()
@@ -48,11 +51,16 @@ class JsonSocket:
             except RuntimeError as error:
                 raise ConnectionError("the client is gone") from error
 
-    async def incoming(self) -> AsyncIterator[bytes]:
-        """Messages until the client leaves; a binary one is given like text, for it may be JSON all the same."""
+    async def messages(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """Messages until the client leaves, and whether each is a binary one."""
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            text, data = message.get("text"), message.get("bytes")
-            yield data if data is not None else str(text).encode()
+            data = message.get("bytes")
+            yield (str(message.get("text")).encode(), False) if data is None else (data, True)
+
+    async def incoming(self) -> AsyncIterator[bytes]:
+        """Messages until the client leaves; a binary one is given like text, for it may be JSON all the same."""
+        async for data, _ in self.messages():
+            yield data
