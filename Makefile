@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SENTENCE ?= Hello there. This is voiced, speaking while the sentence is still being generated.
 
-.PHONY: demo test check clean system
+.PHONY: demo test fuzz check clean system
 
 ## demo: set up, start a server, speak a sentence through a WebSocket client into hello.wav
 demo: $(VENV)/.installed
@@ -16,13 +16,18 @@ demo: $(VENV)/.installed
 
 ## test: set up and run lint, types, import contracts and all tests
 test: system $(VENV)/.installed-test check
+	$(BIN)/python -m tests.interop.environment
 	$(BIN)/python -m pytest -q
 
-# the synthesiser whose speech the recipe's test trains on, from Debian
+## fuzz: every parser over a hundred thousand cases
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python -m tests.fuzz
+
+# from Debian: the synthesiser whose speech the recipe's test trains on, and curl, which is one of the clients
 system:
-	@ls /usr/lib/*/libflite.so.1 >/dev/null 2>&1 || { echo "installing libflite1"; \
+	@{ ls /usr/lib/*/libflite.so.1 && command -v curl; } >/dev/null 2>&1 || { echo "installing libflite1 and curl"; \
 	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 >/dev/null; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 curl >/dev/null; }
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -40,4 +45,4 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .interop build *.egg-info

@@ -112,6 +112,11 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
         return _SPEEDS[self.speed or "normal"]
 
     @property
+    def patience_s(self) -> float | None:
+        """How long words may wait for the end of their sentence; None: as the server sees fit."""
+        return None if self.max_buffer_delay_ms is None else self.max_buffer_delay_ms / 1000
+
+    @property
     def emotion(self) -> str:
         """How the speaker feels, in lower case; empty: nothing was said about it."""
         said = None if self.generation_config is None else self.generation_config.emotion

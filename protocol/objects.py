@@ -125,7 +125,8 @@ class Generation(Struct, frozen=True, forbid_unknown_fields=True):
 
     `speakers` maps a scene's speaker tags to voices (or to `item:<id>`, an item that holds a clip and its transcript):
     {"SPEAKER0": "amy"}. `seed` makes a response repeatable. `paced` false asks for speech as fast as it can be made
-    (for files), not as fast as somebody listens.
+    (for files), not as fast as somebody listens. `text_patience_s` is how long words of a text stream wait for the end
+    of their sentence once no more come.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
@@ -137,6 +138,7 @@ class Generation(Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, le=2**62)] | UnsetType = UNSET
     speakers: dict[Annotated[str, Meta(pattern="^SPEAKER[0-9]{1,2}$")], Identifier] | UnsetType = UNSET
     text_stream: StreamName | UnsetType = UNSET
+    text_patience_s: Annotated[float, Meta(ge=0, le=60)] | UnsetType = UNSET
 
 
 class SessionConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -346,7 +348,7 @@ class ResponseConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     conversation: Literal["auto", "none"] | UnsetType = UNSET
     input: Annotated[list[NewItem | ItemReference], Meta(max_length=512)] | UnsetType | None = UNSET
-    instructions: Instructions | UnsetType = UNSET
+    instructions: Instructions | None | UnsetType = UNSET
     metadata: Metadata | None = None
     audio: SessionAudio | UnsetType = UNSET
     output_modalities: list[Literal["audio", "text"]] | UnsetType = UNSET

@@ -132,9 +132,10 @@ class SendAudio:
 
 @dataclass(frozen=True)
 class FinishAudio:
-    """No more speech of this response follows: what its format still holds back may go out."""
+    """No more speech of this response follows: what its format still holds back may go out, as an event of this id."""
 
     response_id: str
+    event_id: str
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,11 @@ _LETTERS_PER_S = 15.0
 
 
 class Playout:
-    """Clock and transcript of one response. Samples at `sample_rate`; time in seconds."""
+    """Clock and transcript of one response, spoken at `speed`. Samples at `sample_rate`; time in seconds."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, speed: float = 1.0) -> None:
         self._rate = sample_rate
+        self._speed = speed
         self._empties_at = 0.0
         self.generated = 0
         self.sent = 0
@@ -136,6 +137,8 @@ class Playout:
         known = [other for other in self.clauses if other.whole and other.end > other.start and other.letters]
         letters = sum(other.letters for other in known)
         per_letter = (
-            sum(other.end - other.start for other in known) / letters if letters else self._rate / _LETTERS_PER_S
+            sum(other.end - other.start for other in known) / letters
+            if letters
+            else self._rate / (_LETTERS_PER_S * self._speed)
         )
         return max(clause.end - clause.start, clause.letters * per_letter, 1.0)

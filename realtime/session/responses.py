@@ -119,7 +119,7 @@ class Responses:
             conversation_id=None if outside else desk.conversation_id,
             metadata=config.metadata,
             splitter=ClauseSplitter(desk.runtime.max_clause_chars),
-            playout=Playout(desk.runtime.sample_rate),
+            playout=Playout(desk.runtime.sample_rate, settings.speed),
             stream=stream,
             fed_at=desk.now,
         )
@@ -280,10 +280,11 @@ class Responses:
         for live in self.all:
             if live.stream is None or live.said_all or live.running is not None:
                 continue
-            idle_s = self._desk.now - live.fed_at
+            idle_s, asked = self._desk.now - live.fed_at, live.settings.generation.text_patience_s
+            patience_s = limits.text_patience_s if asked is UNSET else asked
             if idle_s > limits.text_idle_s:
                 self.end_stream(live.stream)
-            elif idle_s > limits.text_patience_s and live.splitter.pending:
+            elif idle_s > patience_s and live.splitter.pending:
                 live.waiting.extend(live.splitter.release())
                 self._pump(live)
 
@@ -324,7 +325,7 @@ class Responses:
                 self._transcribe(live, live.playout.end_clause())
                 live.unspoken = ""
             live.enter(ResponseState.DRAINING)
-            self._desk.out.append(FinishAudio(live.id))
+            self._desk.out.append(FinishAudio(live.id, self._desk.new_id("event_")))
             self._settle(live)
 
     def _end_words(self, live: LiveResponse) -> None:

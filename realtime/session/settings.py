@@ -137,7 +137,7 @@ class Settings:
                 message = "Choose one modality: ['audio'] (with its transcript) or ['text']."
                 raise Refused("invalid_value", message, f"{where}.output_modalities")
             result = replace(result, writes=change.output_modalities == ["text"])
-        if change.instructions is not UNSET:
+        if change.instructions is not UNSET and change.instructions is not None:
             result = replace(result, instructions=change.instructions)
         if change.max_output_tokens is not UNSET:
             result = replace(result, max_output_tokens=change.max_output_tokens)

@@ -48,7 +48,9 @@ class SpeechFormats:
     def finish(self, message: FinishAudio) -> AudioDelta | None:
         """The last delta of a response, if its format held something back."""
         known = self._encoders.pop(message.response_id, None)
-        return None if known is None else _with(known[1], known[0].flush())
+        if known is None:
+            return None
+        return _with(structs.replace(known[1], event_id=message.event_id), known[0].flush())
 
     def drop(self, response_id: str) -> None:
         """The response was cut: what its filter holds is not wanted."""

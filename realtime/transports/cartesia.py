@@ -301,7 +301,12 @@ def _response(context: Context) -> ResponseConfig:
         instructions=scene,
         metadata={_STREAM: context.stream},
         audio=SessionAudio(output=output),
-        voiced=Generation(text_stream=context.stream, paced=True, max_lead_s=_MAX_LEAD_S),
+        voiced=Generation(
+            text_stream=context.stream,
+            text_patience_s=UNSET if asked.patience_s is None else asked.patience_s,
+            paced=True,
+            max_lead_s=_MAX_LEAD_S,
+        ),
     )
 
 

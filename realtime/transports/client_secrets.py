@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from protocol.objects import SessionConfig
+from protocol.translations import SessionSetup
 from realtime.access.keys import DEFAULT_SECRET_S, MAX_SECRET_S, MIN_SECRET_S, Secrets, TooManySecrets
 from realtime.access.policy import Grant
 from realtime.access.rules import SecretKind
@@ -35,30 +36,8 @@ class _NewSecret(Struct, frozen=True, forbid_unknown_fields=True):
     expires_after: _ExpiresAfter | None = None
 
 
-class _TranslationOutput(Struct, frozen=True, forbid_unknown_fields=True):
-    language: Annotated[str, Meta(min_length=2, max_length=35)] | UnsetType = UNSET
-
-
-class _TranslationInput(Struct, frozen=True, forbid_unknown_fields=True):
-    transcription: dict[str, Any] | UnsetType | None = UNSET
-    noise_reduction: dict[str, Any] | UnsetType | None = UNSET
-
-
-class _TranslationAudio(Struct, frozen=True, forbid_unknown_fields=True):
-    input: _TranslationInput | UnsetType = UNSET
-    output: _TranslationOutput | UnsetType = UNSET
-
-
-class TranslationConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a translation session is set up."""
-
-    type: Literal["translation"] = "translation"
-    model: str | UnsetType = UNSET
-    audio: _TranslationAudio | UnsetType = UNSET
-
-
 class _NewTranslationSecret(Struct, frozen=True, forbid_unknown_fields=True):
-    session: TranslationConfig = TranslationConfig()
+    session: SessionSetup = SessionSetup()
     expires_after: _ExpiresAfter | None = None
 
 

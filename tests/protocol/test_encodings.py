@@ -23,105 +23,9 @@ from protocol.objects import (
     ShownVoice,
 )
 from protocol.server_events import AudioDelta, ContentPartAdded, ItemAdded, Part, ResponseCreated, ServerEvent
+from tests.protocol.examples import CLIENT_EVENTS, PCM
 
-PCM = bytes(range(256)) * 4
 ENCODINGS = pytest.mark.parametrize("encoding", [JSON, MSGPACK], ids=["json", "msgpack"])
-
-VALID: list[dict[str, Any]] = [
-    {"type": "session.update", "session": {}},
-    {
-        "type": "session.update",
-        "event_id": "e1",
-        "session": {
-            "type": "realtime",
-            "instructions": "Rain.",
-            "audio": {
-                "input": {"turn_detection": None, "transcription": {"model": "x"}, "format": {"type": "audio/pcm"}},
-                "output": {"voice": "amy", "format": {"type": "audio/pcm", "rate": 24000}, "speed": 1.0},
-            },
-            "output_modalities": ["audio"],
-            "tools": [{"type": "function", "name": "f", "parameters": {"a": [1, 2.5, None, True]}}],
-            "voiced": {"temperature": 0.7, "top_k": 50, "top_p": 0.95, "greedy": False, "paced": True, "seed": 3},
-        },
-    },
-    {"type": "session.update", "session": {"audio": {"output": {"voice": {"id": "amy"}}}}},
-    {"type": "session.update", "session": {"voiced": {"speakers": {"SPEAKER0": "amy", "SPEAKER12": "item:x"}}}},
-    {
-        "type": "conversation.item.create",
-        "previous_item_id": "root",
-        "item": {"type": "message", "role": "user", "id": "i", "content": [{"type": "input_text", "text": "é你😀"}]},
-    },
-    {
-        "type": "conversation.item.create",
-        "item": {
-            "type": "message",
-            "role": "assistant",
-            "content": [{"type": "output_audio", "audio": PCM, "transcript": "x"}],
-        },
-    },
-    {
-        "type": "conversation.item.create",
-        "item": {
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_audio", "audio": PCM, "transcript": None}],
-        },
-    },
-    {
-        "type": "conversation.item.create",
-        "item": {"type": "function_call", "id": "i", "call_id": "c", "name": "f", "arguments": "{}"},
-    },
-    {
-        "type": "conversation.item.create",
-        "item": {"type": "function_call_output", "call_id": "c", "output": "42"},
-    },
-    {"type": "conversation.item.retrieve", "item_id": "x"},
-    {"type": "conversation.item.delete", "item_id": "x"},
-    {"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 229},
-    {"type": "response.create"},
-    {"type": "response.create", "response": {"instructions": "Sun.", "metadata": {"a": "b"}, "conversation": "auto"}},
-    {
-        "type": "response.create",
-        "response": {
-            "conversation": "none",
-            "input": [
-                {"type": "item_reference", "id": "i"},
-                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi."}]},
-            ],
-            "audio": {"output": {"format": {"type": "audio/pcmu"}, "speed": 1.5}},
-            "output_modalities": ["text"],
-            "max_output_tokens": 100,
-            "tool_choice": {"type": "function", "name": "f"},
-            "voiced": {"text_stream": "left", "max_lead_s": 0.5},
-        },
-    },
-    {
-        "type": "session.update",
-        "session": {
-            "max_output_tokens": "inf",
-            "tool_choice": "required",
-            "audio": {
-                "input": {
-                    "format": {"type": "audio/pcma"},
-                    "turn_detection": {"type": "server_vad", "threshold": 0.5, "idle_timeout_ms": None},
-                    "noise_reduction": {"type": "near_field"},
-                },
-                "output": {"format": {"type": "audio/raw", "encoding": "pcm_f32le", "rate": 44100}},
-            },
-        },
-    },
-    {"type": "session.update", "session": {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}},
-    {"type": "response.cancel"},
-    {"type": "response.cancel", "response_id": "r", "event_id": "e2"},
-    {"type": "input_audio_buffer.append", "audio": PCM},
-    {"type": "input_audio_buffer.commit"},
-    {"type": "input_audio_buffer.clear"},
-    {"type": "output_audio_buffer.clear", "event_id": "e3"},
-    {"type": "input_text.append", "text": "Hello "},
-    {"type": "input_text.append", "text": "", "stream": "left"},
-    {"type": "input_text.flush", "stream": "left"},
-    {"type": "input_text.end"},
-]
 
 
 def _plain(value: Any) -> Any:
@@ -152,7 +56,7 @@ def _bad(encoding: Encoding, data: bytes) -> Any:
 
 
 @ENCODINGS
-@pytest.mark.parametrize("message", VALID, ids=lambda message: message["type"])
+@pytest.mark.parametrize("message", CLIENT_EVENTS, ids=lambda message: message["type"])
 def test_client_events_mean_the_same_in_both_encodings(encoding: Encoding, message: dict[str, Any]) -> None:
     event = encoding.decode_client(_pack(encoding, message))
     assert msgspec.inspect.type_info(type(event)).tag == message["type"]  # type: ignore[attr-defined]
@@ -171,7 +75,7 @@ def test_client_events_mean_the_same_in_both_encodings(encoding: Encoding, messa
 
 
 def test_every_client_event_is_in_the_table() -> None:
-    assert {message["type"] for message in VALID} == set(CLIENT_EVENT_TYPES)
+    assert {message["type"] for message in CLIENT_EVENTS} == set(CLIENT_EVENT_TYPES)
     assert len(CLIENT_EVENT_TYPES) == len(get_args(ClientEvent))
 
 
@@ -547,7 +451,7 @@ def _text_only(value: Any) -> Any:
 @ENCODINGS
 @settings(max_examples=400, deadline=None)
 @given(
-    message=st.sampled_from(VALID),
+    message=st.sampled_from(CLIENT_EVENTS),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255), st.sampled_from("rid")), max_size=5),
 )
 def test_damaged_events_are_an_event_or_a_bad_message(encoding: Encoding, message: Any, changes: Any) -> None:

@@ -184,6 +184,13 @@ async def test_without_a_buffer_delay_every_message_is_spoken_as_it_is(talk: Tal
     assert [told["flush_id"] for told in talk.of("a", "flush_done")] == [1, 2]
 
 
+async def test_half_a_sentence_is_spoken_after_the_buffer_delay_that_was_asked_for(talk: Talk, tap: Tap) -> None:
+    await talk.say("a", "The train leaves ", more=True, max_buffer_delay_ms=5000)
+    await talk.say("b", "The tram leaves ", more=True, max_buffer_delay_ms=100)
+    await talk.until("chunk", "b")
+    assert tap.texts == ["The tram leaves"]
+
+
 async def test_words_are_timed_as_they_were_sent_within_the_speech(talk: Talk) -> None:
     heard = await talk.whole("a", FIRST + SECOND, add_timestamps=True)
     told = [one["word_timestamps"] for one in talk.of("a", "timestamps")]

@@ -7,6 +7,7 @@ from protocol.objects import Generation, OutputAudio, OutputText, ResponseConfig
 from protocol.server_events import AudioDelta, Error, InputTextFlushed, ResponseCreated, ResponseDone, TranscriptDelta
 from realtime.session.desk import Limits
 from realtime.session.messages import Drain, Tick
+from realtime.session.streams import Streams
 from tests.session.harness import Talk, generation, kind_of
 
 
@@ -221,6 +222,15 @@ def test_words_that_stop_in_the_middle_of_a_sentence_are_spoken_after_a_while() 
     assert _spoken(talk) == ["Words that stop without a", "reason."]
 
 
+def test_a_response_may_ask_for_more_or_less_patience() -> None:
+    talk = Talk(Limits(text_patience_s=1.5))
+    talk.respond(None, voiced=generation(text_stream="a", text_patience_s=0.2))
+    talk.stream("Half a sentence of ", name="a")
+    talk.now += 0.3
+    talk.tell(Tick())
+    assert _spoken(talk) == ["Half a sentence of"]
+
+
 def test_patience_does_not_interrupt_what_is_being_spoken() -> None:
     talk = Talk(Limits(text_patience_s=1.5))
     talk.stream("A whole sentence is being said. Then half a")
@@ -281,6 +291,15 @@ def test_a_stream_holds_so_many_characters_that_are_not_spoken_and_no_more() -> 
     assert (talk.error().code, talk.error().param, talk.error().event_id) == ("string_above_max_length", "text", "e1")
     talk.stream("y" * 40)
     assert len(talk.got(Error)) == 1
+
+
+def test_of_the_streams_that_were_cut_the_newest_are_remembered() -> None:
+    streams = Streams()
+    for number in range(300):
+        streams.open(f"s{number}", "resp")
+        streams.cut(f"s{number}", "resp")
+    remembered = [number for number in range(300) if streams.is_cut(f"s{number}")]
+    assert remembered == list(range(300 - 256, 300))
 
 
 @pytest.mark.parametrize("modality", ["audio", "text"])

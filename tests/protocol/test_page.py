@@ -1,0 +1,106 @@
+"""Scope: `protocol/PROTOCOL.md` against the types and the code: what is served is on the page, what it shows works."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from protocol.cartesia import Answer
+from protocol.client_events import ClientEvent
+from protocol.encodings import JSON
+from protocol.objects import Generation, RawFormat, SessionConfig
+from protocol.server_events import ServerEvent
+from protocol.speech import SpeechAudioDelta, SpeechAudioDone
+from protocol.translations import TranslationClientEvent, TranslationServerEvent
+from realtime.session.conversation import MAX_ITEMS
+from realtime.session.desk import Limits
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "protocol" / "PROTOCOL.md").read_text()
+NAMED = set(re.findall(r"`([^`\n]+)`", PAGE))
+
+
+def _tag(kind: Any) -> str:
+    tag: str = kind.__struct_config__.tag
+    return tag
+
+
+EVENTS = [
+    *get_args(ClientEvent),
+    *get_args(ServerEvent),
+    *get_args(TranslationClientEvent),
+    *get_args(TranslationServerEvent),
+    *get_args(Answer),
+    SpeechAudioDelta,
+    SpeechAudioDone,
+]
+
+
+@pytest.mark.parametrize("tag", sorted({_tag(kind) for kind in EVENTS}))
+def test_every_event_is_on_the_page(tag: str) -> None:
+    assert tag in NAMED
+
+
+def test_the_page_names_no_event_that_does_not_exist() -> None:
+    known = {_tag(kind) for kind in EVENTS}
+    named = {name for name in NAMED if re.fullmatch(r"(session|conversation|input_\w+|response)\.[a-z_.]+", name)}
+    settings = {"session.voiced.listening", "session.voiced.engine", "session.expires_at"}
+    assert named - known - settings == set()
+
+
+def _codes(path: Path) -> Iterator[str]:
+    """Error codes in a source file: where one is raised or looked up with."""
+    for call in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        at = {"Refused": 0, "_body": 0, "find": 1, "ErrorBody": 1}.get(name)
+        given = call.args[at] if at is not None and len(call.args) > at else None
+        if isinstance(given, ast.Constant) and isinstance(given.value, str):
+            yield given.value
+
+
+SOURCES = [
+    *(ROOT / "realtime" / "session").glob("[!i]*.py"),
+    ROOT / "realtime" / "session" / "items.py",
+    ROOT / "protocol" / "encodings.py",
+    ROOT / "realtime" / "transports" / "websocket.py",
+]
+
+
+def test_every_error_code_of_the_realtime_protocol_is_on_the_page() -> None:
+    codes = {code for path in SOURCES for code in _codes(path)}
+    assert len(codes) > 20, "they are no longer found"
+    assert codes - NAMED == set()
+
+
+SHOWN = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("message", SHOWN, ids=lambda message: re.sub(r"\s+", " ", message)[:40])
+def test_every_message_shown_is_one_that_the_server_takes(message: str) -> None:
+    JSON.decode_client(message.encode())
+
+
+def test_every_setting_is_on_the_page() -> None:
+    ours = {*Generation.__struct_fields__, *RawFormat.__struct_fields__} - {"text_stream", "encoding", "rate"}
+    theirs = {*SessionConfig.__struct_fields__} - {"type", "audio", "voiced"}
+    assert (ours | theirs) - NAMED == set()
+    assert "voiced.text_stream" in NAMED
+
+
+def test_the_limits_on_the_page_are_those_of_the_code() -> None:
+    limits = Limits()
+    for line in (
+        f"| a session | {limits.max_session_s:.0f} s",
+        f"| items of a conversation | {MAX_ITEMS}, each up to {limits.max_item_chars:,} characters",
+        f"| a clip | {limits.max_clip_s:.0f} s; all clips of a conversation {limits.max_clips_s:.0f} s",
+        f"| the input buffer | {limits.max_input_s:.0f} s",
+        f"| responses out of band | {limits.max_out_of_band} |",
+    ):
+        assert line in PAGE, line
+    assert f"spoken after {limits.text_patience_s:g} s" in PAGE
+    assert f"come of for {limits.text_idle_s:.0f} s ends" in PAGE
