@@ -20,6 +20,7 @@ _ATTENUATION_DB = 80.0
 # Taps are whole multiples of 2**-24. The sum of their products with 16-bit samples stays below 2**42: exact in float64
 # in whatever order it is added up, so that the output cannot depend on the chunks.
 _TAP_SCALE = 2.0**24
+_BLOCK = 4096
 
 
 def resample(pcm: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:
@@ -80,7 +81,12 @@ class StreamResampler:
         if not len(at):
             return np.zeros(0, dtype=np.int16)
         windows = np.lib.stride_tricks.sliding_window_view(self._input, 2 * self._reach)
-        scaled = np.einsum("ik,ik->i", windows[at - self._reach + 1 - self._start].astype(np.float64), bank[phase])
+        first = at - self._reach + 1 - self._start
+        scaled = np.empty(len(at))
+        for block in range(0, len(at), _BLOCK):  # in pieces: what is gathered here is many times what comes in
+            part = slice(block, block + _BLOCK)
+            gathered = windows[first[part]].astype(np.float64)
+            scaled[part] = np.einsum("ik,ik->i", gathered, bank[phase[part]])
         self._given = ready
         keep_from = ready * self._down // self._up - self._reach + 1
         self._input = self._input[max(keep_from - self._start, 0) :]

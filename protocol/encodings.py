@@ -94,9 +94,10 @@ class Encoding:
         event_id = event_id if isinstance(event_id, str) and len(event_id) <= 512 else None
         kind = raw.get("type") if isinstance(raw, dict) else None
         if isinstance(raw, dict) and kind not in CLIENT_EVENT_TYPES:
-            close = difflib.get_close_matches(str(kind), CLIENT_EVENT_TYPES, 1)
+            named = kind[:100] if isinstance(kind, str) else ""
+            close = difflib.get_close_matches(named, CLIENT_EVENT_TYPES, 1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known types: {', '.join(CLIENT_EVENT_TYPES)}."
-            what = "The message has no `type`." if kind is None else f"There is no client event {str(kind)[:100]!r}."
+            what = "The message has no `type`." if kind is None else f"There is no client event {named!r}."
             return BadMessage(_body("unknown_event", f"{what} {hint}", "type", event_id))
         if not isinstance(raw, dict):
             return BadMessage(_body("invalid_value", "A message must be one object with a `type`.", None, event_id))

@@ -348,7 +348,7 @@ class ResponseConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     conversation: Literal["auto", "none"] | UnsetType = UNSET
     input: Annotated[list[NewItem | ItemReference], Meta(max_length=512)] | UnsetType | None = UNSET
-    instructions: Instructions | None | UnsetType = UNSET
+    instructions: Instructions | UnsetType | None = UNSET
     metadata: Metadata | None = None
     audio: SessionAudio | UnsetType = UNSET
     output_modalities: list[Literal["audio", "text"]] | UnsetType = UNSET

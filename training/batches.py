@@ -21,12 +21,13 @@ from training import prompt
 from training.higgs import IGNORE, Batch
 
 TURNS = (0.5, 0.32, 0.12, 0.06)
-NO_SCENE = 0.35
+NO_SCENE = 0.45
 ROOM = 0.5
 SPEAKER_LINE = 0.3  # of scenes with one voice: "SPEAKER0: sam" and not just "sam"
 TAGGED = 0.15
 NO_CAST = 0.25  # of tagged conversations: nobody says who is who
 CAST_BY_CLIPS = 0.3  # of those with a cast: the scene holds a clip of each speaker and not the name
+HIDDEN = 0.4  # of turns: their rows do not show the voice, so that each has to find it in what came before
 WORN = 0.5  # of first turns that others follow and that give the voice
 JOINED = 0.25  # of turns: a second sentence follows in the same breath
 ODD_SYSTEM = 0.04
@@ -161,7 +162,9 @@ class Sampler:
             if turn and sample.length + self._size(clips) > self._limit:
                 break
             first = guessed and turn == 0
-            self._turn(sample, clips, cast, tagged, first, worn=first and not tagged and draw.random() < WORN)
+            worn = first and not tagged and draw.random() < WORN
+            hidden = not plain and not first and draw.random() < HIDDEN
+            self._turn(sample, clips, cast, tagged, guessed=first, worn=worn, hidden=hidden)
         return sample
 
     def _opening(self, sample: Sample, cast: list[int], speaking: int, named: bool, tagged: bool, plain: bool) -> None:
@@ -222,6 +225,7 @@ class Sampler:
         tagged: bool,
         guessed: bool,
         worn: bool,
+        hidden: bool,
     ) -> None:
         codes, sources = [], []
         position = sample.text(self.encode(prompt.HEADER + "user" + prompt.HEADER_END)) + 3
@@ -244,6 +248,9 @@ class Sampler:
             labels[:, -1] = IGNORE
         if worn:
             labels[:] = IGNORE
+        if hidden:
+            # As before a turn's first frame is whole. There the voice must be found, once a turn; here in every row.
+            rows[rows[:, -1] != self._eos, -1] = self._bos
         start = sample.audio(rows, labels)
         if worn:
             sample.text(self.encode(prompt.AUDIO_EOS + prompt.EOT))

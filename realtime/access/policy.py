@@ -72,6 +72,7 @@ class Access:
             raise _unknown(head)
         if rule.open:
             try:
+                self._check_origin(head)
                 return rule, self._who(rule, head, now)
             except Denied:
                 return rule, Grant("nobody")
@@ -96,7 +97,7 @@ class Access:
         if not known and self._loopback:
             message = f"This server answers to 127.0.0.1 and localhost, not to {host[:100]!r}; use one of those."
             raise Denied(403, "host_not_allowed", message)
-        if origin is None or self.shares_with(origin) or (known and urlsplit(origin.lower()).netloc == host):
+        if origin is None or self.shares_with(origin) or (known and host and _netloc(origin.lower()) == host):
             return
         raise Denied(403, "origin_not_allowed", "This page may not connect; add its origin to allowed_origins.")
 
@@ -129,6 +130,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin; empty for what is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _unauthorized(message: str) -> Denied:

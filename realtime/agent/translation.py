@@ -73,7 +73,7 @@ class Translator(Protocol):
         """Translate until the source ends, and then what is left of it."""
 
 
-_PHRASE_END = re.compile(r"[.!?…,;:]+[\"')\]]*(?=\s|$)|\n")
+_PHRASE_END = re.compile(r"(?<![.!?…,;:])[.!?…,;:]++[\"')\]]*+(?=\s|$)|\n")
 _SENTENCE_END = re.compile(r"[.!?…\n]")
 _MARKS, _QUOTES = ".!?…,;:", "\"'()[]“”‘’"
 _CONTRACTIONS = {"i'm": "i am", "what's": "what is", "where's": "where is", "don't": "do not", "you're": "you are"}

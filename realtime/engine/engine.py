@@ -191,6 +191,7 @@ class Engine:
             now=now,
             context_id=request.context_id,
             max_lead_s=request.max_lead_s,
+            speed=request.speed,
         )
         self._codec_state.reset(stream.slot)
         delay = DelayBuffer(books, min(self._runner.alphabet.bos, self._runner.alphabet.eos))

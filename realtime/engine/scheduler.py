@@ -8,6 +8,7 @@ shortly after it came in), leaves out those that are far enough ahead, and admis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -90,11 +91,17 @@ class Stream:
     playout: Playout
     due_at: float
     max_lead_s: float
+    speed: float = 1.0
     hashes: Sequence[bytes] = ()
     phase: Phase = Phase.WAITING
     prefilled: int = 0
     heard: bool = False
     held: bool = False
+
+    @property
+    def listeners(self) -> float:
+        """How many listeners at normal speed it takes as much time as."""
+        return max(1.0, self.speed) if self.paced else 0.0
 
     def enter(self, phase: Phase) -> None:
         """Change phase; an illegal transition is a bug and raises."""
@@ -165,6 +172,12 @@ class Reservation:
     pages: int
     paced: bool
     until: float
+    speed: float = 1.0
+
+    @property
+    def listeners(self) -> float:
+        """How many listeners at normal speed it takes as much time as."""
+        return max(1.0, self.speed) if self.paced else 0.0
 
 
 @dataclass
@@ -197,6 +210,7 @@ class Scheduler:
         now: float,
         context_id: str = "",
         max_lead_s: float | None = None,
+        speed: float = 1.0,
     ) -> Stream:
         """Reserve a slot and the worst case of pages, or raise Overloaded having taken nothing.
 
@@ -208,11 +222,12 @@ class Scheduler:
         if len(self._free_slots) <= len(others):
             raise Overloaded(f"All {self.policy.slots} voices are in use.")
         if paced and self.policy.admit_by_rate and context_id not in self._reserved:
-            live = sum(stream.paced for stream in self.streams.values()) + sum(kept.paced for kept in others) + 1
+            before = sum(stream.listeners for stream in self.streams.values()) + sum(kept.listeners for kept in others)
+            live = math.ceil(before + max(1.0, speed))
             rounds = -(-live // self.policy.step_streams)
             busy = rounds * self.cost.predict(min(live, self.policy.step_streams)) / self.policy.frame_s
-            if live > 1 and busy > self.policy.utilisation:
-                raise Overloaded(f"{live - 1} voices already take all the time there is.")
+            if before and busy > self.policy.utilisation:
+                raise Overloaded(f"{math.ceil(before)} voices already take all the time there is.")
         shared = self.pool.match(hashes)
         total = self.pool.pages_for(prompt_positions + max_rows + 1)
         set_aside = sum(kept.pages for kept in others)
@@ -232,6 +247,7 @@ class Scheduler:
             Playout(lead_s, now),
             due_at=now + max(self.policy.first_audio_s, lead_s),
             max_lead_s=self.policy.max_lead_s if max_lead_s is None else max_lead_s,
+            speed=speed,
             hashes=hashes,
             prefilled=cached,
         )
@@ -314,7 +330,7 @@ class Scheduler:
         self.pool.release(stream.pages)
         if keep_for:
             own = len(stream.pages) - stream.cached_positions // self.pool.page_size
-            self._reserved[keep_for] = Reservation(own, stream.paced, now + self.policy.reservation_s)
+            self._reserved[keep_for] = Reservation(own, stream.paced, now + self.policy.reservation_s, stream.speed)
 
     def forget(self, context_id: str) -> None:
         """The context will not go on: give its place away."""

@@ -40,6 +40,9 @@ _CLIPS_POLL_S = 0.01
 """How often to look whether a voice is encoded, while one is."""
 
 
+_AT_ONCE_BYTES = 1 << 24
+
+
 class Inbox:
     """Whole messages out of a socket, without waiting unless asked to."""
 
@@ -58,6 +61,12 @@ class Inbox:
         if not data:
             raise EOFError
         self._buffer += data
+        taken = len(data)
+        with contextlib.suppress(BlockingIOError):  # a message of megabytes comes in pieces: not one of them a step
+            while data and taken < _AT_ONCE_BYTES:
+                data = self._connection.recv(1 << 20, socket.MSG_DONTWAIT)
+                self._buffer += data
+                taken += len(data)
         while len(self._buffer) >= LENGTH_BYTES:
             size = int.from_bytes(self._buffer[:LENGTH_BYTES], "little") + LENGTH_BYTES
             if len(self._buffer) < size:

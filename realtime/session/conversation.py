@@ -174,6 +174,11 @@ def check_length(entry: Entry, limit: int, where: str) -> None:
         raise too_long(len(entry.text), limit, where)
 
 
+def too_much_audio(limit_s: float, where: str) -> Refused:
+    """The refusal of more clips than a prompt is made of."""
+    return Refused("too_much_audio", f"A conversation holds at most {limit_s:g} s of clips; delete some.", where)
+
+
 def too_long(length: int, limit: int, where: str) -> Refused:
     """The refusal of a text that is too long."""
     message = f"The text has {length} characters; at most {limit} are spoken at once."

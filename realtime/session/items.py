@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from protocol import client_events as client
 from protocol import server_events as server
 from protocol.objects import InputAudio, Item, MessageItem
-from realtime.session.conversation import Entry, check_length, entry_from, with_words
+from realtime.session.conversation import Entry, check_length, entry_from, too_much_audio, with_words
 from realtime.session.desk import Desk
 from realtime.session.errors import Refused
 from realtime.session.recording import Recording
@@ -34,8 +34,7 @@ class Items:
         given = [other.clip for other in desk.conversation.entries if other.clip is not None and not other.recorded]
         held = sum(map(len, given)) + len(entry.clip or b"")
         if entry.clip is not None and held > limits.max_clips_s * 2 * desk.runtime.sample_rate:
-            message = f"A conversation holds at most {limits.max_clips_s:g} s of clips; delete some."
-            raise Refused("too_much_audio", message, "item")
+            raise too_much_audio(limits.max_clips_s, "item")
         previous = desk.conversation.insert(entry, event.previous_item_id)
         if _shapes_speech(entry):
             desk.renew_context()

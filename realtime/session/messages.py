@@ -44,10 +44,11 @@ class BrainDone:
 
 @dataclass(frozen=True)
 class BrainFailed:
-    """There will be no (more) text; `message` is for the client."""
+    """There will be no (more) text: there is nothing to say, or it is our fault; `message` is for the client."""
 
     response_id: str
     message: str
+    code: Literal["nothing_to_say", "brain_failed"] = "nothing_to_say"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_WORD = re.compile(r"\s*\S+")
+_WORD = re.compile(r"(?<!\s)\s*+\S+")  # never begun within a run of spaces: each is looked at once
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
 
 

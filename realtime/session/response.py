@@ -117,6 +117,12 @@ class LiveResponse:
             self.flushes.popleft()
         return before - len(self.flushes)
 
+    def forget_flushes(self) -> int:
+        """Nothing more is spoken: how many flushes were still waited for."""
+        waited = len(self.flushes)
+        self.flushes.clear()
+        return waited
+
     @property
     def exhausted(self) -> bool:
         """Everything there is to say has been generated."""

@@ -26,7 +26,15 @@ from protocol.objects import (
 from realtime.agent.brain import Dialogue
 from realtime.agent.clauses import ClauseSplitter
 from realtime.session import prompting
-from realtime.session.conversation import Conversation, Entry, check_length, entry_from, too_long, with_words
+from realtime.session.conversation import (
+    Conversation,
+    Entry,
+    check_length,
+    entry_from,
+    too_long,
+    too_much_audio,
+    with_words,
+)
 from realtime.session.desk import Desk
 from realtime.session.errors import Refused
 from realtime.session.messages import (
@@ -164,15 +172,18 @@ class Responses:
         """A conversation of these items alone."""
         conversation, limits = Conversation(), self._desk.limits
         samples = int(limits.max_clip_s * self._desk.runtime.sample_rate)
+        clip_bytes = 0
         for index, new in enumerate(given):
             where = f"response.input[{index}]"
             if isinstance(new, ItemReference):
-                found = self._desk.conversation.find(new.id, "item_retrieve_invalid_item_id", f"{where}.id")
-                conversation.append(found)
-                continue
-            entry = entry_from(new, self._desk.new_id, samples, where)
-            check_length(entry, limits.max_item_chars, where)
+                entry = self._desk.conversation.find(new.id, "item_retrieve_invalid_item_id", f"{where}.id")
+            else:
+                entry = entry_from(new, self._desk.new_id, samples, where)
+                check_length(entry, limits.max_item_chars, where)
             conversation.insert(entry, None, where)
+            clip_bytes += 0 if entry.clip is None or entry.recorded else len(entry.clip)
+            if clip_bytes > 2 * limits.max_clips_s * self._desk.runtime.sample_rate:
+                raise too_much_audio(limits.max_clips_s, where)
         return conversation
 
     # --- words ---
@@ -190,7 +201,8 @@ class Responses:
     def brain_failed(self, message: BrainFailed) -> None:
         live = self._listened_to(message.response_id)
         if live is not None:
-            error = ResponseError("invalid_request_error", "nothing_to_say", message.message)
+            kind = "invalid_request_error" if message.code == "nothing_to_say" else "server_error"
+            error = ResponseError(kind, message.code, message.message)
             self.stop(live, ResponseState.FAILED, error=error)
 
     def brain_called(self, message: BrainCalled) -> None:
@@ -317,6 +329,8 @@ class Responses:
             if live.state is ResponseState.QUEUED:
                 live.enter(ResponseState.GENERATING)
             self._start_clause(live)
+            if live.state.terminal:
+                return
         for _ in range(live.flushed()):
             self._desk.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
         if live.exhausted:
@@ -333,11 +347,20 @@ class Responses:
         live.waiting.clear()
         live.cut_short = live.said_all = True
         self._desk.out.append(StopBrain(live.id))
+        for _ in range(live.forget_flushes()):
+            self._desk.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
         self.streams.cut(live.stream, live.id)
 
     def _start_clause(self, live: LiveResponse) -> None:
         desk, settings, clause = self._desk, live.settings, live.running_clause
         assert live.running is not None and clause is not None
+        try:
+            messages = prompting.messages(settings, live.before, desk.runtime, clause.spoken)
+        except Refused as refused:  # its voice was deleted meanwhile
+            live.running = live.running_clause = None
+            error = ResponseError("invalid_request_error", refused.code, str(refused))
+            self.stop(live, ResponseState.FAILED, error=error)
+            return
         seed = settings.generation.seed
         if seed is UNSET:
             seed = int(desk.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
@@ -346,7 +369,7 @@ class Responses:
             StartClause(
                 clause_id=live.running,
                 text=clause.spoken,
-                messages=prompting.messages(settings, live.before, desk.runtime, clause.spoken),
+                messages=messages,
                 context_id=live.context_id,
                 sampling=settings.sampling,
                 seed=seed + live.clauses - 1,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import structs
 
-from codec_stream.formats import Encoding, SpeechDecoder, SpeechEncoder
+from codec_stream.formats import SAMPLE_BYTES, Encoding, SpeechDecoder, SpeechEncoder
 from codec_stream.stretch import Stretcher
 from protocol.objects import AudioFormat, PcmaFormat, PcmFormat, PcmuFormat
 from protocol.server_events import AudioDelta
@@ -18,7 +20,7 @@ class ClauseSpeech:
 
     def __init__(self, speed: float) -> None:
         self._stretcher = None if speed == 1.0 else Stretcher(speed, _RATE)
-        self.held = False
+        self.held_since: float | None = None  # its listener does not take it
 
     def push(self, pcm: bytes) -> bytes:
         """PCM of the engine to PCM for the listener; maybe nothing yet."""
@@ -75,6 +77,13 @@ class SpeechIn:
         """What the format's filter still holds, when the user is done."""
         decoder, self._decoder, self._format = self._decoder, None, PcmFormat()
         return b"" if decoder is None else decoder.flush()
+
+
+def pieces_of(audio: bytes, format: AudioFormat) -> Iterator[bytes]:
+    """Audio in pieces of a second; the last one may hold part of a sample."""
+    encoding, rate = wire_encoding(format)
+    second = SAMPLE_BYTES[encoding] * rate
+    return (audio[at : at + second] for at in range(0, len(audio), second))
 
 
 def wire_encoding(format: AudioFormat) -> tuple[Encoding, int]:

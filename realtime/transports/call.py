@@ -49,7 +49,7 @@ from realtime.session.messages import (
 )
 from realtime.session.session import Session
 from realtime.session.settings import Runtime
-from realtime.transports.audio import ClauseSpeech, SpeechFormats, SpeechIn
+from realtime.transports.audio import ClauseSpeech, SpeechFormats, SpeechIn, pieces_of
 from realtime.transports.outbox import Outbox
 
 log = logging.getLogger("voiced.call")
@@ -57,6 +57,8 @@ log = logging.getLogger("voiced.call")
 _TICK_S = 0.25
 _HOLD_S = 1.0
 _RESUME_S = 0.25
+_LONGEST_HOLD_S = 60.0
+_BRAIN_PATIENCE_S = 30.0
 
 
 class Wire(Protocol):
@@ -212,17 +214,19 @@ class Call:
 
     async def _ask(self, question: AskBrain) -> None:
         try:
-            async for said in self._brain.reply(question.dialogue):
-                match said:
-                    case FunctionCall():
-                        self._tell(BrainCalled(question.response_id, said.name, said.arguments))
-                    case str():
-                        self._tell(BrainSaid(question.response_id, said))
+            async with asyncio.timeout(_BRAIN_PATIENCE_S) as patience:
+                async for said in self._brain.reply(question.dialogue):
+                    patience.reschedule(asyncio.get_running_loop().time() + _BRAIN_PATIENCE_S)
+                    match said:
+                        case FunctionCall():
+                            self._tell(BrainCalled(question.response_id, said.name, said.arguments))
+                        case str():
+                            self._tell(BrainSaid(question.response_id, said))
         except NothingToSay as error:
             self._tell(BrainFailed(question.response_id, str(error)))
         except Exception:  # the boundary of whatever brain is attached: its failure ends the response, not the call
             log.exception("the brain failed")
-            self._tell(BrainFailed(question.response_id, "Deciding what to say failed; try again."))
+            self._tell(BrainFailed(question.response_id, "Deciding what to say failed; try again.", "brain_failed"))
         else:
             self._tell(BrainDone(question.response_id))
         finally:
@@ -230,9 +234,10 @@ class Call:
 
     async def _read(self) -> None:
         async for message in self._wire.incoming():
+            await self._outbox.room()
             match message:
                 case InputAudioAppend():
-                    self._hear(message)
+                    await self._hear(message)
                 case InputAudioCommit() | InputAudioClear():
                     if rest := self._speech_in.flush():
                         self._tell(InputAudioAppend(audio=rest))
@@ -241,15 +246,18 @@ class Call:
                     self._tell(message)
         raise _HungUp
 
-    def _hear(self, message: InputAudioAppend) -> None:
+    async def _hear(self, message: InputAudioAppend) -> None:
+        format, pieces = self.session.listening.format, []
         try:
-            pcm = self._speech_in.decode(message.audio, self.session.listening.format)
+            for piece in pieces_of(message.audio, format):
+                pieces.append(self._speech_in.decode(piece, format))
+                await asyncio.sleep(0)  # a long message is not resampled at one go while others wait
         except ValueError as error:
             event_id = None if message.event_id is UNSET else message.event_id
             sentence = f"The audio is not in the session's input format: {error}."
             self._tell(BadMessage(ErrorBody("invalid_request_error", "invalid_value", sentence, "audio", event_id)))
         else:
-            self._tell(structs.replace(message, audio=pcm))
+            self._tell(structs.replace(message, audio=b"".join(pieces)))
 
     async def _write(self) -> None:
         while True:
@@ -275,6 +283,9 @@ class Call:
         while True:
             await asyncio.sleep(_TICK_S)
             self._tell(Tick())
+            since = min((s.held_since for s in self._clauses.values() if s.held_since is not None), default=None)
+            if since is not None and time.monotonic() - since > _LONGEST_HOLD_S:
+                raise _HungUp  # a listener that takes next to nothing keeps a voice from everybody else
 
     async def _await_drain(self) -> None:
         await self._drain.wait()
@@ -287,9 +298,9 @@ class Call:
             if live.running is None or speech is None:
                 continue
             waiting_s = self._outbox.samples(live.id) / self._rate
-            held = self._wire.stalled or waiting_s > (_RESUME_S if speech.held else _HOLD_S)
-            if held != speech.held:
-                speech.held = held
+            held = self._wire.stalled or waiting_s > (_HOLD_S if speech.held_since is None else _RESUME_S)
+            if held != (speech.held_since is not None):
+                speech.held_since = time.monotonic() if held else None
                 self._engine.hold(live.running, held)
 
 

@@ -156,6 +156,7 @@ class CartesiaWire:
     def __init__(self, socket: ClientSocket, runtime: Runtime, limits: Limits) -> None:
         self._socket = socket
         self._contexts = Contexts(runtime, limits)
+        self._inbox: asyncio.Queue[ClientEvent | None] = asyncio.Queue()
 
     @property
     def stalled(self) -> bool:
@@ -165,9 +166,23 @@ class CartesiaWire:
         await self._socket.close(code, reason)
 
     async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
-        async for data in self._socket.incoming():
-            for event in await self._taken(data):
+        listening = asyncio.create_task(self._listen())
+        try:
+            while (event := await self._inbox.get()) is not None:
                 yield event
+                self._inbox.task_done()
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        """Take in what the client sends, a message at a time; what the wire itself has to tell comes in between."""
+        try:
+            async for data in self._socket.incoming():
+                for event in await self._taken(data):
+                    self._inbox.put_nowait(event)
+                await self._inbox.join()
+        finally:
+            self._inbox.put_nowait(None)
 
     async def _taken(self, data: bytes) -> list[ClientEvent]:
         """What the session is told of a message. One that is refused is the last that is heard of its context."""
@@ -243,6 +258,8 @@ class CartesiaWire:
                 if (context := self._contexts.of_stream(event.error.event_id)) is not None:
                     self._contexts.close(context, failed=True)
                     context.begun.set()
+                    if context.response_id is not None:  # it fails in the middle: nobody is to speak the rest
+                        self._inbox.put_nowait(ResponseCancel(response_id=context.response_id))
                     return _failure(context.id, event.error)
         return None
 

@@ -56,7 +56,7 @@ class SecretRoutes:
         self._runtime = runtime
 
     async def realtime(self, request: Request) -> Response:
-        """A secret for `/v1/realtime` and `/v1/realtime/calls`. What a session could not be set up with is refused."""
+        """A secret for `/v1/realtime`. What a session could not be set up with is refused."""
         asked = decoded(await request.body() or b"{}", _NewSecret)
         try:
             Settings().updated(asked.session, self._runtime(ready(self._engine)), "session")

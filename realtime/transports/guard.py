@@ -25,7 +25,7 @@ log = logging.getLogger("voiced.http")
 
 BODY_DEADLINE_S = 30.0
 _PREFLIGHT_S = 600
-_ALLOWED_HEADERS = "authorization, content-type, x-openai-agents-sdk"
+_MOST_HEADERS = 2048
 _EXPOSED_HEADERS = "Location, x-request-id"
 
 
@@ -83,7 +83,8 @@ class Guard:
     def _preflight(self, head: Head) -> Response:
         allowed = {
             "Access-Control-Allow-Methods": ", ".join([*self._access.preflight(head), "OPTIONS"]),
-            "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
+            # the page's origin is what counts; clients send headers of many names with their key
+            "Access-Control-Allow-Headers": head.headers.get("access-control-request-headers", "")[:_MOST_HEADERS],
             "Access-Control-Max-Age": str(_PREFLIGHT_S),
         }
         return Response(status_code=204, headers=allowed)

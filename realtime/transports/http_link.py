@@ -17,6 +17,9 @@ from uvicorn.server import ServerState
 
 _STATE_KEY = "voiced.http_link"
 _SEND_BUFFER_BYTES = 64 * 1024
+_HEAD_DEADLINE_S = 10.0
+"""A request's head takes no longer to arrive."""
+
 _GIVE_UP_S = 30.0
 """A peer that takes nothing for so long is dropped by the kernel: also the last bytes of an answer, which nobody here
 waits for, do not keep a connection for ever."""
@@ -38,6 +41,7 @@ class HttpLink(H11Protocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self._waiting = self.loop.call_later(_HEAD_DEADLINE_S, self._give_up)
         transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
         connection = transport.get_extra_info("socket")
         if connection is not None:
@@ -45,6 +49,19 @@ class HttpLink(H11Protocol):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
                 if hasattr(socket, "TCP_USER_TIMEOUT"):
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_GIVE_UP_S * 1000))
+
+    def _give_up(self) -> None:
+        """Nothing was asked in time: idle connections are not kept for whoever never means to ask."""
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.cancel()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        self._waiting.cancel()
+        super().handle_websocket_upgrade(event)
 
     def shutdown(self) -> None:
         self.drain.set()

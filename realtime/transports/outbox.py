@@ -9,13 +9,18 @@ from realtime.session.messages import Close, FinishAudio, Send, SendAudio
 
 Outgoing = Send | SendAudio | FinishAudio | Close
 
+_MANY = 1024
+
 
 class Outbox:
-    """A queue whose audio is counted in samples. Bounded by its filler, which asks `samples` and stops the stream."""
+    """A queue whose audio is counted in samples. Bounded by its fillers: speech by whoever asks `samples` and stops the
+    stream, answers by whoever waits for `room` before it takes the next question."""
 
     def __init__(self) -> None:
         self._queue: deque[Outgoing] = deque()
         self._filled = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
         self._samples: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -31,11 +36,19 @@ class Outbox:
         if isinstance(message, SendAudio):
             self._samples[message.event.response_id] += message.samples
         self._filled.set()
+        if len(self._queue) >= _MANY:
+            self._roomy.clear()
 
     def drop_audio(self, response_id: str) -> None:
         """Take back speech of a response that has not gone out."""
         self._queue = deque(message for message in self._queue if _speech_of(message) != response_id)
         del self._samples[response_id]
+        if len(self._queue) < _MANY:
+            self._roomy.set()
+
+    async def room(self) -> None:
+        """Until few messages wait."""
+        await self._roomy.wait()
 
     async def get(self) -> Outgoing:
         """The next message, waiting for one."""
@@ -43,6 +56,8 @@ class Outbox:
             self._filled.clear()
             await self._filled.wait()
         message = self._queue.popleft()
+        if len(self._queue) < _MANY:
+            self._roomy.set()
         if isinstance(message, SendAudio):
             response_id = message.event.response_id
             self._samples[response_id] -= message.samples

@@ -74,14 +74,19 @@ def test_a_secret_opens_the_sessions_of_its_kind_and_nothing_else(rule: Rule, ki
             assert "expired" in str(expired)
 
 
-def test_secrets_open_realtime_sessions_calls_and_translations_alone() -> None:
+def test_secrets_open_realtime_sessions_and_translations_alone() -> None:
     opened = {rule.path: rule.secret for rule in RULES if rule.secret is not None}
-    assert opened == {
-        "/v1/realtime": "realtime",
-        "/v1/realtime/calls": "realtime",
-        "/v1/realtime/translations": "translation",
-    }
-    assert {rule.path for rule in RULES if rule.open} == {"/", "/healthz", "/readyz"}
+    assert opened == {"/v1/realtime": "realtime", "/v1/realtime/translations": "translation"}
+    assert {rule.path for rule in RULES if rule.open} == {"/healthz", "/readyz"}
+
+
+@ROWS
+def test_without_a_host_no_page_is_from_here(rule: Rule) -> None:
+    head = Head(
+        rule.method, rule.path.replace("{id:path}", "x").replace("{id}", "x"), {"origin": "null", **_bearer(KEY)}
+    )
+    if not rule.open:
+        assert _refused(_access(KEY), head).code == "origin_not_allowed"
 
 
 @ROWS
@@ -111,12 +116,13 @@ def test_a_key_in_the_query_is_read_where_a_protocol_has_it_so(rule: Rule) -> No
         (f"http://{HOST}.evil.example", False),
         (f"http://evil.example/{HOST}", False),
         (f"http://evil.example@{HOST}", False),
+        ("https://[x", False),
     ],
 )
 def test_pages_are_let_in_from_here_and_from_where_it_is_allowed(rule: Rule, origin: str, welcome: bool) -> None:
     head = _head(rule, origin=origin, **_bearer(KEY))
-    if welcome or rule.open:
-        assert _access(KEY).admit(head, NOW)[1].by == "key"
+    if welcome or rule.open:  # to a page from elsewhere an open route says no more than to anybody
+        assert _access(KEY).admit(head, NOW)[1].by == ("key" if welcome else "nobody")
     else:
         denied = _refused(_access(KEY), head)
         assert (denied.status, denied.code) == (403, "origin_not_allowed")

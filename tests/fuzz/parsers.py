@@ -35,13 +35,14 @@ _MAX_ERROR_BYTES = 10_000
 
 @dataclass(frozen=True)
 class Parser:
-    """`parse` takes what `make` made; it may raise `documented` and nothing else. It returns or raises; AssertionError
-    says that it has not kept a promise."""
+    """`parse` takes what `make` made, within `max_case_s` of the processor's time. It may raise `documented` and
+    nothing else; AssertionError says that it has not kept a promise."""
 
     name: str
     make: Callable[[Choices], Any]
     parse: Callable[[Any], None]
     documented: tuple[type[Exception], ...] = ()
+    max_case_s: float = 0.05
 
 
 # --- messages ---
@@ -180,15 +181,20 @@ _TEXTS = [
     "x" * 90,
     "\n\n",
     "… —",
+    "." * 40,
+    " " * 40,
+    "(\"'[",
     "e.g. this, i.e. that; ",
     "\u202e\x00\ud800",
     "1,234,567.89 km² −40 °C ½ XIV ",
     "http://a.b/c?d=e user@host.org #tag ",
 ]
+_CLAUSE_CHARS = 500  # the front end is given clauses, which are bounded
+_REPEATS = [1] * 15 + [50]  # what looks further than it must shows in a long text
 
 
 def _text(choices: Choices) -> list[str]:
-    pieces = [choices.pick(_TEXTS) for _ in range(choices.below(8))]
+    pieces = [choices.pick(_TEXTS) * choices.pick(_REPEATS) for _ in range(choices.below(8))]
     text = "".join([*pieces, choices.text(12)])
     at = choices.below(len(text) + 1)
     return [text[:at], text[at:]]
@@ -205,7 +211,7 @@ def _split(pieces: list[str]) -> None:
 
 
 def _normalise(pieces: list[str]) -> None:
-    text = "".join(pieces)
+    text = "".join(pieces)[:_CLAUSE_CHARS]
     spoken = normalise(text)
     words = any(character.isascii() and character.isalnum() for character in text)
     assert not words or spoken.strip(), "text that has words is never dropped"

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.fuzz.mutation import Choices
 from tests.fuzz.parsers import Parser
 
-MAX_CASE_S = 0.05
 MAX_GROWTH_BYTES = 48 * 2**20
 _BATCH = 2000  # hypothesis remembers the cases of one run; its memory goes with it
 
@@ -64,9 +63,9 @@ def _batch(parser: Parser, cases: int, number: int, report: Report) -> None:
         began = time.process_time()
         outcome = _outcome(parser, value)
         spent = time.process_time() - began
-        if spent > MAX_CASE_S:  # a pause of the collector's, or the parser's own doing
+        if spent > parser.max_case_s:  # a pause of the collector's, or the parser's own doing
             spent = min(spent, *(_timed(parser, value) for _ in range(3)))
-            assert spent <= MAX_CASE_S, f"{parser.name}: {spent * 1000:.0f} ms for {value!r:.200}"
+            assert spent <= parser.max_case_s, f"{parser.name}: {spent * 1000:.0f} ms for {value!r:.200}"
         report.cases += 1
         report.slowest_s = max(report.slowest_s, spent)
         report.outcomes[outcome] += 1

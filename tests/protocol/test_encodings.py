@@ -38,7 +38,7 @@ def _plain(value: Any) -> Any:
 
 
 def _pack(encoding: Encoding, value: Any) -> bytes:
-    return msgpack.packb(value) if encoding.binary else json.dumps(_plain(value)).encode()  # type: ignore[no-any-return]
+    return msgpack.packb(value) if encoding.binary else json.dumps(_plain(value)).encode()
 
 
 def _unpack(encoding: Encoding, data: bytes) -> Any:
@@ -106,7 +106,7 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
     match kind:
         case inspect.StrType(min_length=least, max_length=most, pattern=None):
             return st.text(st.characters(exclude_categories=["Cs"]), min_size=least or 1, max_size=min(most or 20, 20))
-        case inspect.StrType(pattern=pattern):
+        case inspect.StrType(pattern=str(pattern)):
             return st.from_regex(pattern, fullmatch=True)
         case inspect.IntType(ge=least, le=most):
             return st.integers(0 if least is None else least, 2**40 if most is None else most)

@@ -339,6 +339,16 @@ async def test_a_refused_message_is_the_end_of_its_context(talk: Talk, change: d
     assert not [told for told in talk.heard[since : since + 2] if told["type"] == "chunk"]
 
 
+async def test_a_context_that_fails_in_the_middle_is_spoken_no_further(resting: Service, talk: Talk) -> None:
+    await talk.say("long", LONG * 20, more=True)
+    await talk.until("chunk", "long")
+    await talk.say("long", LONG * 20, more=True)
+    failed = await talk.until("error", "long")
+    assert failed["error_code"] == "string_above_max_length"
+    await eventually(lambda: resting.gateway.engine.gauges.slots == 0, "nobody speaks to nobody")
+    assert await talk.whole("next", FIRST)
+
+
 async def test_words_after_the_last_ones_are_refused(talk: Talk) -> None:
     await talk.say("a", LONG)
     await talk.say("a", "More. ", more=True)

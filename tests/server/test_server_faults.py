@@ -22,6 +22,7 @@ from websockets.uri import parse_uri
 
 from realtime.config import Config
 from realtime.serve import running
+from realtime.transports import http_link
 from tests.server.wire import LONG, RATE, Footprint, Service, Wire, assert_back_to, eventually, get, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -62,8 +63,9 @@ class RawClient:
         return [json.loads(frame.data) for frame in frames]  # type: ignore[union-attr]
 
     def read_until(self, kind: str) -> None:
+        deadline = time.monotonic() + 20
         while not any(event["type"] == kind for event in self.read()):
-            pass
+            assert time.monotonic() < deadline, f"no {kind}"
 
 
 def _speaking(service: Service, text: str) -> RawClient:
@@ -125,6 +127,21 @@ async def test_slow_handshakes_do_not_keep_others_out(resting: Service) -> None:
         assert (await talk.say("Good evening.")).samples > 0
     for connection in half_open:
         connection.close()
+
+
+async def test_a_connection_that_asks_for_nothing_is_closed_and_one_that_became_a_session_is_not(
+    resting: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_link, "_HEAD_DEADLINE_S", 0.3)
+    host, port = resting.address.split(":")
+    async with wire(resting) as talk:
+        for begun in (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(begun)
+            assert await asyncio.wait_for(reader.read(), 5.0) == b""
+            writer.close()
+        await asyncio.sleep(0.4)
+        assert (await talk.say("Good evening.")).samples > 0
 
 
 async def test_a_client_that_keeps_cancelling_leaves_nothing_behind(resting: Service) -> None:

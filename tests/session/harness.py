@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import UNSET
+
 from protocol.client_events import (
     InputTextAppend,
     InputTextEnd,
@@ -11,10 +13,12 @@ from protocol.client_events import (
     SessionUpdate,
 )
 from protocol.objects import (
-    UNSET,
     AudioOutput,
+    Content,
     Generation,
     InputText,
+    Item,
+    MessageItem,
     NewMessage,
     OutputAudio,
     Response,
@@ -253,7 +257,7 @@ class Talk:
 
     def message_of(self, response_id: str) -> str:
         """The id of the one message of a response."""
-        added = [e.item.id for e in self.got(OutputItemAdded) if e.response_id == response_id]
+        added: list[str] = [e.item.id for e in self.got(OutputItemAdded) if e.response_id == response_id]
         assert len(added) == 1, added
         return added[0]
 
@@ -285,3 +289,9 @@ def generation(**settings: Any) -> Generation:
 
 def reference(words: str = "Words of the clip.", seconds: float = 0.5) -> OutputAudio:
     return OutputAudio(transcript=words, audio=bytes(2 * round(seconds * RATE)))
+
+
+def content(item: Item) -> list[Content]:
+    """The parts of an item that must be a message."""
+    assert isinstance(item, MessageItem), item
+    return item.content

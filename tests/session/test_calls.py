@@ -7,7 +7,7 @@ from protocol.encodings import JSON
 from protocol.objects import CallItem, CallOutputItem, FunctionTool, NamedFunction, NewCall, NewCallOutput, OutputAudio
 from protocol.server_events import ItemDone, ItemRetrieved, OutputItemDone
 from realtime.session.messages import BrainCalled, BrainDone, BrainSaid
-from tests.session.harness import Talk, kind_of
+from tests.session.harness import Talk, content, kind_of
 
 TOOL = FunctionTool("now", "The time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
 
@@ -82,7 +82,7 @@ def test_words_and_calls_share_one_response_in_the_order_they_came() -> None:
     talk.run_engine()
     output = talk.done(response).output
     assert [type(item).__name__ for item in output] == ["CallItem", "MessageItem", "CallItem"]
-    assert output[1].content == [OutputAudio(transcript="Let me look that up for you. One moment.")]  # type: ignore[union-attr]
+    assert content(output[1]) == [OutputAudio(transcript="Let me look that up for you. One moment.")]
     places = {event.item.id: event.output_index for event in talk.got(OutputItemDone)}
     assert [places[item.id] for item in output] == [0, 1, 2]
 

@@ -57,6 +57,30 @@ def test_joined_the_clauses_are_the_text_and_none_is_too_long(text: str, data: s
         assert clause.spoken == clause.spoken.strip()
 
 
+@settings(max_examples=600, deadline=None)
+@given(text=TEXT, data=st.data())
+def test_released_at_any_time_the_words_stay_whole_in_order_and_within_bounds(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    splitter, clauses = ClauseSplitter(max_chars=60), []
+    for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        clauses += splitter.push(text[a:b])
+        before, released = splitter.pending, splitter.release()
+        assert splitter.pending == before - sum(len(clause.text) for clause in released)
+        clauses += released
+    clauses += splitter.flush()
+    assert "".join(clause.text for clause in clauses) == text
+    assert all(len(clause.text.strip()) <= 60 for clause in clauses)
+
+
+def test_a_last_word_that_may_still_grow_is_not_released() -> None:
+    splitter = ClauseSplitter()
+    splitter.push("Half a sen")
+    assert [clause.text for clause in splitter.release()] == ["Half a "]
+    assert splitter.release() == []
+    splitter.push("tence ")
+    assert [clause.text for clause in splitter.release()] == ["sentence "]
+
+
 @settings(max_examples=800, deadline=None)
 @given(text=TEXT)
 def test_every_clause_carries_its_speaker_and_nobody_elses_words(text: str) -> None:

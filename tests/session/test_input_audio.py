@@ -13,7 +13,7 @@ from protocol.client_events import (
     OutputAudioClear,
     ResponseCreate,
 )
-from protocol.objects import AudioInput, InputAudio, ServerVad, SessionAudio
+from protocol.objects import AudioInput, InputAudio, MessageItem, ServerVad, SessionAudio
 from protocol.server_events import InputCleared, InputCommitted, ItemRetrieved
 from realtime.session.desk import Limits
 from tests.session.harness import RATE, Talk, kind_of
@@ -50,6 +50,7 @@ def test_a_commit_makes_a_user_item_of_what_was_appended_and_appending_is_not_an
     committed = talk.got(InputCommitted)[0]
     assert committed.previous_item_id == "before"
     item = talk.events[-1].item  # type: ignore[union-attr]
+    assert isinstance(item, MessageItem)
     assert (item.id, item.role, item.status) == (committed.item_id, "user", "completed")
     assert item.content == [InputAudio(transcript=None)], "the event shows that there is audio and does not repeat it"
     assert _recorded(talk, item.id) == InputAudio(audio=_pcm(0.3, 1) + _pcm(0.2, 2), transcript=None)

@@ -23,7 +23,7 @@ from realtime.session.messages import (
     BrainDone,
     BrainSaid,
 )
-from tests.session.harness import RATE, Talk, kind_of
+from tests.session.harness import RATE, Talk, content, kind_of
 
 
 def _words(talk: Talk, item_id: str) -> str:
@@ -123,7 +123,7 @@ def test_an_interrupted_response_says_what_could_have_been_heard() -> None:
     talk.now += 2.0
     talk.tell(ResponseCancel())
     talk.deliver()
-    part = talk.done(response).output[0].content[0]
+    part = content(talk.done(response).output[0])[0]
     assert isinstance(part, OutputAudio)
     assert part.transcript == "One two three four"
     assert talk.asked  # and the next turn is told the same
@@ -212,7 +212,7 @@ def test_truncated_while_it_is_spoken_the_last_events_show_the_truncated_message
     assert talk.got(ContentPartDone)[-1].part == Part("One two")
     assert talk.got(OutputItemDone)[-1].item.content == heard
     assert talk.got(ItemDone)[-1].item.content == heard
-    assert talk.done(response).output[0].content == heard
+    assert content(talk.done(response).output[0]) == heard
     assert _words(talk, item) == "One two"
 
 
@@ -225,7 +225,7 @@ def test_truncated_while_it_is_spoken_the_clients_clock_counts_also_where_ours_i
     item = talk.message_of(response)
     talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
     talk.deliver()
-    assert talk.done(response).output[0].content == [OutputAudio(transcript="One two")]
+    assert content(talk.done(response).output[0]) == [OutputAudio(transcript="One two")]
     assert _words(talk, item) == "One two"
 
 

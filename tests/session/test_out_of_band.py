@@ -18,7 +18,7 @@ from protocol.server_events import AudioDelta, ItemAdded, ItemDone, OutputItemAd
 from realtime.session.desk import Limits
 from realtime.session.messages import BrainDone, BrainSaid
 from realtime.speech import ClipPart
-from tests.session.harness import RATE, Talk, generation, reference, voice
+from tests.session.harness import RATE, Talk, content, generation, reference, voice
 
 
 def _user(text: str, item_id: str | None = None) -> NewMessage:
@@ -68,7 +68,7 @@ def test_many_at_once_and_one_in_the_conversation_do_not_mix() -> None:
     for seconds, (response, text) in enumerate(texts.items(), 1):
         done = talk.done(response)
         assert done.status == "completed"
-        assert done.output[0].content == [OutputAudio(transcript=text)]
+        assert content(done.output[0]) == [OutputAudio(transcript=text)]
         assert "".join(word.delta for word in talk.words_of(response)) == text
         assert talk.audio_of(response) == seconds * RATE // 10
         assert {e.item_id for e in talk.got(AudioDelta) if e.response_id == response} == {talk.message_of(response)}

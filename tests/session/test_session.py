@@ -15,6 +15,7 @@ from protocol.server_events import (
     ResponseDone,
     TranscriptDelta,
 )
+from realtime.session.desk import Limits
 from realtime.session.messages import (
     BrainDone,
     BrainFailed,
@@ -28,9 +29,8 @@ from realtime.session.messages import (
     StartClause,
     Tick,
 )
-from realtime.session.session import Limits
 from realtime.session.states import SessionState
-from tests.session.harness import RATE, Talk, generation
+from tests.session.harness import RATE, Talk, content, generation
 
 ORDER = [
     "response.created",
@@ -66,7 +66,7 @@ def test_a_spoken_response_has_the_order_of_events_that_clients_wait_for() -> No
     assert talk.kinds(since) == ORDER
     done = talk.done(response)
     assert (done.status, done.status_details) == ("completed", None)
-    assert done.output[0].content == [OutputAudio(transcript="Hello there.")]
+    assert content(done.output[0]) == [OutputAudio(transcript="Hello there.")]
     assert talk.finished == [response]
 
 
@@ -136,7 +136,7 @@ def test_long_text_is_spoken_clause_after_clause_without_a_gap_in_the_words() ->
         heard.append(deltas[0].start_time)
         del deltas[:words]
     assert heard == [1.5 * index for index in range(len(clauses))]
-    assert response.output[0].content == [OutputAudio(transcript=text)]
+    assert content(response.output[0]) == [OutputAudio(transcript=text)]
     assert [clause.more for clause in clauses] == [True] * (len(clauses) - 1) + [False]
     assert len({clause.context_id for clause in clauses}) == 1
     assert response.status == "completed"
@@ -166,7 +166,7 @@ def test_words_may_come_while_speech_runs() -> None:
     talk.audio()
     talk.end()
     talk.deliver()
-    assert talk.done(response).output[0].content == [
+    assert content(talk.done(response).output[0]) == [
         OutputAudio(transcript="One sentence is complete now. Another one follows later.")
     ]
 
@@ -176,7 +176,7 @@ def test_text_without_a_word_is_shown_and_not_spoken() -> None:
     response = talk.respond("… !!! ")
     talk.deliver()
     assert not talk.clauses
-    assert talk.done(response).output[0].content == [OutputAudio(transcript="… !!! ")]
+    assert content(talk.done(response).output[0]) == [OutputAudio(transcript="… !!! ")]
 
 
 def test_a_second_response_waits_for_the_end_of_the_first() -> None:

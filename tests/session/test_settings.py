@@ -61,7 +61,7 @@ def test_a_wrong_voice_is_refused_with_a_hint(name: object, hint: str) -> None:
     talk.update(audio=voice(name))
     assert talk.error().param == "session.audio.output.voice"
     assert hint in talk.error().message
-    talk.tell(ResponseCreate(response=ResponseConfig(audio=voice(name))))  # type: ignore[arg-type]
+    talk.tell(ResponseCreate(response=ResponseConfig(audio=voice(name))))
     talk.deliver()
     assert talk.error().param == "response.audio.output.voice"
     assert talk.speak().status == "completed"

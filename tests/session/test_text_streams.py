@@ -8,7 +8,7 @@ from protocol.server_events import AudioDelta, Error, InputTextFlushed, Response
 from realtime.session.desk import Limits
 from realtime.session.messages import Drain, Tick
 from realtime.session.streams import Streams
-from tests.session.harness import Talk, generation, kind_of
+from tests.session.harness import Talk, content, generation, kind_of
 
 
 def _opened(talk: Talk) -> str:
@@ -33,7 +33,7 @@ def test_the_first_words_open_a_response_and_its_first_clause_starts_before_the_
     talk.run_engine()
     done = talk.done(_opened(talk))
     assert done.status == "completed"
-    assert done.output[0].content == [
+    assert content(done.output[0]) == [
         OutputAudio(transcript="This is the first sentence of a long answer. And the second one.")
     ]
 
@@ -69,7 +69,9 @@ def test_a_flush_speaks_half_a_sentence_and_is_answered_after_its_audio() -> Non
     talk.stream(" and the rest of it.")
     talk.end_stream()
     talk.run_engine()
-    assert talk.done(_opened(talk)).output[0].content == [OutputAudio(transcript="Half a sentence and the rest of it.")]
+    assert content(talk.done(_opened(talk)).output[0]) == [
+        OutputAudio(transcript="Half a sentence and the rest of it.")
+    ]
 
 
 def test_every_flush_is_answered_once_and_in_order() -> None:
@@ -114,7 +116,7 @@ def test_several_streams_speak_at_once_each_in_its_own_response() -> None:
         talk.end_stream(name)
     talk.run_engine()
     for name, text in texts.items():
-        assert talk.done(responses[name]).output[0].content == [OutputAudio(transcript=text)]
+        assert content(talk.done(responses[name]).output[0]) == [OutputAudio(transcript=text)]
         assert talk.done(responses[name]).conversation_id is None
 
 
@@ -175,7 +177,7 @@ def test_a_response_that_names_a_cut_stream_speaks_what_comes_of_it() -> None:
     talk.stream("Here is the next one.", name="a")
     talk.end_stream("a")
     talk.run_engine()
-    assert talk.done(response).output[0].content == [OutputAudio(transcript="Here is the next one.")]
+    assert content(talk.done(response).output[0]) == [OutputAudio(transcript="Here is the next one.")]
 
 
 def test_a_stream_that_is_refused_is_refused_once_and_its_rest_is_dropped_until_its_end() -> None:
@@ -266,7 +268,7 @@ def test_a_stream_that_its_client_has_forgotten_ends() -> None:
     talk.tell(Tick())
     talk.run_engine()
     done = talk.done(_opened(talk))
-    assert (done.status, done.output[0].content) == ("completed", [OutputAudio(transcript="Nobody ever ends this. ")])
+    assert (done.status, content(done.output[0])) == ("completed", [OutputAudio(transcript="Nobody ever ends this. ")])
 
 
 def test_empty_text_opens_the_response_keeps_it_alive_and_announces_no_message() -> None:
@@ -320,7 +322,7 @@ def test_a_stream_can_be_written_instead_of_spoken() -> None:
     talk.flush("a")
     assert len(talk.got(InputTextFlushed)) == 1
     talk.end_stream("a")
-    assert talk.done(response).output[0].content == [OutputText("Some words.")]
+    assert content(talk.done(response).output[0]) == [OutputText("Some words.")]
     assert not talk.clauses
 
 

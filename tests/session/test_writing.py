@@ -4,7 +4,7 @@ from protocol.client_events import ItemTruncate, ResponseCancel
 from protocol.objects import OutputAudio, OutputText
 from protocol.server_events import OutputTextDelta, OutputTextDone
 from realtime.session.messages import BrainDone, BrainFailed, BrainSaid, StartClause
-from tests.session.harness import Talk
+from tests.session.harness import Talk, content
 
 
 def test_a_written_response_has_text_events_and_needs_no_engine() -> None:
@@ -34,9 +34,9 @@ def test_a_written_response_has_text_events_and_needs_no_engine() -> None:
     assert talk.got(OutputTextDone)[0].text == "Hello there."
     done = talk.done(response)
     assert (done.status, done.output_modalities) == ("completed", ["text"])
-    assert done.output[0].content == [OutputText("Hello there.")]
+    assert content(done.output[0]) == [OutputText("Hello there.")]
     assert not any(isinstance(effect, StartClause) for effect in talk.effects)
-    assert talk.speak(output_modalities=["audio"]).output[0].content == [OutputAudio(transcript="Hello there.")]
+    assert content(talk.speak(output_modalities=["audio"]).output[0]) == [OutputAudio(transcript="Hello there.")]
 
 
 def test_a_cancelled_written_response_keeps_what_was_written() -> None:
@@ -47,7 +47,7 @@ def test_a_cancelled_written_response_keeps_what_was_written() -> None:
     talk.deliver()
     done = talk.done(response)
     assert (done.status, done.output[0].status) == ("cancelled", "incomplete")
-    assert done.output[0].content == [OutputText("Half of ")]
+    assert content(done.output[0]) == [OutputText("Half of ")]
 
 
 def test_what_is_written_cannot_be_truncated_like_speech() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import HiggsAudioV2ForConditionalGeneration
 
-from codec_stream.packets import to_pcm16
+from codec_stream.pcm import to_pcm16
 from realtime.agent.text import to_phonemes
 from realtime.checkpoints import POCKET
 from realtime.engine.messages import ClipPart, Message, Sampling, TextPart
