@@ -177,6 +177,9 @@ def train(
             log.write(step=step, **{f"validation_c{i}": value for i, value in enumerate(held)})
             _save(work, model, optimiser, step, elapsed)
     if rank == 0:
+        if count:
+            mean = (total / count).tolist()
+            log.write(step=step, **{f"c{i}": value for i, value in enumerate(mean)})
         _save(work, model, optimiser, step, spent + log.seconds)
         model.save_pretrained(work / "language")
         if source and not task.guided:

@@ -9,7 +9,7 @@ import numpy as np
 from training.speech import SAMPLE_RATE
 
 FRAME = SAMPLE_RATE // 100
-SILENCE = 1e-3  # amplitude (-60 dBFS) of a frame's mean square below which nobody hears anything
+SILENCE = 5e-3  # root mean square (-46 dBFS) of a frame below which it is a pause: the codec's noise is under it
 ONSET_S = 0.005
 
 
