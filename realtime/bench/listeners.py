@@ -26,6 +26,7 @@ from protocol.client_events import ResponseCancel
 
 _INTERRUPT_EVERY = 4
 _RATE = 24000
+_SILENT_S = 0.5
 
 
 class Refusal(Exception):
@@ -105,8 +106,12 @@ async def cartesia(address: str) -> AsyncIterator[Say]:
             context, asked = f"turn-{turns}", False
             request = {"context_id": context, "model_id": "sonic", "transcript": text, "continue": False}
             await socket.send(json.dumps({**request, "voice": voice, "output_format": form}))
-            async for message in socket:
-                event = json.loads(message)
+            while True:
+                try:
+                    # a context that was cancelled ends without a word
+                    event = json.loads(await asyncio.wait_for(socket.recv(), _SILENT_S if asked else None))
+                except TimeoutError:
+                    return
                 if event["type"] == "chunk":
                     yield base64.b64decode(event["data"])
                     if stop.is_set() and not asked:
