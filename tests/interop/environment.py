@@ -89,7 +89,9 @@ def _make(made: Clients) -> None:
     _run(*pip, "-c", HERE / "constraints.txt", "-r", HERE / "requirements.txt")
     for pinned in ("package.json", "package-lock.json"):
         shutil.copy(EXAMPLES / pinned, made.scripts)
-    _run(made.node, made.npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=made.scripts)
+    # Node brings authorities of its own; a network that has another needs the system's
+    node = (made.node, "--use-system-ca", made.npm)
+    _run(*node, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=made.scripts)
     tls = made.certificate.parent
     tls.mkdir()
     _run(made.python, "-m", "trustme", "--dir", tls, "--identities", "127.0.0.1", "localhost")
