@@ -243,6 +243,17 @@ def test_admission_refuses_what_would_not_keep_up() -> None:
     _admit(scheduler, "alone")  # a machine too slow for one voice still speaks
 
 
+def test_who_is_listened_to_twice_as_fast_takes_the_place_of_two() -> None:
+    scheduler = _scheduler(slots=16)
+    for _ in range(20):
+        for batch in (2, 4, 8):
+            scheduler.cost.observe(batch, 0.006 * batch)  # 8 streams take 48 of 40 ms, as much as is admitted
+    for name in "abcd":
+        scheduler.admit(name, [], 16, 16, lead_s=0.0, paced=True, now=0.0, speed=2.0)
+    with pytest.raises(Overloaded, match="8 voices already"):
+        scheduler.admit("e", [], 16, 16, lead_s=0.0, paced=True, now=0.0)
+
+
 def test_step_cost_is_a_line_through_what_was_measured() -> None:
     cost = StepCost()
     assert cost.predict(8) == 0.0
