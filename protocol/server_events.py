@@ -40,6 +40,29 @@ class InputCleared(_Event, frozen=True, tag="input_audio_buffer.cleared"):
     """The buffered audio is forgotten."""
 
 
+class SpeechStarted(_Event, frozen=True, tag="input_audio_buffer.speech_started"):
+    """The user began to speak, `audio_start_ms` after the session's first input audio (what is kept before the first
+    sound counted in); what is said will be the item `item_id`."""
+
+    audio_start_ms: int
+    item_id: str
+
+
+class SpeechStopped(_Event, frozen=True, tag="input_audio_buffer.speech_stopped"):
+    """The user has stopped, at `audio_end_ms`; the item follows."""
+
+    audio_end_ms: int
+    item_id: str
+
+
+class InputTimeout(_Event, frozen=True, tag="input_audio_buffer.timeout_triggered"):
+    """Nobody has spoken for `idle_timeout_ms` since the last response was heard to its end."""
+
+    audio_start_ms: int
+    audio_end_ms: int
+    item_id: str
+
+
 class ItemAdded(_Event, frozen=True, tag="conversation.item.added"):
     """A message joined the conversation after `previous_item_id`."""
 
@@ -223,6 +246,24 @@ class RateLimitsUpdated(_Event, frozen=True, tag="rate_limits.updated"):
     rate_limits: list[RateLimit]
 
 
+class PlayoutStarted(_Event, frozen=True, tag="output_audio_buffer.started"):
+    """The first packet of a response's speech went out; only where the server plays (WebRTC)."""
+
+    response_id: str
+
+
+class PlayoutStopped(_Event, frozen=True, tag="output_audio_buffer.stopped"):
+    """The last packet of a response's speech went out."""
+
+    response_id: str
+
+
+class PlayoutCleared(_Event, frozen=True, tag="output_audio_buffer.cleared"):
+    """The rest of a response's speech was taken back: nothing of it follows."""
+
+    response_id: str
+
+
 class InputTextFlushed(_Event, frozen=True, tag="input_text.flushed"):
     """Everything of this text stream up to one `input_text.flush` has been spoken; its audio came before. voiced's
     own."""
@@ -243,6 +284,9 @@ ServerEvent = (
     | ConversationCreated
     | InputCommitted
     | InputCleared
+    | SpeechStarted
+    | SpeechStopped
+    | InputTimeout
     | ItemAdded
     | ItemDone
     | ItemRetrieved
@@ -263,6 +307,9 @@ ServerEvent = (
     | OutputItemDone
     | ResponseDone
     | RateLimitsUpdated
+    | PlayoutStarted
+    | PlayoutStopped
+    | PlayoutCleared
     | InputTextFlushed
     | Error
 )

@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from realtime.agent.translation import PhraseTranslator
 from realtime.config import Config
-from realtime.gateway import Gateway
+from realtime.gateway import Gateway, peer_config
+from realtime.transports.calls import CallRoutes
 from realtime.transports.cartesia import CartesiaRoute
 from realtime.transports.client_secrets import SecretRoutes
 from realtime.transports.door import Door
@@ -28,19 +29,22 @@ from realtime.transports.websocket import RealtimeRoute
 def create_app(config: Config) -> Starlette:
     """The application; its lifespan keeps the engine running. Raises ConfigError and VoiceError."""
     gateway = Gateway(config)
+    door = Door(gateway.engine, gateway.runtime, gateway.limits, gateway.calls, config.max_sessions)
+    calls = CallRoutes(door, gateway.brain, peer_config(config), config.drain_s)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         engine = asyncio.create_task(gateway.engine.run())
         try:
-            yield
+            async with calls.running():
+                yield
         finally:
             engine.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await engine
 
     app = Starlette(
-        routes=_routes(gateway),
+        routes=_routes(gateway, door, calls),
         middleware=[Middleware(Guard, access=gateway.access)],
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
@@ -49,18 +53,19 @@ def create_app(config: Config) -> Starlette:
     return app
 
 
-def _routes(gateway: Gateway) -> list[BaseRoute]:
+def _routes(gateway: Gateway, door: Door, calls: CallRoutes) -> list[BaseRoute]:
     status = Status(gateway.engine, lambda: len(gateway.calls))
     secrets = SecretRoutes(gateway.access.secrets, gateway.engine, gateway.runtime)
     voices = VoiceRoutes(gateway.catalogue, gateway.engine)
     speech = Speech(gateway.engine, gateway.runtime, gateway.limits, gateway.calls, gateway.config.max_sessions)
-    door = Door(gateway.engine, gateway.runtime, gateway.limits, gateway.calls, gateway.config.max_sessions)
     return [
         Route("/healthz", status.healthz),
         Route("/readyz", status.readyz),
         Route("/v1/models", status.models),
         Route("/v1/models/{id:path}", status.model),
-        WebSocketRoute("/v1/realtime", RealtimeRoute(door, gateway.brain).connect),
+        WebSocketRoute("/v1/realtime", RealtimeRoute(door, gateway.brain, calls).connect),
+        Route("/v1/realtime/calls", calls.create, methods=["POST"]),
+        Route("/v1/realtime/calls/{id}/hangup", calls.hang_up, methods=["POST"]),
         Route("/v1/realtime/client_secrets", secrets.realtime, methods=["POST"]),
         WebSocketRoute("/v1/realtime/translations", TranslationRoute(door, PhraseTranslator()).connect),
         Route("/v1/realtime/translations/client_secrets", secrets.translation, methods=["POST"]),

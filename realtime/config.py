@@ -17,7 +17,7 @@ from msgspec import Meta
 
 ENV_PREFIX = "VOICED_"
 _OTHER_ENV = {"VOICED_CONFIG", "VOICED_CACHE"}
-_SECRET = {"api_keys"}
+_SECRET = {"api_keys", "turn_password"}
 
 
 class ConfigError(ValueError):
@@ -83,6 +83,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_origins: Annotated[
         list[str], Meta(description="browser origins that may connect besides the server's own")
     ] = []
+    rtc_addresses: Annotated[
+        list[str],
+        Meta(description="addresses that WebRTC calls come in at; empty: this machine's, or loopback as host is"),
+    ] = []
+    stun_server: Annotated[str, Meta(description="STUN server that tells our public address, as stun:HOST:PORT")] = ""
+    turn_server: Annotated[
+        str, Meta(description="TURN server that relays calls, as turn:HOST:PORT or turns:HOST:PORT?transport=tcp")
+    ] = ""
+    turn_username: Annotated[str, Meta(description="who we are to the TURN server")] = ""
+    turn_password: Annotated[str, Meta(description="and our password; better in VOICED_TURN_PASSWORD or a file")] = ""
     drain_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="seconds to finish speaking on shutdown")] = 30.0
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="how much is logged")] = "info"
 

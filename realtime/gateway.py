@@ -13,6 +13,7 @@ from realtime.checkpoints import shipped_voices
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
+from realtime.rtc.peer import PeerConfig
 from realtime.session.desk import Limits
 from realtime.session.settings import Runtime
 from realtime.transports.call import Call
@@ -58,6 +59,20 @@ def _access(config: Config) -> Access:
         raise ConfigError(str(error)) from None
     minted = Secrets(lambda: secrets.token_urlsafe(32))
     return Access(keys, minted, config.allowed_origins, loopback=is_loopback(config.host))
+
+
+def peer_config(config: Config) -> PeerConfig:
+    """Where WebRTC calls come in: where the server listens, unless told otherwise."""
+    addresses = tuple(config.rtc_addresses)
+    if not addresses and is_loopback(config.host):
+        addresses = ("127.0.0.1",)
+    return PeerConfig(
+        addresses=addresses,
+        stun=config.stun_server,
+        turn=config.turn_server,
+        turn_username=config.turn_username,
+        turn_password=config.turn_password,
+    )
 
 
 def _voices_folder(config: Config) -> Path | None:

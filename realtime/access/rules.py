@@ -34,6 +34,8 @@ RULES = (
     Rule("GET", "/readyz", open=True),
     Rule("WEBSOCKET", "/v1/realtime", secret="realtime"),
     Rule("POST", "/v1/realtime/client_secrets", max_body_bytes=64 * _KIB),
+    Rule("POST", "/v1/realtime/calls", secret="realtime", max_body_bytes=128 * _KIB),
+    Rule("POST", "/v1/realtime/calls/{id}/hangup", secret="realtime"),
     Rule("WEBSOCKET", "/v1/realtime/translations", secret="translation"),
     Rule("POST", "/v1/realtime/translations/client_secrets", max_body_bytes=64 * _KIB),
     Rule("POST", "/v1/audio/speech", max_body_bytes=128 * _KIB),

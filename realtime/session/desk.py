@@ -31,7 +31,8 @@ class Limits:
 
 @dataclass
 class Desk:
-    """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled."""
+    """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `plays` says that the server
+    plays the speech in real time, not the client."""
 
     runtime: Runtime
     limits: Limits
@@ -40,6 +41,7 @@ class Desk:
     settings: Settings
     conversation_id: str
     context_id: str
+    plays: bool = False
     conversation: Conversation = field(default_factory=Conversation)
     out: list[Effect] = field(default_factory=list)
     contexts_in_use: set[str] = field(default_factory=set)

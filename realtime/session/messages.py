@@ -17,6 +17,9 @@ from realtime.speech import Message, Sampling
 
 # --- inputs ---
 
+SCORE_SAMPLES = 768
+"""A score of speech is of 32 ms at 24 kHz."""
+
 
 @dataclass(frozen=True)
 class BrainSaid:
@@ -75,10 +78,28 @@ class ClauseEnded:
 
 @dataclass(frozen=True)
 class AudioSent:
-    """The transport has sent this many samples of a response."""
+    """The transport has sent this many samples of a response; where the server plays, handed them to the playout."""
 
     response_id: str
     samples: int
+
+
+@dataclass(frozen=True)
+class AudioPlayed:
+    """Where the server plays: this many more samples of a response went out, in real time."""
+
+    response_id: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class Heard:
+    """More of what the user says: 24 kHz PCM, and how likely speech is (0 to 1) in each window of `SCORE_SAMPLES` that
+    became whole with it. Without a detector there are no scores."""
+
+    pcm: bytes
+    scores: tuple[float, ...] = ()
+    event_id: str | None = None  # of the client's event it came with
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,8 @@ Input = (
     | ClauseAudio
     | ClauseEnded
     | AudioSent
+    | AudioPlayed
+    | Heard
     | Tick
     | Drain
     | Disconnected

@@ -1,7 +1,7 @@
 """Where the listener is in a response: what was sent, what has been played by now, and which words that was.
 
 The listener starts to play with the first audio, plays in real time, and waits when it runs dry. A client that owns its
-playout may correct the estimate by truncating.
+playout may correct the estimate by truncating; where the server plays, nothing is estimated: it reports every sample.
 """
 
 from __future__ import annotations
@@ -55,12 +55,14 @@ _LETTERS_PER_S = 15.0
 
 
 class Playout:
-    """Clock and transcript of one response, spoken at `speed`. Samples at `sample_rate`; time in seconds."""
+    """Clock and transcript of one response, spoken at `speed`. Samples at `sample_rate`; time in seconds. `reported`
+    says that whoever plays tells what has been played."""
 
-    def __init__(self, sample_rate: int, speed: float = 1.0) -> None:
+    def __init__(self, sample_rate: int, speed: float = 1.0, *, reported: bool = False) -> None:
         self._rate = sample_rate
         self._speed = speed
         self._empties_at = 0.0
+        self._reported = 0 if reported else None
         self.generated = 0
         self.sent = 0
         self.clauses: list[SpokenClause] = []
@@ -111,12 +113,21 @@ class Playout:
         self.sent += samples
         self._empties_at = max(self._empties_at, now) + samples / self._rate
 
+    def play(self, samples: int) -> None:
+        """Whoever plays has played this much more."""
+        assert self._reported is not None
+        self._reported += samples
+
     def lead(self, now: float) -> float:
         """Seconds the listener still has to play, counting what is generated and not sent."""
+        if self._reported is not None:
+            return (self.generated - self._reported) / self._rate
         return max(0.0, self._empties_at - now) + (self.generated - self.sent) / self._rate
 
     def played(self, now: float) -> int:
         """Samples heard by now."""
+        if self._reported is not None:
+            return self._reported
         return max(0, self.sent - round(max(0.0, self._empties_at - now) * self._rate))
 
     def heard_text(self, samples: int) -> str:

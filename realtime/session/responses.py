@@ -1,7 +1,7 @@
 """The responses of a session: one in the conversation, any number out of band, each with its own clauses and end.
 
 The fence is `clause_audio`: audio of a clause that is no longer the running one of its response is dropped there,
-whatever is still under way.
+whatever is still under way. Where the server plays, a response that is over may still be heard: `audible` knows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from protocol.objects import (
 from realtime.agent.brain import Dialogue
 from realtime.agent.clauses import ClauseSplitter
 from realtime.session import prompting
+from realtime.session.audible import Audible
 from realtime.session.conversation import (
     Conversation,
     Entry,
@@ -39,6 +40,7 @@ from realtime.session.desk import Desk
 from realtime.session.errors import Refused
 from realtime.session.messages import (
     AskBrain,
+    AudioPlayed,
     AudioSent,
     BrainCalled,
     BrainDone,
@@ -67,6 +69,7 @@ class Responses:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._live: dict[str, LiveResponse] = {}
+        self._audible = Audible(desk)
         self.streams = Streams()
         self.draining = False
 
@@ -127,7 +130,7 @@ class Responses:
             conversation_id=None if outside else desk.conversation_id,
             metadata=config.metadata,
             splitter=ClauseSplitter(desk.runtime.max_clause_chars),
-            playout=Playout(desk.runtime.sample_rate, settings.speed),
+            playout=Playout(desk.runtime.sample_rate, settings.speed, reported=desk.plays),
             stream=stream,
             fed_at=desk.now,
         )
@@ -373,7 +376,7 @@ class Responses:
                 context_id=live.context_id,
                 sampling=settings.sampling,
                 seed=seed + live.clauses - 1,
-                lead_s=live.playout.lead(desk.now),
+                lead_s=self._audible.lead(live),
                 paced=settings.generation.paced is not False,
                 more=bool(live.waiting) or not live.said_all,
                 max_lead_s=None if lead is UNSET else lead,
@@ -400,6 +403,7 @@ class Responses:
             output_index=live.message_index,
         )
         self._desk.out.append(SendAudio(delta, samples, live.settings.format))
+        self._audible.add(live)
 
     def _transcribe(self, live: LiveResponse, words: list[Word]) -> None:
         for word in words:
@@ -429,6 +433,9 @@ class Responses:
         if live is not None:
             live.playout.send(message.samples, self._desk.now)
             self._settle(live)
+
+    def audio_played(self, message: AudioPlayed) -> None:
+        self._audible.played(message.response_id, message.samples)
 
     def _of_clause(self, clause_id: str) -> LiveResponse | None:
         """The response that this clause is the running one of."""
@@ -462,10 +469,29 @@ class Responses:
             out.append(CancelClause(live.running))
             live.running = live.running_clause = None
         out.append(DropAudio(live.id))
+        cut = self._audible.forget(live)
         if silently:
             self._forget(live)
-        else:
-            self._close(live, "cancelled" if state is ResponseState.CANCELLED else "failed", reason, error)
+            return
+        if cut:
+            self._audible.tell_cleared(live)
+        self._close(live, "cancelled" if state is ResponseState.CANCELLED else "failed", reason, error)
+        if cut:
+            self._audible.tell_heard(live)
+
+    def interrupt(self) -> None:
+        """The user has begun to speak: the conversation's response falls silent, and whatever else is heard."""
+        if self.spoken is not None:
+            self.stop(self.spoken, ResponseState.CANCELLED, reason="turn_detected")
+        self.silence("turn_detected")
+
+    def silence(self, reason: str) -> None:
+        """Where the server plays: take back all speech that has not gone out, and end what it belongs to."""
+        for live in self._audible.all:
+            if live.state.terminal:
+                self._audible.take_back(live)
+            else:
+                self.stop(live, ResponseState.CANCELLED, reason=reason)
 
     def _close(
         self,
@@ -511,3 +537,4 @@ class Responses:
             desk.out.append(DropContext(live.context_id))
         elif live.settings.manner != desk.settings.manner:
             desk.renew_context()
+        self._audible.settle(live)

@@ -6,7 +6,7 @@ switchboard: `items` holds what a client does with items, `responses` everything
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
 
@@ -28,6 +28,7 @@ from realtime.session.desk import Desk, Limits
 from realtime.session.errors import Refused
 from realtime.session.items import Items
 from realtime.session.messages import (
+    AudioPlayed,
     AudioSent,
     BrainCalled,
     BrainDone,
@@ -40,6 +41,7 @@ from realtime.session.messages import (
     Drain,
     DropContext,
     Effect,
+    Heard,
     Input,
     Send,
     Tick,
@@ -54,7 +56,9 @@ _RESTARTING = "The server is restarting; connect again."
 
 class Session:
     """States and settings of one conversation. `new_id(prefix)` gives unique ids; `wall_clock_offset` turns `now` into
-    Unix time for `expires_at`; `initial` are settings that came with the client's secret."""
+    Unix time for `expires_at`; `initial` are settings that came with the client's secret or
+    offer, one after another. With `plays` it is the server
+    that plays the speech in real time, and tells by `AudioPlayed` what has been heard."""
 
     def __init__(
         self,
@@ -64,7 +68,8 @@ class Session:
         *,
         now: float,
         wall_clock_offset: float,
-        initial: SessionConfig | None = None,
+        initial: Sequence[SessionConfig] = (),
+        plays: bool = False,
     ) -> None:
         self.id = new_id("sess_")
         self.state = SessionState.NEW
@@ -77,6 +82,7 @@ class Session:
             Settings(voice=runtime.default_voice),
             conversation_id=new_id("conv_"),
             context_id=new_id("ctx_"),
+            plays=plays,
         )
         self._responses = Responses(self._desk)
         self._items = Items(self._desk, self._responses)
@@ -102,15 +108,15 @@ class Session:
         """Greet the client."""
         desk = self._desk
         self.state = moved(SESSION_MOVES, self.state, SessionState.OPEN)
-        refused = None
-        if self._initial is not None:
+        refusals: list[Refused] = []
+        for initial in self._initial:
             try:
-                desk.settings = desk.settings.updated(self._initial, desk.runtime, "session")
+                desk.settings = desk.settings.updated(initial, desk.runtime, "session")
             except Refused as error:
-                refused = error
-        desk.send(server.SessionCreated, session=self._shown())
+                refusals.append(error)
+        desk.send(server.SessionCreated, session=self.shown())
         desk.send(server.ConversationCreated, conversation=ConversationShown(desk.conversation_id))
-        if refused is not None:
+        for refused in refusals:
             desk.error(refused.code, str(refused), refused.param, UNSET)
         return desk.take()
 
@@ -132,6 +138,10 @@ class Session:
         match message:
             case AudioSent():
                 responses.audio_sent(message)
+            case AudioPlayed():
+                responses.audio_played(message)
+            case Heard():
+                items.hear(message)
             case ClauseAudio():
                 responses.clause_audio(message)
             case ClauseEnded():
@@ -173,8 +183,10 @@ class Session:
             case client.InputAudioClear():
                 items.clear()
             case client.OutputAudioClear():
-                explained = "Here the client plays: stop there, and send conversation.item.truncate."
-                raise Refused("unsupported_event", explained, "type")
+                if not self._desk.plays:
+                    explained = "Here the client plays: stop there, and send conversation.item.truncate."
+                    raise Refused("unsupported_event", explained, "type")
+                responses.silence("client_cancelled")
             case client.ResponseCreate():
                 responses.create(ResponseConfig() if message.response is UNSET else message.response)
             case client.ResponseCancel():
@@ -191,7 +203,7 @@ class Session:
         desk.settings = before.updated(event.session, desk.runtime, "session")
         if desk.settings.manner != before.manner:
             desk.renew_context()
-        desk.send(server.SessionUpdated, session=self._shown())
+        desk.send(server.SessionUpdated, session=self.shown())
 
     def _cancel(self, event: client.ResponseCancel) -> None:
         wanted = event.response_id
@@ -215,7 +227,8 @@ class Session:
             self._responses.stop(live, ResponseState.CANCELLED, silently=True)
         self._desk.out.append(DropContext(self._desk.context_id))
 
-    def _shown(self) -> ShownSession:
+    def shown(self) -> ShownSession:
+        """The whole effective session."""
         runtime, settings = self._desk.runtime, self._desk.settings
         listening = settings.listening
         return ShownSession(

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from msgspec import UNSET, structs
@@ -25,6 +25,7 @@ from realtime.engine.messages import Audio, Ended, Event, Speak
 from realtime.session.desk import Limits
 from realtime.session.messages import (
     AskBrain,
+    AudioPlayed,
     AudioSent,
     BrainCalled,
     BrainDone,
@@ -51,12 +52,14 @@ from realtime.session.session import Session
 from realtime.session.settings import Runtime
 from realtime.transports.audio import ClauseSpeech, SpeechFormats, SpeechIn, pieces_of
 from realtime.transports.outbox import Outbox
+from realtime.transports.speaker import Speaker
 
 log = logging.getLogger("voiced.call")
 
 _TICK_S = 0.25
 _HOLD_S = 1.0
 _RESUME_S = 0.25
+_PLAYED_AHEAD_S = 3.0
 _LONGEST_HOLD_S = 60.0
 _BRAIN_PATIENCE_S = 30.0
 
@@ -84,7 +87,7 @@ class _HungUp(Exception):
 
 class Call:
     """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
-    session starts with."""
+    session starts with. Speech goes out on the wire, faster than it is played, or is played by a `speaker` here."""
 
     def __init__(
         self,
@@ -94,12 +97,14 @@ class Call:
         runtime: Runtime,
         limits: Limits,
         drain: asyncio.Event,
-        initial: SessionConfig | None = None,
+        initial: Sequence[SessionConfig] = (),
+        speaker: Speaker | None = None,
     ) -> None:
         self._wire = wire
         self._engine = engine
         self._brain = brain
         self._rate = runtime.sample_rate
+        self._speaker = speaker
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
         self._clauses: dict[str, ClauseSpeech] = {}
@@ -114,6 +119,7 @@ class Call:
             now=time.monotonic(),
             wall_clock_offset=time.time() - time.monotonic(),
             initial=initial,
+            plays=speaker is not None,
         )
 
     async def run(self) -> None:
@@ -126,6 +132,8 @@ class Call:
                 tasks.create_task(self._tick())
                 tasks.create_task(self._await_drain())
                 tasks.create_task(self._read())
+                if self._speaker is not None:
+                    tasks.create_task(self._speaker.run(self._on_played))
         except* _HungUp:
             pass
         finally:
@@ -133,6 +141,11 @@ class Call:
             self._tell(Disconnected())
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
+
+    def hear(self, pcm: bytes) -> None:
+        """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends
+        this call."""
+        self._guarded(lambda: self._take_in_speech(pcm))
 
     def _tell(self, message: Input) -> None:
         self._perform(self.session.receive(message, time.monotonic()))
@@ -145,6 +158,8 @@ class Call:
                 case DropAudio():
                     self._outbox.drop_audio(effect.response_id)
                     self._formats.drop(effect.response_id)
+                    if self._speaker is not None:
+                        self._speaker.drop(effect.response_id)
                 case AskBrain():
                     if self._tasks is not None:
                         task = self._tasks.create_task(self._ask(effect))
@@ -180,13 +195,21 @@ class Call:
         self._engine.submit(request, self._on_engine)
 
     def _on_engine(self, event: Event) -> None:
-        """The engine's sink. It is called from the engine's reader: what goes wrong here ends this call, not that."""
+        """The engine's sink."""
+        self._guarded(lambda: self._take_in(event))
+
+    def _on_played(self, response_id: str, samples: int) -> None:
+        self._tell(AudioPlayed(response_id, samples))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """For what is called from a reader that others depend on: what goes wrong ends this call, not that."""
+        if self._tasks is None:
+            return
         try:
-            self._take_in(event)
+            action()
         except Exception as error:  # the boundary of this connection
             log.exception("a session broke and is closed")
-            if self._tasks is not None:
-                self._tasks.create_task(_raise(error))
+            self._tasks.create_task(_raise(error))
 
     def _take_in(self, event: Event) -> None:
         request_id = event.request_id
@@ -267,17 +290,27 @@ class Call:
                     case Send():
                         await self._wire.send(message.event)
                     case SendAudio():
-                        if (delta := self._formats.encode(message)) is not None:
-                            await self._wire.send(delta)
+                        await self._speak(message)
                         self._tell(AudioSent(message.event.response_id, message.samples))
                     case FinishAudio():
-                        if (delta := self._formats.finish(message)) is not None:
-                            await self._wire.send(delta)
+                        await self._finish(message)
                     case Close():
                         await self._wire.close(message.code, message.reason)
                         raise _HungUp
             except ConnectionError:
                 raise _HungUp from None
+
+    async def _speak(self, message: SendAudio) -> None:
+        if self._speaker is not None:
+            self._speaker.put(message.event.response_id, message.event.delta)
+        elif (delta := self._formats.encode(message)) is not None:
+            await self._wire.send(delta)
+
+    async def _finish(self, message: FinishAudio) -> None:
+        if self._speaker is not None:
+            self._speaker.finish(message.response_id)
+        elif (delta := self._formats.finish(message)) is not None:
+            await self._wire.send(delta)
 
     async def _tick(self) -> None:
         while True:
@@ -297,11 +330,20 @@ class Call:
             speech = self._clauses.get(live.running or "")
             if live.running is None or speech is None:
                 continue
-            waiting_s = self._outbox.samples(live.id) / self._rate
-            held = self._wire.stalled or waiting_s > (_HOLD_S if speech.held_since is None else _RESUME_S)
+            held = self._wire.stalled or self._waiting_s(live.id) > self._bound_s(holding=speech.held_since is not None)
             if held != (speech.held_since is not None):
                 speech.held_since = time.monotonic() if held else None
                 self._engine.hold(live.running, held)
+
+    def _waiting_s(self, response_id: str) -> float:
+        """Speech that was made and has not left."""
+        played_here = 0 if self._speaker is None else self._speaker.waiting(response_id)
+        return (self._outbox.samples(response_id) + played_here) / self._rate
+
+    def _bound_s(self, *, holding: bool) -> float:
+        """How much of it may wait. Where it is played here, the lead that the engine keeps waits here too."""
+        bound = _RESUME_S if holding else _HOLD_S
+        return bound if self._speaker is None else bound + _PLAYED_AHEAD_S
 
 
 async def _raise(error: Exception) -> None:

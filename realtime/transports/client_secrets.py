@@ -89,6 +89,6 @@ class SecretRoutes:
         return Json(shown, headers={"Cache-Control": "no-store"})
 
 
-def initial_session(grant: Grant) -> SessionConfig | None:
+def initial_session(grant: Grant) -> tuple[SessionConfig, ...]:
     """The configuration that a realtime session starts with, if it came with a secret."""
-    return None if grant.session is None else msgspec.json.decode(grant.session, type=SessionConfig)
+    return () if grant.session is None else (msgspec.json.decode(grant.session, type=SessionConfig),)

@@ -12,9 +12,9 @@ from realtime.engine.messages import EngineInfo
 from realtime.session.desk import Limits
 from realtime.session.settings import Runtime
 from realtime.transports.call import Call
-from realtime.transports.http import refusal
+from realtime.transports.http import Refusal
+from realtime.transports.status import ready
 
-_NOT_READY_RETRY_S = 2
 _FULL_RETRY_S = 5
 
 
@@ -35,18 +35,21 @@ class Door:
         self._calls = calls
         self._max_sessions = max_sessions
 
+    def check(self, coming: int = 0) -> Runtime:
+        """What runs, for a session that may begin while `coming` others are about to. Raises Refusal."""
+        runtime = self._runtime(ready(self.engine))
+        if len(self._calls) + coming >= self._max_sessions:
+            message = f"All {self._max_sessions} connections are in use; try again later."
+            raise Refusal(503, "too_many_sessions", message, retry_after_s=_FULL_RETRY_S)
+        return runtime
+
     async def admit(self, websocket: WebSocket) -> Runtime | None:
         """What runs, for a session that may begin; otherwise the handshake is answered with the reason."""
-        info = self.engine.info
-        if info is None:
-            message = f"The engine is not ready ({self.engine.stage}); try again shortly."
-            await websocket.send_denial_response(refusal(503, "engine_not_ready", message, _NOT_READY_RETRY_S))
+        try:
+            return self.check()
+        except Refusal as refused:
+            await websocket.send_denial_response(refused.response)
             return None
-        if len(self._calls) >= self._max_sessions:
-            message = f"All {self._max_sessions} connections are in use; try again later."
-            await websocket.send_denial_response(refusal(503, "too_many_sessions", message, _FULL_RETRY_S))
-            return None
-        return self._runtime(info)
 
     async def run(self, call: Call) -> None:
         """A session, to its end."""

@@ -13,10 +13,12 @@ from protocol.objects import ErrorBody
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain
 from realtime.transports.call import Call
+from realtime.transports.calls import CallRoutes
 from realtime.transports.client_secrets import initial_session
 from realtime.transports.client_socket import ClientSocket
 from realtime.transports.door import Door
 from realtime.transports.guard import grant_of
+from realtime.transports.http import Refusal
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
@@ -69,14 +71,18 @@ class WebSocketWire:
 
 
 class RealtimeRoute:
-    """`/v1/realtime`. `brain` decides what to say in the conversations."""
+    """`/v1/realtime`. `brain` decides what to say in the conversations; `calls` are those that can be listened to."""
 
-    def __init__(self, door: Door, brain: Brain) -> None:
+    def __init__(self, door: Door, brain: Brain, calls: CallRoutes) -> None:
         self._door = door
         self._brain = brain
+        self._calls = calls
 
     async def connect(self, websocket: WebSocket) -> None:
-        """One conversation, to its end."""
+        """One conversation, to its end; or with `?call_id=` a WebRTC call's, beside its caller."""
+        if (call_id := websocket.query_params.get("call_id")) is not None:
+            await self._listen_in(websocket, call_id)
+            return
         runtime = await self._door.admit(websocket)
         if runtime is None:
             return
@@ -87,6 +93,16 @@ class RealtimeRoute:
         wire = WebSocketWire(socket, encoding)
         engine, limits = self._door.engine, self._door.limits
         await self._door.run(Call(wire, engine, self._brain, runtime, limits, socket.drain, initial))
+
+    async def _listen_in(self, websocket: WebSocket, call_id: str) -> None:
+        try:
+            call = self._calls.find(call_id)
+        except Refusal as refused:
+            await websocket.send_denial_response(refused.response)
+            return
+        encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
+        await websocket.accept(subprotocol)
+        await call.listen_in(WebSocketWire(ClientSocket(websocket), encoding))
 
 
 def _too_large(event: ClientEvent, size: int) -> ErrorBody:

@@ -38,6 +38,7 @@ from protocol.server_events import (
 from realtime.session.desk import Limits
 from realtime.session.messages import (
     AskBrain,
+    AudioPlayed,
     AudioSent,
     BrainDone,
     BrainSaid,
@@ -80,13 +81,18 @@ def runtime(**changes: Any) -> Runtime:
 
 
 class Talk:
-    """One session and its surroundings. `events` is what the client has got; audio waits in `outbox` until `send`."""
+    """One session and its surroundings. `events` is what the client has got; audio waits in `outbox` until `send`. With
+    `plays` it is the server that plays: audio that has left waits in `playout` until `play`."""
 
-    def __init__(self, limits: Limits | None = None, initial: SessionConfig | None = None, **changes: Any) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *initial: SessionConfig, plays: bool = False, **changes: Any
+    ) -> None:
         self._ids = 0
+        self.plays = plays
         self.now = 50.0
         self.effects: list[Effect] = []
         self.outbox: list[Send | SendAudio | Close] = []
+        self.playout: list[tuple[str, int]] = []
         self.events: list[ServerEvent] = []
         self.closed: Close | None = None
         self.clauses: dict[str, StartClause] = {}
@@ -103,6 +109,7 @@ class Talk:
             now=self.now,
             wall_clock_offset=1000.0,
             initial=initial,
+            plays=plays,
         )
         self.perform(self.session.open())
         self.deliver()
@@ -128,6 +135,7 @@ class Talk:
                         for kept in self.outbox
                         if not (isinstance(kept, SendAudio) and kept.event.response_id == effect.response_id)
                     ]
+                    self.playout = [part for part in self.playout if part[0] != effect.response_id]
                 case StartClause():
                     assert effect.clause_id not in self.clauses, "a clause was started twice"
                     self.clauses[effect.clause_id] = effect
@@ -149,7 +157,10 @@ class Talk:
             case Send():
                 self.events.append(message.event)
             case SendAudio():
-                self.events.append(message.event)
+                if self.plays:
+                    self.playout.append((message.event.response_id, message.samples))
+                else:
+                    self.events.append(message.event)
                 self.tell(AudioSent(message.event.response_id, message.samples))
             case Close():
                 assert self.closed is None, "closed twice"
@@ -160,6 +171,20 @@ class Talk:
         before = len(self.events)
         while self.outbox:
             self.deliver_one()
+        return self.events[before:]
+
+    def play(self, seconds: float) -> list[ServerEvent]:
+        """The server plays so much of what waits, in packets; returns the events that this made."""
+        before, left = len(self.events), round(seconds * RATE)
+        while left and self.playout:
+            response_id, samples = self.playout.pop(0)
+            packet = min(samples, left, RATE // 50)
+            if packet < samples:
+                self.playout.insert(0, (response_id, samples - packet))
+            left -= packet
+            self.now += packet / RATE
+            self.tell(AudioPlayed(response_id, packet))
+            self.deliver()
         return self.events[before:]
 
     # --- a client's usual moves ---

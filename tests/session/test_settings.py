@@ -101,7 +101,7 @@ def test_the_first_event_shows_the_whole_effective_session() -> None:
 
 
 def test_initial_settings_are_in_force_from_the_first_event_on() -> None:
-    talk = Talk(initial=SessionConfig(instructions="Rain.", audio=voice("amy")))
+    talk = Talk(None, SessionConfig(instructions="Rain.", audio=voice("amy")))
     assert talk.kinds() == ["session.created", "conversation.created"]
     shown = talk.got(SessionCreated)[0].session
     assert (shown.instructions, shown.audio.output.voice) == ("Rain.", "amy")
@@ -110,7 +110,7 @@ def test_initial_settings_are_in_force_from_the_first_event_on() -> None:
 
 
 def test_initial_settings_that_cannot_be_served_are_an_error_after_the_greeting_and_change_nothing() -> None:
-    talk = Talk(initial=SessionConfig(instructions="Rain.", audio=voice("ammy")))
+    talk = Talk(None, SessionConfig(instructions="Rain.", audio=voice("ammy")))
     assert talk.kinds() == ["session.created", "conversation.created", "error"]
     assert talk.got(SessionCreated)[0].session.instructions == ""
     assert (talk.error().param, talk.error().event_id) == ("session.audio.output.voice", None)

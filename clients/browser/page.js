@@ -1,0 +1,448 @@
+/** The page: what is on the screen, put together around one `Call`. */
+
+import { Devices } from "./devices.js";
+import { Drawer } from "./drawer.js";
+import { asFault } from "./faults.js";
+import { Notice } from "./notice.js";
+import { Numbers } from "./numbers.js";
+import { Recorder } from "./recorder.js";
+import { Timeline } from "./timeline.js";
+import { Transcript } from "./transcript.js";
+import { Call, Server } from "./voiced.js";
+import { Voices } from "./voices.js";
+
+const KEY = "voiced.key";
+const LOOK_AGAIN_MS = 1_000;
+const WAITING = new Set(["loading", "connecting", "reconnecting", "full"]);
+const STAGES = ["starting", "loading", "language", "codec", "warm"]; // words in the engine's stages, in their order
+
+const $ = (id) => document.getElementById(id);
+
+const announce = (text) => ($("announce").textContent = text);
+const timeline = new Timeline($("timeline"), $("timeline-text"));
+const transcript = new Transcript($("log"), $("log-empty"), announce);
+const numbers = new Numbers(document);
+const recorder = new Recorder();
+const drawer = new Drawer({
+  drawer: $("drawer"),
+  list: $("events-list"),
+  count: $("events-count"),
+  filter: $("events-filter"),
+});
+const notice = new Notice(
+  {
+    box: $("notice"),
+    text: $("notice-text"),
+    progress: $("notice-progress"),
+    keyForm: $("key-form"),
+    key: $("key"),
+    action: $("notice-action"),
+    close: $("notice-close"),
+  },
+  useKey,
+);
+const devices = new Devices($("microphone"), $("speaker"), onDevice);
+const voices = new Voices(
+  {
+    select: $("voice"),
+    preview: $("voice-preview"),
+    remove: $("voice-delete"),
+    text: $("voice-text"),
+    form: $("voice-form"),
+    formText: $("voice-form-text"),
+    add: $("voice-add"),
+  },
+  server,
+  (name) => call?.setVoice(name),
+);
+
+/** @type {Call | null} */
+let call = null;
+let typed = 0;
+let looking = false;
+let resume = null; // what a key is asked for
+
+function key() {
+  return sessionStorage.getItem(KEY) ?? "";
+}
+
+function server() {
+  return new Server(location.origin, key());
+}
+
+// --- what runs ---
+
+/** Looks until the engine is there; shows what it is, and the voices. */
+async function look() {
+  if (looking) {
+    return;
+  }
+  looking = true;
+  for (let found = false; !found; ) {
+    try {
+      showEngine((await server().ready()).engine);
+      await voices.load();
+      notice.hide("look");
+      found = true;
+      if (call === null) {
+        showState({ state: "offline", fault: null });
+      }
+    } catch (error) {
+      const fault = asFault(error);
+      if (call === null) {
+        showState({ state: fault.code === "engine_not_ready" ? "loading" : "offline", fault, stage: fault.stage });
+        complain("look", fault, {});
+      }
+      if (fault.retryAfterS === null) {
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, Math.max(LOOK_AGAIN_MS, fault.retryAfterS * 1000)));
+    }
+  }
+  looking = false;
+}
+
+function showEngine(engine) {
+  const badge = $("engine-badge");
+  if (!engine) {
+    badge.textContent = "ready";
+    return;
+  }
+  const kind = engine.kind === "noise" ? " (noise: untrained)" : "";
+  badge.textContent = `${engine.checkpoint}${kind} · ${engine.device} · ${engine.decoder}`;
+  badge.title = "Checkpoint, device and decoder that speak";
+}
+
+function useKey(value) {
+  sessionStorage.setItem(KEY, value);
+  const next = resume;
+  resume = null;
+  look();
+  next?.();
+}
+
+// --- calls ---
+
+/** Opens a call. @returns {Promise<boolean>} whether it is open */
+async function open(microphone) {
+  call?.close();
+  const opened = new Call({
+    url: location.origin,
+    key: key(),
+    microphone,
+    microphoneId: devices.microphoneId,
+    speakerId: devices.speakerId,
+    voice: voices.chosen,
+    transport: new URLSearchParams(location.search).get("transport") ?? "auto",
+  });
+  call = opened;
+  const on = (type, show) => opened.addEventListener(type, ({ detail }) => opened === call && show(detail));
+  on("state", onState);
+  on("event", onEvent);
+  on("words", (speech) => transcript.speech(speech));
+  on("levels", (levels) => timeline.push(levels));
+  on("marker", (marker) => timeline.mark(marker));
+  on("audio", ({ side, pcm, at }) => recorder.write(side, pcm, at));
+  on("latency", (summary) => numbers.showLatency(summary));
+  on("stats", (stats) => numbers.showStats(stats, opened.transport));
+  timeline.run(true);
+  try {
+    await opened.open();
+  } catch (error) {
+    return onRefused(opened, asFault(error), microphone);
+  }
+  opened.mute($("mute").getAttribute("aria-pressed") === "true");
+  opened.pushToTalk($("push-to-talk").checked);
+  devices.refresh();
+  return true;
+}
+
+async function onRefused(opened, fault, microphone) {
+  if (opened !== call) {
+    return false;
+  }
+  call = null;
+  timeline.run(false);
+  if (fault.ofMicrophone) {
+    const isOpen = await open(false);
+    notice.show("microphone", `${fault.message} Until then, listen and type.`);
+    return isOpen;
+  }
+  showState({ state: "offline", fault });
+  if (fault.code !== "closed") {
+    complain("call", fault, { again: () => open(microphone) });
+  }
+  return false;
+}
+
+function hangUp() {
+  const closing = call;
+  call = null;
+  closing?.close();
+  timeline.run(false);
+  notice.hide("call");
+  showState({ state: "offline", fault: null });
+}
+
+async function say(text) {
+  if (!text.trim()) {
+    return;
+  }
+  if (!call?.isOpen && !(await open(false))) {
+    return;
+  }
+  notice.hide("say");
+  typed += 1;
+  transcript.you(`typed-${typed}`, text);
+  try {
+    await call.say(text);
+  } catch (error) {
+    const fault = asFault(error);
+    if (fault.code !== "closed") {
+      notice.show("say", fault.message, { alarm: true });
+    }
+  }
+}
+
+function complain(topic, fault, { again = null, retryInS = null, cancel = null }) {
+  const wantsKey = fault.status === 401;
+  if (wantsKey) {
+    const wrong = key() !== "";
+    sessionStorage.removeItem(KEY);
+    resume = again;
+    const text = wrong ? "The server does not know this key: enter another one." : fault.message;
+    notice.show(topic, text, { key: true, alarm: wrong });
+    return;
+  }
+  const stage = fault.stage ? ` Stage: ${fault.stage}.` : "";
+  const action = cancel ? ["Cancel", cancel] : again ? ["Try again", again] : null;
+  notice.show(topic, fault.message + stage, {
+    alarm: cancel === null && fault.retryAfterS === null,
+    retryInS,
+    progress: fault.stage ? [stageIndex(fault.stage), STAGES.length] : null,
+    action,
+  });
+}
+
+function stageIndex(stage) {
+  return Math.max(0.5, STAGES.findLastIndex((word) => stage.includes(word)));
+}
+
+function onState(detail) {
+  const { state, fault, retryInS } = detail;
+  showState(detail);
+  if (state === "offline") {
+    if (fault && fault.code !== "closed" && !fault.ofMicrophone && call?.session) {
+      const { hasMicrophone } = call;
+      call = null;
+      complain("call", fault, { again: () => open(hasMicrophone) });
+    }
+    return;
+  }
+  if (WAITING.has(state) && fault) {
+    complain("call", fault, { retryInS, cancel: hangUp });
+    if (fault.code === "engine_not_ready" || fault.code === "server_gone") {
+      $("engine-badge").textContent = fault.code === "server_gone" ? "server away" : "engine loading";
+    }
+  } else if (!WAITING.has(state)) {
+    notice.hide("call");
+    notice.hide("look");
+  }
+}
+
+function onEvent(detail) {
+  drawer.add(detail);
+  const { direction, event } = detail;
+  if (direction === "out") {
+    return;
+  }
+  switch (event.type) {
+    case "session.created":
+      transcript.note($("log").children.length > 0 ? "A new session: what was said before is not remembered." : "");
+      showEngine(event.session.voiced?.engine);
+      break;
+    case "input_audio_buffer.committed":
+      transcript.you(event.item_id, "(spoken)");
+      break;
+    case "conversation.item.input_audio_transcription.completed":
+      transcript.you(event.item_id, event.transcript);
+      break;
+    case "response.done":
+      onDone(event.response);
+      break;
+    case "error":
+      notice.show("say", event.error.message, { alarm: true });
+      break;
+  }
+}
+
+function onDone(response) {
+  if (response.status === "failed") {
+    notice.show("say", response.status_details?.error?.message ?? "The response failed; try again.", { alarm: true });
+  }
+}
+
+// --- what the screen shows ---
+
+function showState({ state, stage = "", reason = "", transport = "" }) {
+  $("state").dataset.state = state;
+  $("state-text").textContent = state === "loading" ? `loading the engine${stage ? `: ${stage}` : ""}` : state;
+  const isOpen = Boolean(call?.isOpen);
+  const waits = call !== null && WAITING.has(state);
+  const names = { webrtc: "WebRTC", websocket: "WebSocket" };
+  const why = transport === "websocket" && reason ? `, because ${reason}` : "";
+  $("transport").textContent = transport && isOpen ? `over ${names[transport]}${why}` : "";
+  const talks = isOpen && call.hasMicrophone;
+  $("connect").textContent = waits ? "Cancel" : talks ? "Hang up" : isOpen ? "Start microphone" : "Start talking";
+  $("connect").classList.toggle("primary", !talks);
+  $("mute").disabled = !talks;
+  $("interrupt").disabled = !isOpen || state !== "speaking";
+  $("say-stop").disabled = $("interrupt").disabled;
+  $("push").disabled = !talks;
+}
+
+function selectTab(name) {
+  for (const tab of ["talk", "say"]) {
+    const chosen = tab === name;
+    $(`tab-${tab}`).setAttribute("aria-selected", String(chosen));
+    $(`tab-${tab}`).tabIndex = chosen ? 0 : -1;
+    $(`panel-${tab}`).hidden = !chosen;
+  }
+}
+
+function onDevice(kind, deviceId) {
+  const change = kind === "microphone" ? call?.setMicrophone(deviceId) : call?.setSpeaker(deviceId);
+  change?.catch((error) => notice.show("device", asFault(error).message, { alarm: true }));
+}
+
+function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function stamp() {
+  return new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+}
+
+// --- hands ---
+
+function hold(down) {
+  call?.hold(down);
+  $("push").dataset.held = String(down && Boolean(call?.isOpen));
+}
+
+/** Whether a key belongs to what has the focus. */
+function takesKeys(target) {
+  return target !== $("push") && target.closest?.("input, textarea, select, button, summary, a") !== null;
+}
+
+$("connect").addEventListener("click", () => {
+  const talks = call?.isOpen && call.hasMicrophone;
+  if (talks || (call !== null && WAITING.has(call.state))) {
+    hangUp();
+  } else {
+    open(true);
+  }
+});
+$("mute").addEventListener("click", () => {
+  const on = $("mute").getAttribute("aria-pressed") !== "true";
+  $("mute").setAttribute("aria-pressed", String(on));
+  call?.mute(on);
+});
+$("push-to-talk").addEventListener("change", () => {
+  const on = $("push-to-talk").checked;
+  $("push").hidden = !on;
+  call?.pushToTalk(on);
+});
+$("push").addEventListener("pointerdown", (event) => {
+  $("push").setPointerCapture(event.pointerId);
+  hold(true);
+});
+for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) {
+  $("push").addEventListener(type, () => hold(false));
+}
+$("interrupt").addEventListener("click", () => call?.interrupt());
+$("say-stop").addEventListener("click", () => call?.interrupt());
+$("type-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  say($("type-text").value);
+  $("type-text").value = "";
+});
+$("say-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  say($("say-text").value);
+});
+$("say-text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    say($("say-text").value);
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    call?.interrupt();
+  } else if (event.code === "Space" && $("push-to-talk").checked && !takesKeys(event.target)) {
+    event.preventDefault();
+    if (!event.repeat) {
+      hold(true);
+    }
+  }
+});
+document.addEventListener("keyup", (event) => {
+  if (event.code === "Space" && $("push").dataset.held === "true") {
+    event.preventDefault();
+    hold(false);
+  }
+});
+window.addEventListener("blur", () => hold(false));
+window.addEventListener("pagehide", () => call?.close());
+
+for (const name of ["talk", "say"]) {
+  const other = name === "talk" ? "say" : "talk";
+  $(`tab-${name}`).addEventListener("click", () => selectTab(name));
+  $(`tab-${name}`).addEventListener("keydown", (event) => {
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      selectTab(other);
+      $(`tab-${other}`).focus();
+    }
+  });
+}
+
+$("latency-copy").addEventListener("click", async () => {
+  const copied = await navigator.clipboard?.writeText(numbers.json()).then(
+    () => true,
+    () => false,
+  );
+  if (copied) {
+    announce("Copied.");
+    $("latency-copy").textContent = "Copied";
+    setTimeout(() => ($("latency-copy").textContent = "Copy as JSON"), 1_500);
+  } else {
+    download(new Blob([numbers.json()], { type: "application/json" }), "latency.json");
+  }
+});
+$("events-pause").addEventListener("click", () => {
+  const on = $("events-pause").getAttribute("aria-pressed") !== "true";
+  $("events-pause").setAttribute("aria-pressed", String(on));
+  drawer.pause(on);
+});
+$("events-clear").addEventListener("click", () => drawer.clear());
+$("events-export").addEventListener("click", () => download(drawer.export(), `voiced-events-${stamp()}.jsonl`));
+$("record-download").addEventListener("click", () => download(recorder.wav(), `voiced-${stamp()}.wav`));
+setInterval(() => {
+  const seconds = Math.floor(recorder.seconds);
+  if (seconds > 0) {
+    $("record-text").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
+    $("record-download").disabled = false;
+  }
+}, 1_000);
+
+if (!window.isSecureContext) {
+  const text = "This page is not secure, so there is no microphone: open it over https, or on localhost. ";
+  notice.show("microphone", `${text}Until then, listen and type.`);
+}
+look();
+devices.refresh();

@@ -1,0 +1,188 @@
+/** Both levels of the last 20 seconds on one rolling canvas, with what happened. */
+
+const SPAN_MS = 20_000;
+const FLOOR_DB = -60;
+const SPEAKS = 0.003; // rms from which a party counts as speaking
+const MOST_COLUMNS = 1_000;
+const MOST_MARKERS = 100;
+const GUTTER = 44;
+
+const MARKERS = {
+  "speech-start": { lane: "you", color: "--you", sign: "▸" },
+  "speech-stop": { lane: "you", color: "--you", sign: "◂" },
+  "first-audio": { lane: "it", color: "--it", sign: "●" },
+  interrupt: { lane: "both", color: "--alarm", sign: "✕" },
+  underrun: { lane: "it", color: "--warn", sign: "!" },
+};
+
+export class Timeline {
+  #columns = []; // { at, you, it } oldest first
+  #markers = []; // { kind, at }
+  #canvas;
+  #text;
+  #colors = {};
+  #frozen = performance.now();
+  #running = false;
+
+  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} text its alternative in words */
+  constructor(canvas, text) {
+    this.#canvas = canvas;
+    this.#text = text;
+    new ResizeObserver(() => this.#draw()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#readColors());
+    this.#readColors();
+    setInterval(() => this.#describe(), 1_000);
+  }
+
+  /** @param {{ you: { rms: number }, it: { rms: number } }} levels */
+  push(levels) {
+    this.#columns.push({ at: performance.now(), you: levels.you.rms, it: levels.it.rms });
+    this.#forget();
+  }
+
+  /** @param {{ kind: string, at: number }} marker */
+  mark(marker) {
+    this.#markers.push(marker);
+    this.#forget();
+  }
+
+  /** It rolls while a call is open, and stands still after. @param {boolean} on */
+  run(on) {
+    this.#frozen = performance.now();
+    if (on && !this.#running) {
+      this.#running = true;
+      requestAnimationFrame(() => this.#frame());
+    }
+    this.#running = on;
+  }
+
+  #frame() {
+    this.#draw();
+    if (this.#running) {
+      requestAnimationFrame(() => this.#frame());
+    }
+  }
+
+  #forget() {
+    const oldest = performance.now() - SPAN_MS - 500;
+    this.#columns = this.#columns.filter(({ at }) => at > oldest).slice(-MOST_COLUMNS);
+    this.#markers = this.#markers.filter(({ at }) => at > oldest).slice(-MOST_MARKERS);
+  }
+
+  #readColors() {
+    const style = getComputedStyle(document.documentElement);
+    for (const name of ["--you", "--it", "--alarm", "--warn", "--line", "--soft"]) {
+      this.#colors[name] = style.getPropertyValue(name).trim();
+    }
+    this.#draw();
+  }
+
+  #draw() {
+    const { clientWidth: width, clientHeight: height } = this.#canvas;
+    const scale = devicePixelRatio || 1;
+    if (this.#canvas.width !== Math.round(width * scale) || this.#canvas.height !== Math.round(height * scale)) {
+      this.#canvas.width = Math.round(width * scale);
+      this.#canvas.height = Math.round(height * scale);
+    }
+    const pen = this.#canvas.getContext("2d");
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    const now = this.#running ? performance.now() : this.#frozen;
+    const plot = { left: GUTTER, width: width - GUTTER, height: height - 20, now };
+    const lane = plot.height / 2;
+    this.#grid(pen, plot);
+    this.#wave(pen, plot, "you", lane / 2, lane / 2 - 12);
+    this.#wave(pen, plot, "it", lane * 1.5, lane / 2 - 12);
+    this.#marks(pen, plot, lane);
+  }
+
+  #grid(pen, { left, width, height }) {
+    pen.font = "12px system-ui, sans-serif";
+    pen.textBaseline = "middle";
+    pen.strokeStyle = pen.fillStyle = this.#colors["--line"];
+    pen.lineWidth = 1;
+    for (const y of [height / 2, height]) {
+      line(pen, 0, Math.round(y) + 0.5, left + width, Math.round(y) + 0.5);
+    }
+    line(pen, left + 0.5, 0, left + 0.5, height);
+    const step = width < 420 ? 10 : 5;
+    for (let ago = step; ago < SPAN_MS / 1000; ago += step) {
+      const x = Math.round(left + width * (1 - (ago * 1000) / SPAN_MS)) + 0.5;
+      pen.fillStyle = this.#colors["--line"];
+      line(pen, x, 0, x, height);
+      pen.fillStyle = this.#colors["--soft"];
+      pen.textAlign = "center";
+      pen.fillText(`−${ago} s`, x, height + 11);
+    }
+    pen.fillStyle = this.#colors["--soft"];
+    pen.textAlign = "right";
+    pen.fillText("now", left + width - 6, height + 11);
+    pen.textAlign = "left";
+    pen.fillStyle = this.#colors["--you"];
+    pen.fillText("you", 12, height / 4);
+    pen.fillStyle = this.#colors["--it"];
+    pen.fillText("voice", 8, height * 0.75);
+  }
+
+  #wave(pen, { left, width, now }, side, middle, reach) {
+    pen.strokeStyle = this.#colors[`--${side}`];
+    pen.lineWidth = Math.max(1, (width / SPAN_MS) * 50 - 1);
+    pen.beginPath();
+    for (const column of this.#columns) {
+      const x = left + width * (1 - (now - column.at) / SPAN_MS);
+      if (x > left + 1) {
+        const tall = Math.max(0.5, share(column[side]) * reach);
+        pen.moveTo(x, middle - tall);
+        pen.lineTo(x, middle + tall);
+      }
+    }
+    pen.stroke();
+  }
+
+  #marks(pen, { left, width, height, now }, lane) {
+    pen.lineWidth = 1.5;
+    pen.textAlign = "center";
+    for (const { kind, at } of this.#markers) {
+      const { lane: where, color, sign } = MARKERS[kind];
+      const x = left + width * (1 - (now - at) / SPAN_MS);
+      if (x <= left + 4) {
+        continue;
+      }
+      const top = where === "it" ? lane : 0;
+      const bottom = where === "you" ? lane : height;
+      pen.strokeStyle = pen.fillStyle = this.#colors[color];
+      pen.fillText(sign, x, top + 8);
+      line(pen, x, top + 15, x, bottom);
+    }
+  }
+
+  #describe() {
+    if (this.#columns.length === 0 || !this.#running) {
+      return;
+    }
+    const spoken = (side) => {
+      const share = this.#columns.filter((column) => column[side] > SPEAKS).length / this.#columns.length;
+      const span = (this.#columns.at(-1).at - this.#columns[0].at) / 1000;
+      return (share * span).toFixed(1);
+    };
+    const count = (kind) => this.#markers.filter((marker) => marker.kind === kind).length;
+    const interrupted = plural(count("interrupt"), "interruption");
+    const dry = plural(count("underrun"), "underrun");
+    this.#text.textContent = `Last 20 s: you ${spoken("you")} s, voice ${spoken("it")} s, ${interrupted}, ${dry}.`;
+  }
+}
+
+function share(rms) {
+  return Math.max(0, Math.min(1, 1 - (20 * Math.log10(rms + 1e-9)) / FLOOR_DB));
+}
+
+function line(pen, x1, y1, x2, y2) {
+  pen.beginPath();
+  pen.moveTo(x1, y1);
+  pen.lineTo(x2, y2);
+  pen.stroke();
+}
+
+function plural(count, word) {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,116 @@
+/** The conversation as a log: what you said, what the voice says, and how much of that was heard. */
+
+const MOST_ENTRIES = 200;
+
+export class Transcript {
+  #list;
+  #empty;
+  #announce;
+  #lines = new Map(); // key -> { entry, text, note }
+
+  /** @param {HTMLElement} list @param {HTMLElement} empty shown while it is @param {(text: string) => void} announce */
+  constructor(list, empty, announce) {
+    this.#list = list;
+    this.#empty = empty;
+    this.#announce = announce;
+  }
+
+  /** Something of the session, between the lines. @param {string} text */
+  note(text) {
+    const entry = document.createElement("li");
+    entry.className = "note";
+    entry.textContent = text;
+    this.#append(entry);
+  }
+
+  /** What you typed or said. @param {string} key @param {string} text @param {string} [note] */
+  you(key, text, note = "") {
+    const line = this.#line(key, "you", "You");
+    line.text.textContent = text;
+    line.note.textContent = note;
+  }
+
+  /** What the voice says. @param {import("./speech.js").Speech} speech */
+  speech(speech) {
+    if (speech.text === "" && !this.#lines.has(speech.responseId)) {
+      return;
+    }
+    const line = this.#line(speech.responseId, "it", "Voice");
+    const states = ["spoken", "queued", "cut"];
+    const runs = states.map((state) => speech.words.filter((word) => word.state === state).map((word) => word.text));
+    const shown = runs.map((run) => run.join(""));
+    const key = shown.join("|") + speech.status + speech.over;
+    if (line.key === key) {
+      return;
+    }
+    line.key = key;
+    line.text.replaceChildren(...states.flatMap((state, index) => marked(state, shown[index])));
+    line.note.textContent = noteOf(speech);
+    if (speech.over && !line.announced) {
+      line.announced = true;
+      this.#announce(speech.cutS === null ? `Voice: ${speech.text}` : `Voice, interrupted: ${shown[0]}`);
+    }
+    this.#follow();
+  }
+
+  #line(key, kind, who) {
+    const known = this.#lines.get(key);
+    if (known) {
+      return known;
+    }
+    const entry = document.createElement("li");
+    const name = document.createElement("b");
+    const body = document.createElement("div");
+    const text = document.createElement("p");
+    const note = document.createElement("small");
+    entry.className = kind;
+    entry.dataset.testid = `log-${kind}`;
+    name.textContent = who;
+    body.append(text, note);
+    entry.append(name, body);
+    const line = { entry, text, note, key: "", announced: false };
+    this.#lines.set(key, line);
+    this.#append(entry);
+    return line;
+  }
+
+  #append(entry) {
+    this.#empty.hidden = true;
+    this.#list.append(entry);
+    while (this.#list.children.length > MOST_ENTRIES) {
+      const first = this.#list.firstElementChild;
+      const key = [...this.#lines].find(([, line]) => line.entry === first)?.[0];
+      this.#lines.delete(key);
+      first.remove();
+    }
+    this.#follow(true);
+  }
+
+  /** Scrolls along, unless the reader went back. */
+  #follow(force = false) {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    if (force || scrollHeight - scrollTop - clientHeight < 80) {
+      this.#list.scrollTop = scrollHeight;
+    }
+  }
+}
+
+function marked(state, text) {
+  if (text === "") {
+    return [];
+  }
+  const run = document.createElement(state === "cut" ? "s" : "span");
+  run.className = state;
+  run.textContent = text;
+  return [run];
+}
+
+function noteOf(speech) {
+  if (speech.cutS !== null && speech.status !== "failed") {
+    return `cut after ${speech.cutS.toFixed(1)} s`;
+  }
+  if (speech.status === "incomplete") {
+    return "stopped at its longest";
+  }
+  return speech.status === "failed" ? "failed" : "";
+}

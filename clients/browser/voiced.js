@@ -1,0 +1,725 @@
+/**
+ * A spoken conversation with a voiced server, for any page. Nothing here touches the document.
+ *
+ *     import { connect } from "./voiced.js";
+ *     const call = await connect({ url: "https://voice.example", key: "ek_…", microphone: true });
+ *     call.addEventListener("words", ({ detail: speech }) => show(speech.words));
+ *     await call.say("Hello.");
+ *     call.close();
+ */
+
+import { Fault, asFault, serverGone } from "./faults.js";
+import { Latency } from "./latency.js";
+import { Server } from "./server.js";
+import { Sound, openMicrophone } from "./sound.js";
+import { Speech } from "./speech.js";
+import { NoWebRtc, openWebRtc } from "./webrtc.js";
+import { openWebSocket } from "./websocket.js";
+
+export { Fault, Server, Speech };
+
+/**
+ * @typedef {"offline" | "loading" | "connecting" | "connected" | "listening" | "speaking" | "interrupted" |
+ *   "reconnecting" | "full"} State
+ *
+ * @typedef {object} Options
+ * @property {string} [url] the server's origin; absent: the page's
+ * @property {string} [key] an API key, or better a client secret
+ * @property {boolean} [microphone] whether the user speaks; otherwise they only type and listen
+ * @property {string} [microphoneId] which one
+ * @property {string} [speakerId] where speech is heard, where the browser can choose
+ * @property {string} [voice] a voice by name
+ * @property {"auto" | "webrtc" | "websocket"} [transport] auto: WebRTC, and a WebSocket where that does not come about
+ * @property {object} [session] what else `session.update` should set
+ *
+ * @typedef {object} NetworkStats
+ * @property {number | null} roundTripMs
+ * @property {number | null} bufferMs speech that is held and not played yet: jitter buffer, or the player's queue
+ * @property {number | null} packetLoss 0 to 1; null where nothing gets lost
+ * @property {number} underruns moments at which speech was missing
+ *
+ * @typedef {object} Line what a transport reports to
+ * @property {Server} server
+ * @property {Sound} sound
+ * @property {AbortSignal} signal
+ * @property {(event: object) => void} onEvent
+ * @property {(event: object) => void} onSent
+ * @property {(itemId: string, seconds: number) => void} onPlayed
+ * @property {(itemId: string) => void} onEnded
+ * @property {() => void} onUnderrun
+ * @property {(code: number) => void} onClosed
+ */
+
+const HELLO_MS = 5_000;
+const TICK_MS = 50;
+const STATS_MS = 2_000;
+const SOUND_POLL_MS = 8;
+const INTERRUPTED_MS = 1_500;
+const MOST_BACKOFF_S = 10;
+const SHORTEST_TURN_MS = 200;
+const KEPT_SPEECHES = 50;
+
+/** Opens a call. @param {Options} [options] @returns {Promise<Call>} @throws {Fault} what waiting does not mend */
+export async function connect(options = {}) {
+  const call = new Call(options);
+  await call.open();
+  return call;
+}
+
+/**
+ * One conversation. It mends itself while it can: it waits for an engine that loads and for a place, and comes back
+ * (as a new session) when the server was away.
+ *
+ * Events, each with its `detail`: `state` {state, transport, reason, fault, retryInS, stage} · `event` {direction,
+ * event, at} every message of the protocol · `words` a Speech whose words or position changed · `levels` {you, it} as
+ * {rms, peak} · `latency` a summary · `stats` NetworkStats · `marker` {kind, at} · `audio` {side, pcm, at} 20 ms of
+ * 24 kHz PCM. `at` is in ms of performance.now().
+ */
+export class Call extends EventTarget {
+  #options;
+  #server;
+  #sound = null;
+  #wire = null;
+  #life = new AbortController();
+  #timers = [];
+  #speeches = new Map(); // response id -> Speech, the newest
+  #waiting = new Map(); // response id -> what `say` promised
+  #asking = []; // promises of `say` whose response has no id yet, oldest first
+  #asked = 0;
+  #active = ""; // the response under way at the server
+  #playing = ""; // the response that is heard
+  #playingSince = 0; // where the server plays
+  #interruptedUntil = 0;
+  #latency = new Latency();
+  #muted = false;
+  #pushToTalk = false;
+  #held = false;
+  #heldSince = 0;
+  #turnDetection = null;
+  #welcome = null;
+
+  /** @param {Options} [options] */
+  constructor(options = {}) {
+    super();
+    this.#options = { url: globalThis.location?.origin, key: "", microphone: false, transport: "auto", ...options };
+    this.#server = new Server(this.#options.url, this.#options.key);
+    /** @type {State} */
+    this.state = "offline";
+    /** @type {"webrtc" | "websocket" | ""} */
+    this.transport = "";
+    /** Why it is not WebRTC. */
+    this.reason = "";
+    /** The session as the server shows it. @type {object | null} */
+    this.session = null;
+    /** @type {Fault | null} */
+    this.fault = null;
+  }
+
+  /** Whether the user can speak. @returns {boolean} */
+  get hasMicrophone() {
+    return this.#sound?.microphone != null;
+  }
+
+  /** @returns {boolean} */
+  get isOpen() {
+    return this.#wire !== null;
+  }
+
+  /** Opens it; returns once it is. @throws {Fault} what waiting does not mend, or `closed` */
+  async open() {
+    try {
+      this.#enter("connecting");
+      this.#sound = new Sound((side, pcm, at) => this.#tell("audio", { side, pcm, at: at * 1000 }));
+      await this.#sound.start();
+      if (this.#options.speakerId) {
+        await this.#sound.setSpeaker(this.#options.speakerId);
+      }
+      if (this.#options.microphone) {
+        const stream = await openMicrophone(this.#options.microphoneId);
+        this.#life.signal.throwIfAborted();
+        this.#sound.attachMicrophone(stream);
+      }
+      this.#every(TICK_MS, () => this.#tick());
+      this.#every(SOUND_POLL_MS, () => this.#listenForSound());
+      this.#every(STATS_MS, () => this.#readStats());
+      await this.#connectUntilOpen("connecting");
+    } catch (error) {
+      throw this.#end(asFault(error));
+    }
+  }
+
+  /** Sends any event of the protocol. @param {object} event */
+  send(event) {
+    this.#wire?.send(event);
+    this.#onSent(event);
+  }
+
+  /**
+   * Says a text; what is being said is interrupted.
+   *
+   * @param {string} text @returns {Promise<Speech>} when it was heard to its end, or cut
+   * @throws {Fault} where it could not be said
+   */
+  say(text) {
+    if (!this.isOpen) {
+      return Promise.reject(new Fault("not_connected", "There is no connection: connect first."));
+    }
+    this.interrupt();
+    const eventId = `say_${(this.#asked += 1)}`;
+    const said = new Promise((resolve, reject) => this.#asking.push({ eventId, resolve, reject }));
+    const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
+    this.send({ type: "conversation.item.create", event_id: eventId, item });
+    this.#latency.request(performance.now());
+    this.send({ type: "response.create", event_id: eventId });
+    return said;
+  }
+
+  /** Falls silent, and tells the server what was heard. @returns {boolean} whether there was anything to interrupt */
+  interrupt() {
+    if (!this.isOpen || (!this.#active && !this.#playing)) {
+      return false;
+    }
+    if (this.#active) {
+      this.send({ type: "response.cancel", response_id: this.#active });
+    }
+    this.#cutPlaying();
+    this.#markInterrupted();
+    return true;
+  }
+
+  /** @param {boolean} on whether the microphone is closed */
+  mute(on) {
+    this.#muted = on;
+    this.#applySending();
+  }
+
+  /** @returns {boolean} */
+  get muted() {
+    return this.#muted;
+  }
+
+  /** Whether the user holds a key while they speak, instead of the server finding out. @param {boolean} on */
+  pushToTalk(on) {
+    if (this.#pushToTalk === on) {
+      return;
+    }
+    this.#pushToTalk = on;
+    this.#held = false;
+    this.#update({ audio: { input: { turn_detection: on ? null : this.#turnDetection } } });
+    this.#applySending();
+  }
+
+  /** With push-to-talk: the key goes down, or up and the turn is answered. @param {boolean} down */
+  hold(down) {
+    if (!this.#pushToTalk || this.#held === down || !this.isOpen) {
+      return;
+    }
+    const now = performance.now();
+    this.#held = down;
+    if (down) {
+      this.#heldSince = now;
+      this.interrupt();
+      this.send({ type: "input_audio_buffer.clear" });
+      this.#marker("speech-start");
+    } else {
+      this.#marker("speech-stop");
+    }
+    if (!down && now - this.#heldSince >= SHORTEST_TURN_MS) {
+      this.send({ type: "input_audio_buffer.commit" });
+      this.#latency.request(now);
+      this.send({ type: "response.create" });
+    }
+    this.#applySending();
+  }
+
+  /** @param {string} voice speaks from the next response on */
+  setVoice(voice) {
+    this.#options.voice = voice;
+    this.#update({ audio: { output: { voice } } });
+  }
+
+  /** @param {string} deviceId @throws {Fault} */
+  async setSpeaker(deviceId) {
+    this.#options.speakerId = deviceId;
+    await this.#sound?.setSpeaker(deviceId);
+  }
+
+  /** @param {string} deviceId @throws {Fault} */
+  async setMicrophone(deviceId) {
+    this.#options.microphoneId = deviceId;
+    if (!this.hasMicrophone) {
+      return;
+    }
+    const stream = await openMicrophone(deviceId);
+    this.#sound.attachMicrophone(stream);
+    await this.#wire?.useMicrophone(stream.getAudioTracks()[0]);
+    this.#applySending();
+  }
+
+  /** Ends it. Nothing comes after it but the state `offline`. */
+  close() {
+    this.#end(null);
+  }
+
+  // --- connecting ---
+
+  async #connectUntilOpen(first) {
+    let state = first;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await this.#attempt(state);
+        return;
+      } catch (error) {
+        const fault = asFault(error);
+        if (this.#life.signal.aborted || fault.retryAfterS === null) {
+          throw fault;
+        }
+        const retryInS = fault.code === "server_gone" ? backoff(tries) : fault.retryAfterS;
+        state = stateWhileWaiting(fault);
+        this.#enter(state, { fault, retryInS, stage: fault.stage });
+        await sleep(retryInS * 1000, this.#life.signal);
+      }
+    }
+  }
+
+  async #attempt(state) {
+    const { signal } = this.#life;
+    await this.#server.ready(signal);
+    this.#enter(state === "reconnecting" ? state : "connecting");
+    const welcomed = new Promise((resolve) => (this.#welcome = resolve));
+    const wire = await this.#dial(signal);
+    this.#wire = wire;
+    try {
+      await within(HELLO_MS, welcomed, serverGone());
+    } catch (error) {
+      this.#drop();
+      throw error;
+    }
+    this.transport = wire.transport;
+    this.#applySending();
+    const { voice } = this.#options;
+    const session = { ...this.#options.session };
+    if (voice) {
+      session.audio = { ...session.audio, output: { ...session.audio?.output, voice } };
+    }
+    if (this.#pushToTalk) {
+      session.audio = { ...session.audio, input: { ...session.audio?.input, turn_detection: null } };
+    }
+    this.#update(session);
+    this.#settle(true);
+  }
+
+  async #dial(signal) {
+    const wanted = this.#options.transport;
+    this.reason = wanted === "websocket" ? "it was asked for" : "";
+    if (wanted !== "websocket") {
+      try {
+        return await openWebRtc(this.#line(signal));
+      } catch (error) {
+        if (!(error instanceof NoWebRtc)) {
+          throw error;
+        }
+        if (wanted === "webrtc") {
+          throw new Fault("no_webrtc", `WebRTC does not come about: ${error.message}. Try the WebSocket.`);
+        }
+        this.reason = error.message;
+      }
+    }
+    return await openWebSocket(this.#line(signal));
+  }
+
+  #line(signal) {
+    return {
+      server: this.#server,
+      sound: this.#sound,
+      signal,
+      onEvent: (event) => this.#onEvent(event),
+      onSent: (event) => this.#onSent(event),
+      onPlayed: (itemId, seconds) => this.#onPlayed(itemId, seconds),
+      onEnded: (itemId) => this.#onHeard(this.#speechOfItem(itemId)),
+      onUnderrun: () => this.#marker("underrun"),
+      onClosed: () => this.#onLost(),
+    };
+  }
+
+  async #onLost() {
+    if (!this.#wire) {
+      return;
+    }
+    this.#drop();
+    const fault = serverGone();
+    this.#failAll(new Fault("server_gone", "The connection was lost before it was said; say it again."));
+    this.#enter("reconnecting", { fault, retryInS: fault.retryAfterS });
+    try {
+      await sleep(fault.retryAfterS * 1000, this.#life.signal);
+      await this.#connectUntilOpen("reconnecting");
+    } catch (error) {
+      this.#end(asFault(error));
+    }
+  }
+
+  #drop() {
+    this.#wire?.close();
+    this.#wire = null;
+    this.#sound?.silence();
+    for (const speech of this.#speeches.values()) {
+      if (!speech.over) {
+        speech.cut(speech.heardS);
+        this.#tell("words", speech);
+      }
+    }
+    this.#active = this.#playing = "";
+  }
+
+  /** The end of the call. @returns {Fault | null} */
+  #end(fault) {
+    if (this.#life.signal.aborted) {
+      return fault;
+    }
+    this.#life.abort();
+    this.#timers.forEach((timer) => clearInterval(timer));
+    this.#drop();
+    this.#sound?.close();
+    this.#failAll(new Fault("closed", "The call was closed before it was said."));
+    this.transport = "";
+    this.#enter("offline", { fault });
+    return fault;
+  }
+
+  #failAll(fault) {
+    for (const { reject } of [...this.#asking, ...this.#waiting.values()]) {
+      reject(fault);
+    }
+    this.#asking = [];
+    this.#waiting.clear();
+  }
+
+  // --- what comes and goes ---
+
+  #onSent(event) {
+    this.#tell("event", { direction: "out", event, at: performance.now() });
+  }
+
+  #onEvent(event) {
+    const now = performance.now();
+    this.#tell("event", { direction: "in", event, at: now });
+    const speech = this.#speeches.get(event.response_id);
+    switch (event.type) {
+      case "session.created":
+        this.session = event.session;
+        this.#turnDetection = event.session.audio?.input?.turn_detection ?? null;
+        this.#welcome?.();
+        break;
+      case "session.updated":
+        this.session = event.session;
+        this.#applySending();
+        break;
+      case "input_audio_buffer.speech_started":
+        this.#marker("speech-start");
+        this.#bargeIn();
+        break;
+      case "input_audio_buffer.speech_stopped":
+        this.#marker("speech-stop");
+        this.#latency.request(now);
+        break;
+      case "response.created":
+        this.#begin(event.response, now);
+        break;
+      case "response.output_item.added":
+        if (speech) {
+          speech.itemId = event.item.id;
+        }
+        break;
+      case "response.output_audio_transcript.delta":
+      case "response.output_text.delta":
+        if (speech) {
+          speech.audible ||= event.type === "response.output_audio_transcript.delta";
+          speech.add(event.delta, event.start_time, event.end_time);
+          this.#latency.mark("words", event.response_id, now);
+          this.#tell("words", speech);
+        }
+        break;
+      case "response.output_audio.delta":
+        this.#latency.mark("output", event.response_id, now);
+        break;
+      case "output_audio_buffer.started":
+        this.#latency.mark("output", event.response_id, now);
+        this.#playing = event.response_id;
+        this.#playingSince = now + (this.#wire?.delayS ?? 0) * 1000;
+        break;
+      case "output_audio_buffer.stopped":
+        this.#onHeard(speech);
+        break;
+      case "output_audio_buffer.cleared":
+        this.#onCut(speech, speech?.heardS ?? 0);
+        break;
+      case "conversation.item.truncated": {
+        const cut = this.#speechOfItem(event.item_id);
+        this.#onCut(cut, event.audio_end_ms / 1000);
+        break;
+      }
+      case "response.done":
+        this.#finish(event.response);
+        break;
+      case "error":
+        this.#onError(event.error);
+        break;
+    }
+    this.#settle();
+  }
+
+  #begin(response, now) {
+    const speech = new Speech(response.id);
+    this.#speeches.set(response.id, speech);
+    if (this.#speeches.size > KEPT_SPEECHES) {
+      this.#speeches.delete(this.#speeches.keys().next().value);
+    }
+    this.#tell("words", speech);
+    if (response.conversation_id === null) {
+      return; // out of band: it is neither what was asked for nor what can be interrupted
+    }
+    this.#active = response.id;
+    this.#interruptedUntil = 0;
+    this.#latency.begin(response.id, now);
+    const promised = this.#asking.shift();
+    if (promised) {
+      this.#waiting.set(response.id, promised);
+    }
+  }
+
+  #finish(response) {
+    const speech = this.#speeches.get(response.id);
+    if (this.#active === response.id) {
+      this.#active = "";
+    }
+    if (!speech) {
+      return;
+    }
+    speech.status = response.status;
+    if (response.status === "failed") {
+      const error = response.status_details?.error ?? {};
+      const message = error.message ?? "The response failed; try again.";
+      this.#waiting.get(response.id)?.reject(new Fault(error.code ?? "failed", message));
+      this.#waiting.delete(response.id);
+    }
+    if (!speech.audible || speech.over) {
+      this.#onHeard(speech);
+    } else if (response.status === "failed" && this.#playing !== response.id) {
+      this.#onCut(speech, speech.heardS);
+    }
+    this.#tell("words", speech);
+  }
+
+  #onError(error) {
+    const refused = this.#asking.filter(({ eventId }) => eventId === error.event_id);
+    this.#asking = this.#asking.filter((asked) => !refused.includes(asked));
+    refused.forEach(({ reject }) => reject(new Fault(error.code ?? "refused", error.message)));
+  }
+
+  #onPlayed(itemId, seconds) {
+    const speech = this.#speechOfItem(itemId);
+    if (!speech || speech.over) {
+      return;
+    }
+    this.#playing = speech.responseId;
+    speech.hear(seconds);
+    this.#tell("words", speech);
+    this.#settle();
+  }
+
+  /** It was heard to its end, or its end is known already. */
+  #onHeard(speech) {
+    if (!speech) {
+      return;
+    }
+    speech.finish();
+    this.#leave(speech);
+  }
+
+  #onCut(speech, seconds) {
+    if (!speech) {
+      return;
+    }
+    speech.cut(seconds);
+    this.#leave(speech);
+  }
+
+  #leave(speech) {
+    if (this.#playing === speech.responseId) {
+      this.#playing = "";
+    }
+    this.#waiting.get(speech.responseId)?.resolve(speech);
+    this.#waiting.delete(speech.responseId);
+    this.#tell("words", speech);
+    this.#settle();
+  }
+
+  /** The server heard the user speak. Where the page plays, the page falls silent. */
+  #bargeIn() {
+    const detection = this.session?.audio?.input?.turn_detection;
+    if ((!this.#active && !this.#playing) || detection?.interrupt_response === false) {
+      return;
+    }
+    if (this.transport === "websocket") {
+      this.#cutPlaying();
+    }
+    this.#markInterrupted();
+  }
+
+  #cutPlaying() {
+    const heard = this.#wire.stopPlaying();
+    const cut = [this.#playing, this.#active].map((id) => this.#speeches.get(id)).find((speech) => speech?.audible);
+    if (heard !== null && cut?.itemId) {
+      const heardS = heard.itemId === cut.itemId ? heard.heardS : 0;
+      this.send({
+        type: "conversation.item.truncate",
+        item_id: cut.itemId,
+        content_index: 0,
+        audio_end_ms: Math.round(heardS * 1000),
+      });
+      this.#onCut(cut, heardS);
+    } else if (cut) {
+      this.#onCut(cut, cut.heardS);
+    }
+    this.#playing = "";
+  }
+
+  #markInterrupted() {
+    this.#marker("interrupt");
+    this.#interruptedUntil = performance.now() + INTERRUPTED_MS;
+    this.#settle();
+  }
+
+  // --- as time goes by ---
+
+  #tick() {
+    const { you, it } = this.#sound.meters;
+    this.#tell("levels", { you: you.level(), it: it.level() });
+    const speech = this.#speeches.get(this.#playing);
+    if (this.transport === "webrtc" && speech) {
+      speech.hear(Math.max(0, performance.now() - this.#playingSince) / 1000);
+      this.#tell("words", speech);
+    }
+    if (this.#wire) {
+      this.#settle();
+    }
+  }
+
+  #listenForSound() {
+    const responseId = this.#latency.awaited;
+    if (responseId === null) {
+      return;
+    }
+    const ago = this.#sound.meters.it.audibleForMs();
+    if (ago !== null && this.#latency.mark("sound", responseId, performance.now() - ago)) {
+      this.#marker("first-audio");
+      this.#tell("latency", this.#latency.summary());
+    }
+  }
+
+  async #readStats() {
+    const wire = this.#wire;
+    const stats = await wire?.stats().catch(() => null);
+    if (stats && wire === this.#wire) {
+      this.#tell("stats", stats);
+    }
+  }
+
+  #applySending() {
+    const listening = this.#pushToTalk ? this.#held : this.#detectsTurns;
+    const on = this.hasMicrophone && !this.#muted && listening;
+    if (this.#wire) {
+      this.#wire.sending = on;
+    }
+    for (const track of this.#sound?.microphone?.getAudioTracks() ?? []) {
+      track.enabled = !this.#muted && (!this.#pushToTalk || this.#held);
+    }
+  }
+
+  /** Whether the server finds out when the user speaks. */
+  get #detectsTurns() {
+    return this.session?.voiced?.listening !== false && this.session?.audio?.input?.turn_detection != null;
+  }
+
+  #update(session) {
+    if (this.isOpen && Object.keys(session).length > 0) {
+      this.send({ type: "session.update", session });
+    }
+  }
+
+  #settle(force = false) {
+    if (!this.#wire || (!this.transport && !force)) {
+      return;
+    }
+    let state = "connected";
+    if (performance.now() < this.#interruptedUntil) {
+      state = "interrupted";
+    } else if (this.#playing) {
+      state = "speaking";
+    } else if (this.hasMicrophone && !this.#muted && (this.#pushToTalk ? this.#held : this.#detectsTurns)) {
+      state = "listening";
+    }
+    if (force || state !== this.state) {
+      this.#enter(state);
+    }
+  }
+
+  #enter(state, { fault = null, retryInS = null, stage = "" } = {}) {
+    this.state = state;
+    this.fault = fault;
+    const { transport, reason } = this;
+    this.#tell("state", { state, transport, reason, fault, retryInS, stage });
+  }
+
+  #marker(kind) {
+    this.#tell("marker", { kind, at: performance.now() });
+  }
+
+  #speechOfItem(itemId) {
+    return [...this.#speeches.values()].find((speech) => speech.itemId === itemId);
+  }
+
+  #every(ms, action) {
+    this.#timers.push(setInterval(action, ms));
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+function stateWhileWaiting(fault) {
+  switch (fault.code) {
+    case "engine_not_ready":
+      return "loading";
+    case "too_many_sessions":
+      return "full";
+    default:
+      return "reconnecting";
+  }
+}
+
+function backoff(tries) {
+  return Math.min(MOST_BACKOFF_S, 0.5 * 2 ** tries) * (0.8 + 0.4 * Math.random());
+}
+
+function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+function within(ms, promise, fault) {
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(fault), ms)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

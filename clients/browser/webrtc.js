@@ -1,0 +1,208 @@
+/** A call over WebRTC: Opus both ways, events on the data channel `oai-events`. The server plays, so it knows what was sent. */
+
+import { Fault } from "./faults.js";
+
+const CONNECT_MS = 5_000;
+const GATHER_MS = 1_000;
+const POST_MS = 10_000;
+/** Answers that mean: there is no such endpoint here. */
+const NOT_SERVED = new Set([404, 405, 501]);
+
+/** WebRTC does not come about here, and something else may. */
+export class NoWebRtc extends Error {}
+
+/**
+ * @param {import("./voiced.js").Line} line @returns {Promise<RtcWire>} once its data channel is open
+ * @throws {NoWebRtc} where another transport should be tried
+ * @throws {Fault} where no other would fare better
+ */
+export async function openWebRtc(line) {
+  if (typeof RTCPeerConnection === "undefined") {
+    throw new NoWebRtc("this browser has no WebRTC");
+  }
+  const peer = new RTCPeerConnection();
+  try {
+    return await negotiate(peer, line);
+  } catch (error) {
+    peer.close();
+    throw error;
+  }
+}
+
+async function negotiate(peer, line) {
+  const { server, sound, signal } = line;
+  const track = sound.microphone?.getAudioTracks()[0];
+  const sender = track
+    ? peer.addTrack(track, sound.microphone)
+    : peer.addTransceiver("audio", { direction: "recvonly" }).sender;
+  const channel = peer.createDataChannel("oai-events");
+  const wire = new RtcWire(peer, channel, sender, line);
+  await peer.setLocalDescription();
+  await gathered(peer);
+  signal.throwIfAborted();
+  const answer = await post(server, peer.localDescription.sdp, signal);
+  wire.callId = answer.callId;
+  try {
+    await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    await opened(peer, channel, signal);
+  } catch (error) {
+    wire.close();
+    throw error;
+  }
+  return wire;
+}
+
+async function post(server, sdp, signal) {
+  const init = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp, signal };
+  try {
+    const response = await server.request("/v1/realtime/calls", init, POST_MS);
+    const callId = (response.headers.get("location") ?? "").split("/").at(-1);
+    return { sdp: await response.text(), callId };
+  } catch (error) {
+    if (!(error instanceof Fault)) {
+      throw error;
+    }
+    if (NOT_SERVED.has(error.status)) {
+      throw new NoWebRtc("this server takes no WebRTC calls");
+    }
+    if (error.status === 400 || error.status === 415 || error.status === 500) {
+      throw new NoWebRtc(`the server did not take the offer: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/** All candidates are in the offer, or as many as came in time. */
+function gathered(peer) {
+  if (peer.iceGatheringState === "complete") {
+    return Promise.resolve();
+  }
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, GATHER_MS);
+    peer.onicegatheringstatechange = () => {
+      if (peer.iceGatheringState === "complete") {
+        clearTimeout(timer);
+        resolve();
+      }
+    };
+  });
+}
+
+function opened(peer, channel, signal) {
+  return new Promise((resolve, reject) => {
+    const settle = (done, value) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      peer.removeEventListener("connectionstatechange", onState);
+      done(value);
+    };
+    const reason = `no connection came about within ${CONNECT_MS / 1000} s (ICE)`;
+    const timer = setTimeout(() => settle(reject, new NoWebRtc(reason)), CONNECT_MS);
+    const onAbort = () => settle(reject, signal.reason);
+    const onState = () => {
+      if (peer.connectionState === "failed") {
+        settle(reject, new NoWebRtc("the connection failed (ICE)"));
+      }
+    };
+    signal.addEventListener("abort", onAbort);
+    peer.addEventListener("connectionstatechange", onState);
+    channel.addEventListener("open", () => settle(resolve), { once: true });
+  });
+}
+
+class RtcWire {
+  transport = "webrtc";
+  callId = "";
+  #peer;
+  #channel;
+  #sender;
+  #line;
+  #closed = false;
+  #before = { delay: 0, emitted: 0 };
+  #underruns = 0;
+
+  constructor(peer, channel, sender, line) {
+    this.#peer = peer;
+    this.#channel = channel;
+    this.#sender = sender;
+    this.#line = line;
+    /** Has no effect: the track itself is sent, and falls silent when it is disabled. */
+    this.sending = false;
+    /** Seconds between a packet's arrival and its sound. */
+    this.delayS = 0.06;
+    peer.ontrack = ({ track, streams }) => line.sound.playStream(streams[0] ?? new MediaStream([track]));
+    channel.onmessage = ({ data }) => line.onEvent(JSON.parse(data));
+    channel.onclose = () => this.#gone();
+    peer.addEventListener("connectionstatechange", () => {
+      if (peer.connectionState === "failed") {
+        this.#gone();
+      }
+    });
+  }
+
+  /** @param {object} event */
+  send(event) {
+    if (this.#channel.readyState === "open") {
+      this.#channel.send(JSON.stringify(event));
+    }
+  }
+
+  /** Asks the server, which plays, to fall silent. @returns {null} it says itself what was heard */
+  stopPlaying() {
+    const event = { type: "output_audio_buffer.clear" };
+    this.send(event);
+    this.#line.onSent(event);
+    return null;
+  }
+
+  /** @returns {Promise<import("./voiced.js").NetworkStats>} */
+  async stats() {
+    const found = { roundTripMs: null, bufferMs: null, packetLoss: null, underruns: this.#underruns };
+    for (const entry of (await this.#peer.getStats()).values()) {
+      if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
+        found.roundTripMs = entry.currentRoundTripTime * 1000;
+      } else if (entry.type === "inbound-rtp" && entry.kind === "audio") {
+        this.#readInbound(entry, found);
+      }
+    }
+    return found;
+  }
+
+  #readInbound(entry, found) {
+    const emitted = (entry.jitterBufferEmittedCount ?? 0) - this.#before.emitted;
+    if (emitted > 0) {
+      this.delayS = ((entry.jitterBufferDelay ?? 0) - this.#before.delay) / emitted;
+    }
+    this.#before = { delay: entry.jitterBufferDelay ?? 0, emitted: entry.jitterBufferEmittedCount ?? 0 };
+    found.bufferMs = Math.round(this.delayS * 1000);
+    const expected = (entry.packetsReceived ?? 0) + (entry.packetsLost ?? 0);
+    found.packetLoss = expected > 0 ? Math.max(0, entry.packetsLost ?? 0) / expected : 0;
+    const concealed = entry.concealmentEvents ?? 0;
+    if (concealed > this.#underruns) {
+      this.#line.onUnderrun();
+    }
+    found.underruns = this.#underruns = concealed;
+  }
+
+  /** Sends another microphone. @param {MediaStreamTrack} track */
+  async useMicrophone(track) {
+    await this.#sender.replaceTrack(track);
+  }
+
+  close() {
+    this.#closed = true;
+    this.#channel.close();
+    this.#peer.close();
+    if (this.callId) {
+      const path = `/v1/realtime/calls/${encodeURIComponent(this.callId)}/hangup`;
+      this.#line.server.request(path, { method: "POST", keepalive: true }).catch(() => {}); // gone is gone
+    }
+  }
+
+  #gone() {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#line.onClosed(0);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+"""Scope: what to hear where a packet of a waveform codec (G.711, G.722) is missing.
+
+The last pitch period goes on, seam after seam, and fades to silence; when real audio returns it is cross-faded in.
+As in G.711 Appendix I, but without its delay of 3.75 ms: the step at the first seam is spread instead.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_stream.resample import StreamResampler
+
+_HOUSE_RATE_HZ = 24000
+_HISTORY_SECONDS = 0.045
+_TEMPLATE_SECONDS = 0.020
+# Pitch from 400 down to 60 Hz.
+_SHORTEST_PERIOD_SECONDS, _LONGEST_PERIOD_SECONDS = 0.0025, 0.0165
+# Below this correlation there is no pitch; the longest period buzzes least.
+_VOICED = 0.4
+_FULL_SECONDS, _SILENT_SECONDS = 0.010, 0.060
+_SEAM_SECONDS, _RETURN_SECONDS = 0.0025, 0.005
+
+
+class Concealer:
+    """One stream of int16 mono audio at `rate` Hz: takes what was decoded, makes up what was not."""
+
+    def __init__(self, rate: int) -> None:
+        self._template = round(rate * _TEMPLATE_SECONDS)
+        self._shortest, self._longest = round(rate * _SHORTEST_PERIOD_SECONDS), round(rate * _LONGEST_PERIOD_SECONDS)
+        self._full, self._silent = round(rate * _FULL_SECONDS), round(rate * _SILENT_SECONDS)
+        self._seam, self._return = round(rate * _SEAM_SECONDS), round(rate * _RETURN_SECONDS)
+        self._history = np.zeros(round(rate * _HISTORY_SECONDS), dtype=np.int16)
+        self._cycle: NDArray[np.float64] | None = None
+        self._step = 0.0
+        self._made = 0  # samples since the last real one
+
+    def hear(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+        """The next decoded audio [samples] -> the same, faded in over 5 ms when it follows what was made up."""
+        if self._cycle is not None and len(pcm):
+            fading = min(self._return, len(pcm))
+            made = self._make(self._cycle, fading)
+            share = np.arange(1, fading + 1) / (fading + 1)
+            pcm = pcm.copy()
+            pcm[:fading] = np.rint(pcm[:fading] * share + made * (1 - share))
+            self._cycle = None
+        kept = len(self._history)
+        self._history = pcm[-kept:] if len(pcm) >= kept else np.concatenate([self._history[len(pcm) :], pcm])
+        return pcm
+
+    def conceal(self, samples: int) -> NDArray[np.int16]:
+        """What may have been said in the next `samples`: 10 ms at full level, silent from 60 ms on."""
+        if self._cycle is None:
+            self._cycle, self._step, self._made = self._last_cycle(), 0.0, 0
+            # What the last real sample stands above the one that the cycle would put there.
+            self._step = float(self._history[-1]) - self._cycle[-1]
+        return np.rint(self._make(self._cycle, samples)).astype(np.int16)
+
+    def _make(self, cycle: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
+        at = np.arange(self._made, self._made + samples)
+        self._made += samples
+        gain = np.clip((self._silent - at) / (self._silent - self._full), 0, 1)
+        spread = self._step * np.clip(1 - (at + 1) / self._seam, 0, 1)
+        made: NDArray[np.float64] = np.clip((cycle[at % len(cycle)] + spread) * gain, -32768, 32767)
+        return made
+
+    def _last_cycle(self) -> NDArray[np.float64]:
+        """The last pitch period, its end bent towards what came before its start, so that it repeats without a seam."""
+        past = self._history.astype(np.float64)
+        period = self._period(past)
+        cycle = past[-period:].copy()
+        bent = min(self._seam, period // 2)
+        share = np.arange(1, bent + 1) / (bent + 1)
+        cycle[-bent:] += share * (past[-period - bent : -period] - cycle[-bent:])
+        return cycle
+
+    def _period(self, past: NDArray[np.float64]) -> int:
+        template = past[-self._template :]
+        earlier = past[-self._template - self._longest : -self._shortest]
+        # Entry i compares the template with what lies `longest` - i samples before it.
+        products = np.correlate(earlier, template, "valid")
+        squares = np.concatenate([[0.0], np.cumsum(earlier**2)])
+        energies = squares[self._template :] - squares[: -self._template]
+        likeness = products / np.sqrt(np.maximum(energies * np.dot(template, template), 1.0))
+        best = float(likeness.max())
+        if best < _VOICED:
+            return self._longest
+        # Of a period and its multiples, which are about as alike, the shortest.
+        return self._longest - int(np.flatnonzero(likeness > 0.97 * best)[-1])
+
+
+class ConcealedStream:
+    """A waveform decoder's audio at `rate` Hz as PCM16 at 24 kHz, gaps concealed; n samples become 24000 / rate * n.
+
+    The audio lies 3.2 ms behind what went in. It is concealed before it is resampled, so that the filter sees no gap.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._concealer = Concealer(rate)
+        self._resampler = StreamResampler(rate, _HOUSE_RATE_HZ)
+        # Silence fills what the filter keeps back, so that every packet gives its whole length.
+        self._resampler.push(np.zeros(rate // 100, dtype=np.int16))
+
+    def hear(self, pcm: NDArray[np.int16]) -> bytes:
+        """The next decoded audio [samples at `rate`], whole multiples of 2."""
+        return self._resampler.push(self._concealer.hear(pcm)).astype("<i2").tobytes()
+
+    def conceal(self, samples: int) -> bytes:
+        """The next `samples` of 24 kHz, a multiple of 60. ValueError for any other number."""
+        if samples < 0 or samples % 60:
+            raise ValueError(f"missing audio comes in multiples of 60 samples, got {samples}")
+        return (
+            self._resampler.push(self._concealer.conceal(samples * self._rate // _HOUSE_RATE_HZ))
+            .astype("<i2")
+            .tobytes()
+        )

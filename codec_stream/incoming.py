@@ -1,0 +1,232 @@
+"""Scope: a peer's RTP audio -> the 24 kHz PCM16 that is heard, in order, whatever the network and the peer do to it.
+
+What is not there is filled: a lost packet from what the next one repeats of it, else by concealment; a pause of the
+sender by silence; more than 100 ms of either by silence as well, and by 1 s of it at most.
+
+When no audio came for 200 ms, silence passes in real time (its first 100 ms fade out what was heard), so that a voice
+activity detector sees time go by. Audio that comes after such a *stall* is given out at once and whole: what is heard
+from there on lies later in the stream than in time, by the silence fed. But up to a second after the stall that silence
+stands for packets that prove missing and for pauses, which are not filled a second time. So what is made up is never
+longer than the time since the first packet, and all that is heard never longer than that and the packets together.
+"""
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from codec_stream.jitter import JitterBuffer, JitterCounters, Missing, Ready
+from codec_stream.packets import RTP_CLOCKS, AudioPacket, PacketDecoder, packet_decoder, payload_ticks
+
+STALL_S = 0.200
+_RATE_HZ = 24000
+_STEP_SAMPLES = 60  # decoders conceal whole steps of 2.5 ms
+_CONCEALED_SAMPLES = _RATE_HZ // 10
+_FADE_SAMPLES = 480
+_LONGEST_FILL_SAMPLES = _RATE_HZ
+_FEED_S, _FEED_SAMPLES = 0.020, 480
+_FED_COUNTS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingStats:
+    """Counts of packets. A lost one is `recovered` (from the next one's copy), `concealed`, or lies in fed silence."""
+
+    received: int
+    lost: int
+    concealed: int
+    recovered: int
+    late: int
+    duplicates: int
+    reordered: int
+    ignored: int  # of no encoding that was agreed on
+    undecodable: int
+    delay_ms: float  # how long the last packet heard had waited for one before it
+
+
+class IncomingAudio:
+    """One peer's audio. `encodings`: the names in SDP of the payload types agreed on; others are counted and ignored.
+
+    Times are in seconds, of a clock that does not go back. ValueError for an encoding that `RTP_CLOCKS` does not have;
+    no packet raises an error.
+    """
+
+    def __init__(self, encodings: Mapping[int, str]) -> None:
+        for encoding in encodings.values():
+            if encoding not in RTP_CLOCKS:
+                raise ValueError(f"encoding is {encoding!r}; use one of {', '.join(RTP_CLOCKS)}")
+        self._encodings = dict(encodings)
+        self._counters = JitterCounters()
+        self._concealed = self._recovered = self._ignored = self._undecodable = 0
+        self._waited_s = 0.0
+        self._stream: _Stream | None = None
+        self._started_at = 0.0
+        self._filled = 0  # samples made up since then
+        self._made_up = 0  # samples made up since the last decoded one
+        self._fed_until = 0.0  # up to where silence was fed; `STALL_S` ahead of audio
+        self._fed = 0  # samples of silence fed that stand for what may yet prove missing
+        self._fed_counts_until: float | None = None  # None in a stall
+        self._unheard = 0  # undecodable packets since the last decoded one
+
+    @property
+    def due_at(self) -> float | None:
+        """When `poll` is to be called even if no packet comes; None before the first packet."""
+        if self._stream is None:
+            return None
+        feed_at, gap_ends = self._fed_until + _FEED_S, self._stream.jitter.due_at
+        return feed_at if gap_ends is None else min(feed_at, gap_ends)
+
+    @property
+    def stats(self) -> IncomingStats:
+        counters = self._counters
+        return IncomingStats(
+            received=counters.received,
+            lost=counters.lost,
+            concealed=self._concealed,
+            recovered=self._recovered,
+            late=counters.late,
+            duplicates=counters.duplicates,
+            reordered=counters.reordered,
+            ignored=self._ignored,
+            undecodable=self._undecodable,
+            delay_ms=1000 * self._waited_s,
+        )
+
+    def push(self, packet: AudioPacket, now: float) -> bytes:
+        """Takes a packet as it arrives and returns the PCM16 that is ready, maybe none."""
+        pcm16 = self.poll(now)
+        encoding = self._encodings.get(packet.payload_type)
+        stream = self._stream
+        if encoding is None:
+            self._ignored += 1
+            if stream is None or packet.ssrc != stream.jitter.ssrc:
+                self._counters.received += 1
+                return pcm16
+            # Events and comfort noise take numbers of the sequence: without them there would be gaps.
+        elif stream is None or encoding != stream.encoding:
+            if stream is None:
+                self._started_at = now
+                self._fed_until = now + STALL_S
+            else:
+                pcm16 += self._play(stream, stream.jitter.flush(now), now)
+            stream = self._stream = self._open(encoding)
+        assert stream is not None
+        stream.jitter.push(packet, now)
+        return pcm16 + self._play(stream, stream.jitter.take(now), now)
+
+    def poll(self, now: float) -> bytes:
+        """The PCM16 that became ready without a packet: what waited for a gap long enough, and a stall's silence."""
+        if self._stream is None:
+            return b""
+        return self._play(self._stream, self._stream.jitter.take(now), now) + self._feed(self._stream, now)
+
+    def _open(self, encoding: str) -> "_Stream":
+        jitter = JitterBuffer(RTP_CLOCKS[encoding], self._ticks, self._counters)
+        return _Stream(encoding, jitter, packet_decoder(encoding))
+
+    def _ticks(self, packet: AudioPacket) -> int:
+        encoding = self._encodings.get(packet.payload_type)
+        try:
+            return 0 if encoding is None else payload_ticks(encoding, packet.payload)
+        except ValueError:
+            return 0
+
+    def _play(self, stream: "_Stream", items: list[Ready | Missing], now: float) -> bytes:
+        heard: list[bytes] = []
+        missing: Missing | None = None
+        for item in items:
+            if isinstance(item, Missing):
+                missing = item
+                continue
+            if missing is not None:
+                heard.append(self._replace(stream, missing, item.packet, now))
+                missing = None
+            elif item.pause_ticks:
+                self._concealed, self._unheard = self._concealed + self._unheard, 0
+                heard.append(self._fill(stream, self._owed(stream, item.pause_ticks, now)))
+            if self._encodings.get(item.packet.payload_type) is not None:
+                heard.append(self._hear(stream, item, now))
+        return b"".join(heard)
+
+    def _hear(self, stream: "_Stream", ready: Ready, now: float) -> bytes:
+        self._waited_s = ready.waited_s
+        try:
+            pcm16 = stream.decoder.decode(ready.packet.payload)
+        except ValueError:
+            self._undecodable += 1
+            ticks = self._ticks(ready.packet)
+            if not ticks:
+                # What it should have held shows in the timestamp of the next one.
+                self._unheard += 1
+                return b""
+            self._concealed += 1
+            pcm16 = self._fill(stream, self._owed(stream, ticks, now))
+        else:
+            self._made_up = self._unheard = 0
+        self._fed_until = now + STALL_S
+        if self._fed_counts_until is None:
+            self._fed_counts_until = now + _FED_COUNTS_S
+        return pcm16
+
+    def _replace(self, stream: "_Stream", missing: Missing, following: AudioPacket, now: float) -> bytes:
+        """What is heard in place of missing packets."""
+        samples = self._owed(stream, missing.ticks, now)
+        repeated = self._ticks(following) * _RATE_HZ // stream.jitter.clock_rate
+        if 0 < repeated <= samples and stream.decoder.repeats_previous(following.payload):
+            self._recovered += 1
+            self._concealed += missing.packets - 1
+            return self._fill(stream, samples - repeated) + stream.decoder.recover(following.payload, repeated)
+        if samples:
+            self._concealed += missing.packets
+        return self._fill(stream, samples)
+
+    def _owed(self, stream: "_Stream", ticks: int, now: float) -> int:
+        """How many samples are to be made up for `ticks` of the stream; counts them as made up."""
+        samples = ticks * _RATE_HZ // stream.jitter.clock_rate
+        if self._fed_counts_until is not None and now > self._fed_counts_until:
+            self._fed = 0
+        paid = min(samples, self._fed)
+        self._fed -= paid
+        time_left = int((now - self._started_at) * _RATE_HZ) - self._filled
+        samples = max(min(samples - paid, _LONGEST_FILL_SAMPLES, time_left), 0)
+        samples -= samples % _STEP_SAMPLES
+        self._filled += samples
+        return samples
+
+    def _feed(self, stream: "_Stream", now: float) -> bytes:
+        """The silence of a stall up to `now`, in whole packets; of a clock that stood still, 1 s at most."""
+        packets = int((now - self._fed_until) / _FEED_S + 1e-6)
+        if packets <= 0:
+            return b""
+        self._fed_until += packets * _FEED_S
+        samples = min(packets * _FEED_SAMPLES, _LONGEST_FILL_SAMPLES)
+        self._fed_counts_until = None
+        self._fed += samples
+        self._filled += samples
+        return self._fill(stream, samples)
+
+    def _fill(self, stream: "_Stream", samples: int) -> bytes:
+        """`samples` made up: concealment that ends 100 ms after the last decoded audio, then silence."""
+        concealed = max(min(samples, _CONCEALED_SAMPLES - self._made_up), 0)
+        self._made_up += samples
+        if not concealed:
+            return bytes(2 * samples)
+        pcm16 = stream.decoder.conceal(concealed)
+        if self._made_up >= _CONCEALED_SAMPLES:
+            pcm16 = _faded_out(pcm16)
+        return pcm16 + bytes(2 * (samples - concealed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    encoding: str
+    jitter: JitterBuffer
+    decoder: PacketDecoder
+
+
+def _faded_out(pcm16: bytes) -> bytes:
+    """The same, its last 20 ms (or all, when it is shorter) led down to silence."""
+    samples = array("h", pcm16)
+    fading = min(_FADE_SAMPLES, len(samples))
+    for left in range(fading):
+        samples[-1 - left] = samples[-1 - left] * left // fading
+    return samples.tobytes()

@@ -1,0 +1,1 @@
+"""One WebRTC peer, the answering side. It knows nothing of sessions, protocols or the engine."""

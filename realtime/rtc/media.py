@@ -1,0 +1,101 @@
+"""The audio of one call as RTP and RTCP: what is sent, what arrives, and the reports about both. Pure: bytes and times
+in, bytes and packets out; `now` is any monotonic clock in seconds."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from codec_stream.packets import RTP_CLOCKS, AudioPacket
+from realtime.rtc.reception import Reception
+from realtime.rtc.rtcp import ReportBlock, goodbye, parse_rtcp, receiver_report, sender_report, source_description
+from realtime.rtc.rtp import OutgoingStream, parse_rtp
+from realtime.rtc.sdp import Audio
+
+_MAX_SOURCES = 4
+_NTP_EPOCH_S = 2208988800  # from 1900 to 1970
+
+
+class Media:
+    """Both directions of the offered `audio`, as far as they are used. `wall_clock_s`: what to add to `now` for the
+    time since 1970; only differences of it matter, so it is taken once and no step of the clock reaches the stream."""
+
+    def __init__(self, audio: Audio, wall_clock_s: float) -> None:
+        self.incoming: Mapping[int, str] = MappingProxyType(dict(audio.codecs) if audio.we_receive else {})
+        payload_type, codec = next(iter(audio.codecs.items()))
+        self.encoding = codec if audio.we_send else ""
+        self.stream = OutgoingStream(payload_type, audio.mid, audio.mid_extension)
+        self.cname = secrets.token_hex(8)
+        self.received = 0
+        self.rtt_s: float | None = None
+        self._clock_rate = RTP_CLOCKS[codec]
+        self._wall_clock_s = wall_clock_s
+        self._last_sent: tuple[float, int] | None = None
+        self._sources: dict[int, Reception] = {}
+        self._told: ReportBlock | None = None
+
+    @property
+    def lost_fraction(self) -> float | None:
+        """Of our packets, as the peer last told; None before."""
+        return self._told.lost_fraction if self._told is not None else None
+
+    @property
+    def jitter_s(self) -> float | None:
+        """Of our packets where they arrive, as the peer last told; None before."""
+        return self._told.jitter / self._clock_rate if self._told is not None else None
+
+    def packet(self, payload: bytes, ticks: int, marker: bool, now: float) -> bytes:
+        """The next packet, to be sent now."""
+        self._last_sent = (now, self.stream.timestamp)
+        return self.stream.packet(payload, ticks, marker)
+
+    def skip(self, ticks: int) -> None:
+        self.stream.skip(ticks)
+
+    def rtp_arrived(self, data: bytes, now: float) -> AudioPacket | None:
+        """The packet in `data`, if it is one of a codec we agreed on."""
+        packet = parse_rtp(data)
+        codec = self.incoming.get(packet.payload_type) if packet is not None else None
+        if packet is None or codec is None:
+            return None
+        source = self._sources.get(packet.ssrc)
+        if source is None:
+            if len(self._sources) >= _MAX_SOURCES:
+                del self._sources[next(iter(self._sources))]
+            source = self._sources[packet.ssrc] = Reception(packet.ssrc, RTP_CLOCKS[codec])
+        source.arrived(packet.sequence, packet.timestamp, now)
+        self.received += 1
+        return packet
+
+    def rtcp_arrived(self, data: bytes, now: float) -> None:
+        reports = parse_rtcp(data)
+        for ssrc, ntp_middle in reports.sender_reports:
+            if ssrc in self._sources:
+                self._sources[ssrc].sender_reported(ntp_middle, now)
+        for block in reports.blocks:
+            if block.ssrc == self.stream.ssrc:
+                self._told = block
+                round_trip = ((self._ntp(now) >> 16) - block.last_report - block.delay) & 0xFFFFFFFF
+                if block.last_report and round_trip < 1 << 31:  # a delay rounded up can exceed the whole
+                    self.rtt_s = round_trip / 65536
+        for ssrc in reports.goodbyes:
+            self._sources.pop(ssrc, None)
+
+    def report(self, now: float) -> bytes:
+        """What we say of both directions; due about once a second."""
+        blocks = [source.report(now) for source in self._sources.values()]
+        stream = self.stream
+        if self._last_sent is None:
+            said = receiver_report(stream.ssrc, blocks)
+        else:
+            at, timestamp = self._last_sent
+            timestamp = (timestamp + int((now - at) * self._clock_rate)) & 0xFFFFFFFF
+            said = sender_report(stream.ssrc, self._ntp(now), timestamp, stream.packets, stream.octets, blocks)
+        return said + source_description(stream.ssrc, self.cname)
+
+    def goodbye(self, now: float) -> bytes:
+        return self.report(now) + goodbye(self.stream.ssrc)
+
+    def _ntp(self, now: float) -> int:
+        return int((now + self._wall_clock_s + _NTP_EPOCH_S) * 2**32) & (2**64 - 1)

@@ -1,0 +1,166 @@
+"""`/v1/realtime/calls`: an SDP offer in, an answer out, and the calls that come of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from protocol.objects import SessionConfig
+from realtime.agent.brain import Brain
+from realtime.rtc.peer import PeerConfig
+from realtime.rtc.sdp import BadOffer, Offer, parse_offer
+from realtime.session.errors import Refused
+from realtime.session.settings import Runtime, Settings
+from realtime.transports.call import Call
+from realtime.transports.client_secrets import initial_session
+from realtime.transports.door import Door
+from realtime.transports.guard import grant_of
+from realtime.transports.http import Refusal, decoded
+from realtime.transports.webrtc import WebRtcCall
+
+log = logging.getLogger("voiced.webrtc")
+
+_MOST_WAITING = 32
+"""Offers that are answered and not connected: each holds sockets for some seconds, whoever sent it."""
+
+_MAX_PARTS = 4
+_MAX_SESSION_BYTES = 64 * 1024
+_RETRY_S = 2
+
+
+class CallRoutes:
+    """The endpoints, and the calls. They live in `running()`, which ends them."""
+
+    def __init__(self, door: Door, brain: Brain, config: PeerConfig, drain_s: float) -> None:
+        self._door = door
+        self._brain = brain
+        self._config = config
+        self._drain_s = drain_s
+        self._drain = asyncio.Event()
+        self._calls: dict[str, WebRtcCall] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Calls are taken in here. At its end those under way finish what they are saying, or are cut off."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self._tasks = None
+                self._drain.set()
+                deadline = asyncio.get_running_loop().time() + self._drain_s
+                while self._calls and asyncio.get_running_loop().time() < deadline:
+                    await asyncio.sleep(0.05)
+                for call in self._calls.values():
+                    call.hang_up()
+
+    def find(self, call_id: str) -> WebRtcCall:
+        """A call under way. Raises Refusal."""
+        call = self._calls.get(call_id)
+        if call is None:
+            message = (
+                f"There is no call {call_id[:64]!r}, or it is over; its id is the end of the Location of its answer."
+            )
+            raise Refusal(404, "call_not_found", message, "call_id")
+        return call
+
+    async def create(self, request: Request) -> Response:
+        """Answer an offer. 201 with the answer; `Location` names the call."""
+        waiting = sum(not call.talking for call in self._calls.values())
+        runtime = self._door.check(coming=waiting)
+        if waiting >= _MOST_WAITING or self._tasks is None:
+            message = "Too many offers wait to be connected; try again shortly."
+            raise Refusal(503, "too_many_offers", message, retry_after_s=_RETRY_S)
+        sdp, session = await _parts(request)
+        offer, initial = _offer(sdp), _initial(session, initial_session(grant_of(request)), runtime)
+        call = WebRtcCall(f"rtc_{secrets.token_hex(12)}")
+        self._calls[call.id] = call
+        try:
+            speaker = await call.answer_offer(offer, self._config)
+        except OSError as error:
+            del self._calls[call.id]
+            message = f"No address of this server can take the call ({error}); its owner must mend rtc_addresses."
+            raise Refusal(503, "no_address", message) from error
+        except BaseException:
+            del self._calls[call.id]
+            raise
+        session_call = Call(
+            call.wire, self._door.engine, self._brain, runtime, self._door.limits, self._drain, initial, speaker=speaker
+        )
+        self._tasks.create_task(self._run(call, session_call))
+        location = f"/v1/realtime/calls/{call.id}"
+        return Response(call.answer, 201, {"Location": location}, media_type="application/sdp")
+
+    async def hang_up(self, request: Request) -> Response:
+        """End a call."""
+        self.find(str(request.path_params["id"])).hang_up()
+        return Response(status_code=200)
+
+    async def _run(self, call: WebRtcCall, session_call: Call) -> None:
+        try:
+            reason = await call.run(session_call, self._door.run)
+            log.info("call %s: %s", call.id, reason)
+        except Exception:  # the boundary of this call
+            log.exception("call %s broke and is over", call.id)
+        finally:
+            del self._calls[call.id]
+
+
+async def _parts(request: Request) -> tuple[str, str | None]:
+    """The SDP and the session of a request, in either form. Raises Refusal."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/sdp":
+        return _text(await request.body(), "sdp"), None
+    if kind != "multipart/form-data":
+        message = "Send the offer as application/sdp, or as multipart/form-data with the parts 'sdp' and 'session'."
+        raise Refusal(415, "unsupported_media_type", message)
+    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=_MAX_SESSION_BYTES) as form:
+        parts: dict[str, str] = {}
+        for name, part in form.multi_items():
+            if name not in ("sdp", "session") or name in parts:
+                message = f"The form has a part {name[:64]!r}; it takes one 'sdp' and one 'session'."
+                raise Refusal(400, "unknown_parameter", message, name[:64])
+            parts[name] = _text(await part.read(), name) if isinstance(part, UploadFile) else part
+    if "sdp" not in parts:
+        raise Refusal(400, "missing_required_parameter", "The form has no part 'sdp'; add the offer.", "sdp")
+    return parts["sdp"], parts.get("session")
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Refusal(400, "invalid_value", f"The {where} is not UTF-8 text.", where) from None
+
+
+def _offer(sdp: str) -> Offer:
+    try:
+        offer = parse_offer(sdp)
+    except BadOffer as bad:
+        raise Refusal(400, "invalid_offer", str(bad), "sdp") from None
+    if offer.audio is None:
+        message = "The offer has no audio to send speech on; add an audio transceiver (recvonly will do)."
+        raise Refusal(400, "invalid_offer", message, "sdp")
+    return offer
+
+
+def _initial(session: str | None, granted: tuple[SessionConfig, ...], runtime: Runtime) -> tuple[SessionConfig, ...]:
+    """What the session starts with: what came with the secret, then what came with the offer. Raises Refusal for what
+    cannot be served."""
+    if session is None:
+        return granted
+    asked = decoded(session.encode(), SessionConfig)
+    try:
+        Settings().updated(asked, runtime, "session")
+    except Refused as refused:
+        raise Refusal(400, refused.code, str(refused), refused.param) from None
+    return *granted, asked

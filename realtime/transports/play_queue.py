@@ -1,0 +1,107 @@
+"""What a listener hears next, where the server plays: the speech of responses one after another, in pieces of a packet.
+
+Pure: told what is to be played, asked for one packet's worth every 20 ms. A response starts once a little of it has
+come, so that the next chunk is there before the first is over; one that runs dry waits for as much again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+SAMPLE_RATE = 24000
+PACKET_SAMPLES = 480
+"""20 ms."""
+
+_SAMPLE_BYTES = 2
+_PREBUFFER_BYTES = SAMPLE_RATE * 60 // 1000 * _SAMPLE_BYTES
+"""Speech that is there before it starts: an engine makes it 40 ms at a time."""
+
+_FADE_SAMPLES = 120
+"""Speech that is taken back ends within 5 ms, not at once: that would be a click."""
+
+
+SILENCE = bytes(PACKET_SAMPLES * _SAMPLE_BYTES)
+
+
+@dataclass(frozen=True)
+class Packet:
+    """20 ms of PCM, and how many samples of it belong to which response; the rest is silence."""
+
+    pcm: bytes
+    heard: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass
+class _Speech:
+    """Of one response: what waits, whether more comes, whether it has started since it last ran dry, and whether it
+    ran dry while more was to come."""
+
+    waiting: bytearray = field(default_factory=bytearray)
+    finished: bool = False
+    playing: bool = False
+    dry: bool = False
+
+
+class PlayQueue:
+    """Speech by response, in the order in which the responses first gave any."""
+
+    def __init__(self) -> None:
+        self._speeches: dict[str, _Speech] = {}
+        self._fading = b""
+        self.underruns = 0
+        """How often more speech came after a response had run dry."""
+
+    def put(self, response_id: str, pcm: bytes) -> None:
+        """More speech of a response."""
+        speech = self._speeches.setdefault(response_id, _Speech())
+        speech.waiting += pcm
+        self.underruns += speech.dry
+        speech.dry = False
+
+    def finish(self, response_id: str) -> None:
+        """No more of it follows."""
+        speech = self._speeches.get(response_id)
+        if speech is not None:
+            speech.finished = True
+            if not speech.waiting:
+                del self._speeches[response_id]
+
+    def drop(self, response_id: str) -> None:
+        """Take back what has not been played of it."""
+        heard = next(iter(self._speeches), None) == response_id
+        speech = self._speeches.pop(response_id, None)
+        if speech is not None and heard and speech.playing:
+            self._fading = _faded(bytes(speech.waiting[: _FADE_SAMPLES * _SAMPLE_BYTES]))
+
+    def waiting(self, response_id: str) -> int:
+        """Samples of a response that have not been played."""
+        speech = self._speeches.get(response_id)
+        return 0 if speech is None else len(speech.waiting) // _SAMPLE_BYTES
+
+    def take(self) -> Packet:
+        """The next 20 ms."""
+        pcm, self._fading = self._fading, b""
+        heard: list[tuple[str, int]] = []
+        while len(pcm) < len(SILENCE) and self._speeches:
+            response_id, speech = next(iter(self._speeches.items()))
+            if not speech.playing and not speech.finished and len(speech.waiting) < _PREBUFFER_BYTES:
+                break
+            speech.playing = True
+            part = bytes(speech.waiting[: len(SILENCE) - len(pcm)])
+            del speech.waiting[: len(part)]
+            pcm += part
+            if part:
+                heard.append((response_id, len(part) // _SAMPLE_BYTES))
+            if speech.finished and not speech.waiting:
+                del self._speeches[response_id]
+            elif len(pcm) < len(SILENCE):
+                speech.playing, speech.dry = False, True
+                break
+        return Packet(pcm.ljust(len(SILENCE), b"\0"), tuple(heard))
+
+
+def _faded(pcm: bytes) -> bytes:
+    samples = array("h", pcm)
+    count = len(samples)
+    return array("h", [sample * (count - at) // count for at, sample in enumerate(samples)]).tobytes()

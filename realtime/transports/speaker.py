@@ -1,0 +1,89 @@
+"""Plays a session's speech into a call: an encoded packet every 20 ms of the monotonic clock, silence in between.
+
+Packets are encoded as they leave, so that what is taken back was never encoded and the listener's decoder hears one
+unbroken stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from codec_stream.packets import PacketEncoder
+from realtime.transports.play_queue import SILENCE, PlayQueue
+
+PACKET_S = 0.02
+_MOST_LATE_S = 0.2
+"""A loop that stood still longer than this leaves a hole instead of sending what is overdue at once."""
+
+_SETTLED_PACKETS = 10
+"""After so much silence an encoder says the same again and again: it need not be asked."""
+
+
+class Line(Protocol):
+    """Where packets go."""
+
+    def send_audio(self, payload: bytes, ticks: int) -> None:
+        """One packet, now; the media clock goes on by `ticks`."""
+
+    def skip(self, ticks: int) -> None:
+        """Time passed without a packet."""
+
+
+class Speaker:
+    """`on_packet(late_s)` is told how late each packet was, after it."""
+
+    def __init__(self, encoder: PacketEncoder, line: Line, on_packet: Callable[[float], None]) -> None:
+        self._encoder = encoder
+        self._line = line
+        self._on_packet = on_packet
+        self._queue = PlayQueue()
+        self._payload = b""
+        self._silent_packets = 0
+
+    @property
+    def underruns(self) -> int:
+        """How often a response ran dry before it was over."""
+        return self._queue.underruns
+
+    def put(self, response_id: str, pcm: bytes) -> None:
+        """Speech to be played after what is there, 24 kHz PCM."""
+        self._queue.put(response_id, pcm)
+
+    def finish(self, response_id: str) -> None:
+        """No more speech of a response follows."""
+        self._queue.finish(response_id)
+
+    def drop(self, response_id: str) -> None:
+        """Take back what has not gone out of a response."""
+        self._queue.drop(response_id)
+
+    def waiting(self, response_id: str) -> int:
+        """Samples of a response that have not gone out."""
+        return self._queue.waiting(response_id)
+
+    async def run(self, on_played: Callable[[str, int], None]) -> None:
+        """Play until cancelled; `on_played(response_id, samples)` is told what goes out, as it goes."""
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            if (ahead := due - clock()) > 0:
+                await asyncio.sleep(ahead)
+            late = clock() - due
+            if late > _MOST_LATE_S:
+                missed = int(late / PACKET_S)
+                self._line.skip(missed * self._encoder.clock_ticks)
+                due += missed * PACKET_S
+            for response_id, samples in self._play():
+                on_played(response_id, samples)
+            self._on_packet(late)
+            due += PACKET_S
+
+    def _play(self) -> tuple[tuple[str, int], ...]:
+        packet = self._queue.take()
+        self._silent_packets = self._silent_packets + 1 if packet.pcm == SILENCE else 0
+        if self._silent_packets <= _SETTLED_PACKETS:
+            self._payload = self._encoder.encode(packet.pcm)
+        self._line.send_audio(self._payload, self._encoder.clock_ticks)
+        return packet.heard

@@ -1,0 +1,99 @@
+"""What is measured of WebRTC calls: how they connect and end, and how packets fare on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+ConnectOutcome = Literal["connected", "never_connected", "refused"]
+"""never_connected: an offer was answered, and no media came of it in time. refused: the offer was not answered."""
+
+CloseReason = Literal["client", "server", "lost", "failed"]
+"""client: it hung up · server: we did, or the session ended · lost: it answered no more · failed: our fault."""
+
+_LATENESS_S = (0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1)
+_ROUND_TRIPS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+_LOSSES = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+@dataclass(frozen=True)
+class PacketTotals:
+    """What became of one call's audio packets so far: `sent`, and those of the caller that were `received` or `lost`;
+    lost ones were `recovered` from what came after them, or `concealed`."""
+
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    recovered: int = 0
+    concealed: int = 0
+
+
+class WebRtcMeters:
+    """The meters of all WebRTC calls of one gateway. Packets are RTP packets of audio."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, told: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(name, told, labels, registry=registry)
+
+        self._connects = counter("voiced_webrtc_connects_total", "Offers of WebRTC calls, by outcome.", ("outcome",))
+        self._closed = counter("voiced_webrtc_calls_closed_total", "Calls that were connected and ended.", ("reason",))
+        self._sent = counter("voiced_webrtc_packets_sent_total", "Audio packets sent.")
+        self._received = counter("voiced_webrtc_packets_received_total", "Audio packets received.")
+        self._lost = counter("voiced_webrtc_packets_lost_total", "Audio packets of callers that did not come in time.")
+        self._recovered = counter(
+            "voiced_webrtc_packets_recovered_total", "Lost audio packets that the one after them brought again."
+        )
+        self._concealed = counter(
+            "voiced_webrtc_packets_concealed_total", "Lost audio packets that were made up instead."
+        )
+        self._lateness = Histogram(
+            "voiced_webrtc_packet_lateness_seconds",
+            "How late an audio packet went out against the media clock.",
+            buckets=_LATENESS_S,
+            registry=registry,
+        )
+        self._round_trip = Histogram(
+            "voiced_webrtc_round_trip_seconds",
+            "Round trips to callers, one sample for each look at a call.",
+            buckets=_ROUND_TRIPS_S,
+            registry=registry,
+        )
+        self._outbound_loss = Histogram(
+            "voiced_webrtc_outbound_loss_ratio",
+            "Share of our audio packets that callers last told they missed, one sample for each look at a call.",
+            buckets=_LOSSES,
+            registry=registry,
+        )
+        for outcome in get_args(ConnectOutcome):  # from zero: the first one is an increase, too
+            self._connects.labels(outcome)
+        for reason in get_args(CloseReason):
+            self._closed.labels(reason)
+
+    def connect_ended(self, outcome: ConnectOutcome) -> None:
+        """An offer came to something, or to nothing."""
+        self._connects.labels(outcome).inc()
+
+    def call_closed(self, reason: CloseReason) -> None:
+        """A call that was connected is over."""
+        self._closed.labels(reason).inc()
+
+    def packet_late(self, seconds: float) -> None:
+        """A packet went out, so long after it was due."""
+        self._lateness.observe(max(0.0, seconds))
+
+    def looked(
+        self, before: PacketTotals, now: PacketTotals, round_trip_s: float | None, outbound_loss: float | None
+    ) -> None:
+        """A call was looked at, as should happen every few seconds and when it ends: its totals at the last look and
+        at this one; seconds to the caller and back; the share of our packets (0 to 1) that it missed."""
+        self._sent.inc(now.sent - before.sent)
+        self._received.inc(now.received - before.received)
+        self._lost.inc(now.lost - before.lost)
+        self._recovered.inc(now.recovered - before.recovered)
+        self._concealed.inc(now.concealed - before.concealed)
+        if round_trip_s is not None:
+            self._round_trip.observe(round_trip_s)
+        if outbound_loss is not None:
+            self._outbound_loss.observe(outbound_loss)

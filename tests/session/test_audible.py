@@ -1,0 +1,201 @@
+"""Scope: a session whose speech the server plays: when it is heard, how it is silenced, what history keeps of it."""
+
+from protocol.client_events import ItemRetrieve, OutputAudioClear, ResponseCancel, ResponseCreate
+from protocol.objects import OutputAudio, ResponseConfig
+from protocol.server_events import ItemRetrieved, ItemTruncated, PlayoutCleared, PlayoutStarted, PlayoutStopped
+from realtime.session.messages import AudioPlayed, BrainDone, BrainSaid
+from tests.session.harness import RATE, Talk, content, kind_of
+
+TEXT = "One two three four five six seven eight nine ten."
+
+
+def _talk() -> Talk:
+    return Talk(plays=True)
+
+
+def _words(talk: Talk, item_id: str) -> str:
+    talk.tell(ItemRetrieve(item_id=item_id))
+    talk.deliver()
+    (part,) = content(talk.got(ItemRetrieved)[-1].item)
+    assert isinstance(part, OutputAudio)
+    assert isinstance(part.transcript, str)
+    return part.transcript
+
+
+def test_a_response_starts_with_its_first_packet_and_stops_with_its_last_after_it_is_done() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(1.0)
+    talk.deliver()
+    assert not talk.got(PlayoutStarted)
+    assert [kind_of(event) for event in talk.play(0.5)] == ["output_audio_buffer.started"]
+    talk.audio(1.0)
+    talk.end()
+    talk.deliver()
+    assert talk.done(response).status == "completed"
+    assert talk.kinds()[-1] == "response.done"
+    assert talk.play(1.4) == []
+    (stopped,) = talk.play(1.0)
+    assert stopped == PlayoutStopped(event_id=stopped.event_id, response_id=response)
+
+
+def test_no_audio_is_sent_as_an_event_where_the_server_plays() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.run_engine(1.0)
+    assert talk.audio_of(response) == 0
+    assert "response.output_audio.done" in talk.kinds()
+
+
+def test_speech_that_was_played_before_the_response_was_done_stops_right_after_it() -> None:
+    talk = _talk()
+    talk.respond(TEXT)
+    talk.audio(0.5)
+    talk.deliver()
+    talk.play(1.0)
+    assert not talk.got(PlayoutStopped), "more may come"
+    talk.end()
+    talk.deliver()
+    assert talk.kinds()[-2:] == ["response.done", "output_audio_buffer.stopped"]
+
+
+def test_a_cancel_takes_back_what_was_not_heard_and_says_where_it_was_cut() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(2.0)
+    talk.deliver()
+    talk.play(0.61)
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    kinds = talk.kinds()
+    assert kinds.index("output_audio_buffer.cleared") < kinds.index("response.done")
+    assert kinds[-1] == "conversation.item.truncated"
+    item = talk.message_of(response)
+    assert talk.got(ItemTruncated) == [ItemTruncated(event_id=talk.events[-1].event_id, item_id=item, audio_end_ms=610)]
+    assert talk.playout == []
+    assert TEXT.startswith(_words(talk, item))
+    assert 0 < len(_words(talk, item)) < len(TEXT)
+    assert not talk.got(PlayoutStopped)
+
+
+def test_what_was_heard_is_counted_in_samples_whatever_the_clock_says() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(2.0)
+    talk.deliver()
+    talk.now += 30.0
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    assert talk.got(ItemTruncated)[0].audio_end_ms == 0
+    assert _words(talk, talk.message_of(response)) == ""
+
+
+def test_a_clear_silences_a_response_that_is_done_and_still_heard() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(2.0)
+    talk.end()
+    talk.deliver()
+    item = talk.message_of(response)
+    assert _words(talk, item) == TEXT
+    talk.play(1.0)
+    talk.tell(OutputAudioClear())
+    cut = talk.deliver()
+    assert [kind_of(event) for event in cut] == ["output_audio_buffer.cleared", "conversation.item.truncated"]
+    assert talk.got(ItemTruncated)[0].audio_end_ms == 1000
+    assert talk.playout == []
+    assert _words(talk, item) != TEXT
+    assert len([kind for kind in talk.kinds() if kind == "response.done"]) == 1
+
+
+def test_a_clear_ends_what_is_still_being_made() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(1.0)
+    talk.deliver()
+    talk.play(0.2)
+    talk.tell(OutputAudioClear())
+    talk.deliver()
+    assert talk.done(response).status == "cancelled"
+    assert len(talk.got(PlayoutCleared)) == 1
+
+
+def test_a_clear_with_nothing_to_be_heard_changes_nothing() -> None:
+    talk = _talk()
+    talk.speak(TEXT)
+    talk.play(10.0)
+    talk.tell(OutputAudioClear())
+    assert talk.deliver() == []
+
+
+def test_a_response_may_begin_while_the_one_before_is_still_heard() -> None:
+    talk = _talk()
+    first = talk.respond(TEXT)
+    talk.audio(1.5)
+    talk.end()
+    talk.deliver()
+    talk.play(0.5)
+    second = talk.respond(TEXT)
+    assert talk.clauses[talk.running].lead_s == 1.0, "the listener needs it when the first one is over"
+    talk.audio(1.0)
+    talk.end()
+    talk.deliver()
+    talk.play(10.0)
+    heard = [(kind_of(event), event.response_id) for event in talk.events if "output_audio_buffer" in kind_of(event)]
+    started, stopped = "output_audio_buffer.started", "output_audio_buffer.stopped"
+    assert heard == [(started, first), (stopped, first), (started, second), (stopped, second)]
+
+
+def test_an_interruption_silences_everything_that_is_heard() -> None:
+    talk = _talk()
+    first = talk.respond(TEXT)
+    talk.audio(1.5)
+    talk.end()
+    talk.deliver()
+    talk.tell(ResponseCreate(response=ResponseConfig(conversation="none")))
+    talk.deliver()
+    aside = talk.asked[-1].response_id
+    talk.tell(BrainSaid(aside, "Beside it."))
+    talk.tell(BrainDone(aside))
+    talk.audio(1.0, talk.clause_of(aside))
+    talk.deliver()
+    talk.play(0.5)
+    talk.session._responses.interrupt()
+    talk.perform(talk.session._desk.take())
+    talk.deliver()
+    assert {event.response_id for event in talk.got(PlayoutCleared)} == {first, aside}
+    assert talk.done(aside).status == "cancelled"
+    assert talk.playout == []
+
+
+def test_a_response_that_was_never_heard_is_cleared_all_the_same() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(1.0)
+    talk.deliver()
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    assert not talk.got(PlayoutStarted)
+    assert [event.response_id for event in talk.got(PlayoutCleared)] == [response]
+
+
+def test_reports_about_speech_that_was_taken_back_are_ignored() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(1.0)
+    talk.deliver()
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    before = len(talk.events)
+    talk.tell(AudioPlayed(response, RATE))
+    assert talk.deliver() == []
+    assert len(talk.events) == before
+
+
+def test_text_without_speech_is_never_playing() -> None:
+    talk = _talk()
+    talk.respond(TEXT, output_modalities=["text"])
+    talk.deliver()
+    assert "response.done" in talk.kinds()
+    assert not talk.got(PlayoutStarted)
+    assert not talk.got(PlayoutStopped)
