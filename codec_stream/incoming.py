@@ -182,8 +182,7 @@ class IncomingAudio:
     def _owed(self, stream: "_Stream", ticks: int, now: float) -> int:
         """How many samples are to be made up for `ticks` of the stream; counts them as made up."""
         samples = ticks * _RATE_HZ // stream.jitter.clock_rate
-        if self._fed_counts_until is not None and now > self._fed_counts_until:
-            self._fed = 0
+        self._forget_old_silence(now)
         paid = min(samples, self._fed)
         self._fed -= paid
         time_left = int((now - self._started_at) * _RATE_HZ) - self._filled
@@ -199,10 +198,15 @@ class IncomingAudio:
             return b""
         self._fed_until += packets * _FEED_S
         samples = min(packets * _FEED_SAMPLES, _LONGEST_FILL_SAMPLES)
+        self._forget_old_silence(now)
         self._fed_counts_until = None
         self._fed += samples
         self._filled += samples
         return self._fill(stream, samples)
+
+    def _forget_old_silence(self, now: float) -> None:
+        if self._fed_counts_until is not None and now > self._fed_counts_until:
+            self._fed = 0
 
     def _fill(self, stream: "_Stream", samples: int) -> bytes:
         """`samples` made up: concealment that ends 100 ms after the last decoded audio, then silence."""

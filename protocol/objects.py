@@ -94,7 +94,8 @@ class ServerVad(Struct, frozen=True, forbid_unknown_fields=True, tag="server_vad
 
 
 class SemanticVad(Struct, frozen=True, forbid_unknown_fields=True, tag="semantic_vad", tag_field="type"):
-    """Turns end when the sentence does; what stock clients ask for by default."""
+    """Turns end when the sentence does; what stock clients ask for by default. Here silence ends them too: the less
+    eager, the longer it must be."""
 
     eagerness: Literal["low", "medium", "high", "auto"] | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
@@ -394,13 +395,21 @@ class Engine(Struct, frozen=True):
     decoder: str
 
 
+class ShownListening(Struct, frozen=True):
+    """What really listens, whatever `audio.input` asks for: what tells speech from silence, and what ends a turn (null:
+    only the client does). Nobody transcribes."""
+
+    detector: str
+    turns: Literal["server_vad"] | None
+    transcription: bool = False
+
+
 class ShownGeneration(Struct, frozen=True):
-    """Effective settings of voiced's own, and what the session cannot do here: `listening` false says that nobody
-    detects turns or transcribes, whatever `audio.input` asks for."""
+    """Effective settings of voiced's own, and what really runs; `listening` false: nobody listens."""
 
     engine: Engine
     generation: Generation
-    listening: bool = False
+    listening: ShownListening | bool = False
 
 
 class Session(Struct, frozen=True):

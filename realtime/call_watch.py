@@ -1,11 +1,12 @@
 """What one call's listener gets, measured as it goes out: first audio, gaps, lead. The clock is an input.
 
 The listener is modelled as `session.playout` does: it starts to play with the first audio, plays in real time and
-waits when it runs dry.
+waits when it runs dry. Where the server plays, what goes out is what is played, also after the response is over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,16 @@ from msgspec import UNSET, UnsetType
 from prometheus_client import Counter, Histogram
 
 from protocol.objects import Response, ResponseError
-from protocol.server_events import InputTimeout, ResponseCreated, ResponseDone, ServerEvent, SpeechStopped
+from protocol.server_events import (
+    InputTimeout,
+    PlayoutCleared,
+    PlayoutStopped,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    SessionCreated,
+    SpeechStopped,
+)
 from realtime.engine.messages import Ended
 
 Transport = Literal["websocket", "webrtc", "speech", "cartesia", "translation"]
@@ -24,6 +34,7 @@ GapCause = Literal["speech", "words"]
 class CallMeters:
     """Where what is measured goes. Those that differ by transport are already that transport's."""
 
+    opened: Counter
     first_audio: Histogram
     gap: dict[GapCause, Histogram]
     lead: Histogram
@@ -40,24 +51,31 @@ class CallMeters:
 
 @dataclass
 class _Spoken:
-    """A response under way: when it began, when its running clause was asked of the engine and whether that has given
-    audio, and when its listener runs dry (None: it has not heard anything)."""
+    """A response whose speech is not over: when it began, when its running clause was asked of the engine and whether
+    that has given audio, whether any did, when its listener runs dry (None: it has not heard anything), and whether
+    the response itself has ended."""
 
     begun_at: float
     asked_at: float = 0.0
     clause_begun: bool = False
+    audible: bool = False
     empties_at: float | None = None
+    ended: bool = False
 
 
 class CallWatch:
     """Told of one call what happens, with `now` in monotonic seconds. Silence of `gap_from_s` in the middle of a
-    response is a gap; shorter delays are not, but they add up until the listener has caught up."""
+    response is a gap; shorter delays are not, but they add up until the listener has caught up. With `plays` it is the
+    server that plays."""
 
-    def __init__(self, transport: Transport, meters: CallMeters, sample_rate: int, gap_from_s: float) -> None:
+    def __init__(
+        self, transport: Transport, meters: CallMeters, sample_rate: int, gap_from_s: float, *, plays: bool
+    ) -> None:
         self.transport = transport
         self._meters = meters
         self._rate = sample_rate
         self._gap_from_s = gap_from_s
+        self._plays = plays
         self._spoken: dict[str, _Spoken] = {}
 
     def told(self, event: ServerEvent, now: float) -> None:
@@ -66,8 +84,16 @@ class CallWatch:
             case ResponseCreated():
                 self._spoken[event.response.id] = _Spoken(now)
             case ResponseDone():
-                self._spoken.pop(event.response.id, None)
                 self._end(event.response.status, _reason(event.response))
+                spoken = self._spoken.get(event.response.id)
+                if spoken is not None and spoken.audible and self._plays:
+                    spoken.ended = True
+                else:
+                    self._spoken.pop(event.response.id, None)
+            case PlayoutStopped() | PlayoutCleared():
+                self._spoken.pop(event.response_id, None)
+            case SessionCreated():
+                self._meters.opened.inc()
             case SpeechStopped():
                 self._meters.user_turns.inc()
             case InputTimeout():
@@ -75,20 +101,24 @@ class CallWatch:
 
     def clause_asked(self, clause_id: str, now: float) -> None:
         """The engine is asked to speak a clause."""
-        spoken = self._of_clause(clause_id)
+        spoken = self._spoken.get(_response_of(clause_id))
         if spoken is not None:
             spoken.asked_at, spoken.clause_begun = now, False
 
-    def clause_audio(self, clause_id: str, now: float) -> None:
-        """Audio of a clause came from the engine."""
-        spoken = self._of_clause(clause_id)
+    def clause_audio(self, clause_id: str, now: float, waiting_s: Callable[[str], float]) -> None:
+        """Audio of a clause came from the engine; `waiting_s` tells the seconds of a response's speech that were made
+        before it and have not gone out."""
+        response_id = _response_of(clause_id)
+        spoken = self._spoken.get(response_id)
         if spoken is None or spoken.clause_begun:
             return
         spoken.clause_begun = True
-        if spoken.empties_at is None:
+        if not spoken.audible:
+            spoken.audible = True
             self._meters.engine_first_audio.observe(now - spoken.asked_at)
         else:  # the engine takes its time where there is lead
-            self._meters.lead.observe(max(0.0, spoken.empties_at - now))
+            unplayed_s = 0.0 if spoken.empties_at is None else max(0.0, spoken.empties_at - now)
+            self._meters.lead.observe(unplayed_s + waiting_s(response_id))
 
     def clause_ended(self, ended: Ended) -> None:
         """The engine's last word on a clause."""
@@ -117,16 +147,18 @@ class CallWatch:
 
     def hung_up(self) -> None:
         """The call is over: what was still being said ends with it."""
-        for _ in self._spoken:
-            self._end("cancelled", "disconnected")
+        for spoken in self._spoken.values():
+            if not spoken.ended:
+                self._end("cancelled", "disconnected")
         self._spoken.clear()
-
-    def _of_clause(self, clause_id: str) -> _Spoken | None:
-        """The response that a clause belongs to: its id begins with that."""
-        return self._spoken.get(clause_id.rpartition(".")[0])
 
     def _end(self, status: str, reason: str) -> None:
         self._meters.responses.labels(self.transport, status, reason).inc()
+
+
+def _response_of(clause_id: str) -> str:
+    """The response that a clause belongs to: its id begins with that."""
+    return clause_id.rpartition(".")[0]
 
 
 def _reason(response: Response) -> str:

@@ -19,11 +19,11 @@ from realtime.loop_lag import WINDOW_S, Worst
 from realtime.standing import OpenSession, Standing
 from realtime.webrtc_meters import WebRtcMeters
 
-RefusalReason = Literal["engine_not_ready", "too_many_sessions"]
+RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers"]
 
 _GAP_S = 0.01
-_WEBRTC_GAP_S = 0.06
-"""A WebRTC listener is sent a packet at a time and holds about three of them against jitter."""
+_WEBRTC_GAP_S = 0.03
+"""A WebRTC listener is sent 20 ms at a time, and holds some packets against those that come a little late."""
 
 _FIRST_AUDIO_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _GAPS_S = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -101,9 +101,9 @@ class Metrics:
         ProcessCollector("voiced_engine", pid=lambda: engine.pid or 0, registry=registry)
 
     def watch(self, transport: Transport, sample_rate: int) -> CallWatch:
-        """What measures a call that begins; its audio is counted in samples at `sample_rate`."""
-        self._opened.labels(transport).inc()
+        """What measures one call; its audio is counted in samples at `sample_rate`."""
         meters = CallMeters(
+            opened=self._opened.labels(transport),
             first_audio=self._first_audio.labels(transport),
             gap={"speech": self._gap.labels(transport, "speech"), "words": self._gap.labels(transport, "words")},
             lead=self._lead.labels(transport),
@@ -117,7 +117,8 @@ class Metrics:
             user_turns=self._user_turns.labels(transport),
             idle_timeouts=self._idle_timeouts.labels(transport),
         )
-        return CallWatch(transport, meters, sample_rate, _WEBRTC_GAP_S if transport == "webrtc" else _GAP_S)
+        plays = transport == "webrtc"
+        return CallWatch(transport, meters, sample_rate, _WEBRTC_GAP_S if plays else _GAP_S, plays=plays)
 
     def refused(self, reason: RefusalReason) -> None:
         """A session was not let in."""

@@ -83,17 +83,43 @@ class WebRtcMeters:
         """A packet went out, so long after it was due."""
         self._lateness.observe(max(0.0, seconds))
 
-    def looked(
-        self, before: PacketTotals, now: PacketTotals, round_trip_s: float | None, outbound_loss: float | None
-    ) -> None:
-        """A call was looked at, as should happen every few seconds and when it ends: its totals at the last look and
-        at this one; seconds to the caller and back; the share of our packets (0 to 1) that it missed."""
-        self._sent.inc(now.sent - before.sent)
-        self._received.inc(now.received - before.received)
-        self._lost.inc(now.lost - before.lost)
-        self._recovered.inc(now.recovered - before.recovered)
-        self._concealed.inc(now.concealed - before.concealed)
+    def packets_of_call(self) -> PacketWatch:
+        """What takes in the packets of one call."""
+        return PacketWatch(self)
+
+    def count(self, more: PacketTotals) -> None:
+        """So many more packets."""
+        self._sent.inc(more.sent)
+        self._received.inc(more.received)
+        self._lost.inc(more.lost)
+        self._recovered.inc(more.recovered)
+        self._concealed.inc(more.concealed)
+
+    def path(self, round_trip_s: float | None, outbound_loss: float | None) -> None:
+        """How the way to a caller is now, where that is known: seconds there and back, and the share (0 to 1) of our
+        packets that it missed."""
         if round_trip_s is not None:
             self._round_trip.observe(round_trip_s)
         if outbound_loss is not None:
             self._outbound_loss.observe(outbound_loss)
+
+
+class PacketWatch:
+    """One call's packets. `look` at them every few seconds, and when the call ends."""
+
+    def __init__(self, meters: WebRtcMeters) -> None:
+        self._meters = meters
+        self._counted = PacketTotals()
+
+    def look(self, totals: PacketTotals) -> None:
+        """The call's totals now; what they grew by is counted."""
+        counted = self._counted
+        more = PacketTotals(
+            totals.sent - counted.sent,
+            totals.received - counted.received,
+            totals.lost - counted.lost,
+            totals.recovered - counted.recovered,
+            totals.concealed - counted.concealed,
+        )
+        self._counted = totals
+        self._meters.count(more)

@@ -41,7 +41,7 @@ export class Notice {
     const asksAnew = keyForm.hidden && key;
     keyForm.hidden = !key;
     button.hidden = action === null;
-    close.hidden = action !== null && !alarm;
+    close.hidden = progress !== null || retryInS !== null;
     this.#action = action?.[1] ?? null;
     button.textContent = action?.[0] ?? "";
     this.#say(text, retryInS);

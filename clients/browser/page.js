@@ -14,7 +14,7 @@ import { Voices } from "./voices.js";
 const KEY = "voiced.key";
 const LOOK_AGAIN_MS = 1_000;
 const WAITING = new Set(["loading", "connecting", "reconnecting", "full"]);
-const STAGES = ["starting", "loading", "language", "codec", "warm"]; // words in the engine's stages, in their order
+const STAGES = ["starting", "language", "codec", "warm"]; // words in the engine's stages, in their order
 
 const $ = (id) => document.getElementById(id);
 
@@ -59,6 +59,7 @@ const voices = new Voices(
 /** @type {Call | null} */
 let call = null;
 let typed = 0;
+let sessions = 0;
 let looking = false;
 let resume = null; // what a key is asked for
 
@@ -154,7 +155,17 @@ async function open(microphone) {
   opened.mute($("mute").getAttribute("aria-pressed") === "true");
   opened.pushToTalk($("push-to-talk").checked);
   devices.refresh();
+  adviseOnTurns();
   return true;
+}
+
+function adviseOnTurns() {
+  if (call?.isOpen && call.hasMicrophone && !call.detectsTurns && !$("push-to-talk").checked) {
+    const text = "This server does not find out when you speak: switch on “Push to talk”, or type.";
+    notice.show("turns", text, { action: ["Push to talk", () => $("push-to-talk").click()] });
+  } else {
+    notice.hide("turns");
+  }
 }
 
 async function onRefused(opened, fault, microphone) {
@@ -180,7 +191,7 @@ function hangUp() {
   call = null;
   closing?.close();
   timeline.run(false);
-  notice.hide("call");
+  notice.hide();
   showState({ state: "offline", fault: null });
 }
 
@@ -258,8 +269,14 @@ function onEvent(detail) {
   }
   switch (event.type) {
     case "session.created":
-      transcript.note($("log").children.length > 0 ? "A new session: what was said before is not remembered." : "");
+      if (sessions > 0) {
+        transcript.note("A new session: what was said before is not remembered.");
+      }
+      sessions += 1;
       showEngine(event.session.voiced?.engine);
+      break;
+    case "session.updated":
+      adviseOnTurns();
       break;
     case "input_audio_buffer.committed":
       transcript.you(event.item_id, "(spoken)");
@@ -356,6 +373,7 @@ $("push-to-talk").addEventListener("change", () => {
   const on = $("push-to-talk").checked;
   $("push").hidden = !on;
   call?.pushToTalk(on);
+  adviseOnTurns();
 });
 $("push").addEventListener("pointerdown", (event) => {
   $("push").setPointerCapture(event.pointerId);

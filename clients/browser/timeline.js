@@ -16,7 +16,7 @@ const MARKERS = {
 };
 
 export class Timeline {
-  #columns = []; // { at, you, it } oldest first
+  #columns = []; // { at, you, it } with { rms, peak }, oldest first
   #markers = []; // { kind, at }
   #canvas;
   #text;
@@ -34,9 +34,9 @@ export class Timeline {
     setInterval(() => this.#describe(), 1_000);
   }
 
-  /** @param {{ you: { rms: number }, it: { rms: number } }} levels */
+  /** @param {Record<"you" | "it", { rms: number, peak: number }>} levels */
   push(levels) {
-    this.#columns.push({ at: performance.now(), you: levels.you.rms, it: levels.it.rms });
+    this.#columns.push({ at: performance.now(), ...levels });
     this.#forget();
   }
 
@@ -124,19 +124,21 @@ export class Timeline {
     pen.fillText("voice", 8, height * 0.75);
   }
 
+  /** The peaks pale, the mean level full, mirrored about the middle of the lane. */
   #wave(pen, { left, width, now }, side, middle, reach) {
-    pen.strokeStyle = this.#colors[`--${side}`];
-    pen.lineWidth = Math.max(1, (width / SPAN_MS) * 50 - 1);
-    pen.beginPath();
-    for (const column of this.#columns) {
-      const x = left + width * (1 - (now - column.at) / SPAN_MS);
-      if (x > left + 1) {
-        const tall = Math.max(0.5, share(column[side]) * reach);
-        pen.moveTo(x, middle - tall);
-        pen.lineTo(x, middle + tall);
-      }
+    const shown = this.#columns
+      .map((column) => ({ ...column[side], x: left + width * (1 - (now - column.at) / SPAN_MS) }))
+      .filter(({ x }) => x > left + 1);
+    pen.fillStyle = this.#colors[`--${side}`];
+    for (const [measure, alpha] of [["peak", 0.3], ["rms", 1]]) {
+      const tall = (column) => Math.max(0.5, share(column[measure]) * reach);
+      pen.globalAlpha = alpha;
+      pen.beginPath();
+      shown.forEach((column) => pen.lineTo(column.x, middle - tall(column)));
+      shown.toReversed().forEach((column) => pen.lineTo(column.x, middle + tall(column)));
+      pen.fill();
     }
-    pen.stroke();
+    pen.globalAlpha = 1;
   }
 
   #marks(pen, { left, width, height, now }, lane) {
@@ -161,7 +163,7 @@ export class Timeline {
       return;
     }
     const spoken = (side) => {
-      const share = this.#columns.filter((column) => column[side] > SPEAKS).length / this.#columns.length;
+      const share = this.#columns.filter((column) => column[side].rms > SPEAKS).length / this.#columns.length;
       const span = (this.#columns.at(-1).at - this.#columns[0].at) / 1000;
       return (share * span).toFixed(1);
     };

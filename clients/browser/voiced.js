@@ -52,7 +52,7 @@ export { Fault, Server, Speech };
 
 const HELLO_MS = 5_000;
 const TICK_MS = 50;
-const STATS_MS = 2_000;
+const STATS_MS = 500;
 const SOUND_POLL_MS = 8;
 const INTERRUPTED_MS = 1_500;
 const MOST_BACKOFF_S = 10;
@@ -118,6 +118,11 @@ export class Call extends EventTarget {
   /** Whether the user can speak. @returns {boolean} */
   get hasMicrophone() {
     return this.#sound?.microphone != null;
+  }
+
+  /** Whether the server finds out when the user speaks; where it does not, they push to talk. @returns {boolean} */
+  get detectsTurns() {
+    return this.session?.voiced?.listening !== false && this.session?.audio?.input?.turn_detection != null;
   }
 
   /** @returns {boolean} */
@@ -297,16 +302,23 @@ export class Call extends EventTarget {
     }
     this.transport = wire.transport;
     this.#applySending();
-    const { voice } = this.#options;
-    const session = { ...this.#options.session };
-    if (voice) {
-      session.audio = { ...session.audio, output: { ...session.audio?.output, voice } };
-    }
-    if (this.#pushToTalk) {
-      session.audio = { ...session.audio, input: { ...session.audio?.input, turn_detection: null } };
-    }
-    this.#update(session);
+    this.#update(this.#wishes());
     this.#settle(true);
+  }
+
+  /** What the session should be like beyond what the server made it. */
+  #wishes() {
+    const { voice, session } = this.#options;
+    const { input, output } = session?.audio ?? {};
+    if (this.#turnDetection === null && this.hasMicrophone && this.session.voiced?.listening) {
+      this.#turnDetection = { type: "server_vad" };
+    }
+    const detection = this.#pushToTalk ? null : this.#turnDetection;
+    const audio = {
+      ...((input || this.hasMicrophone) && { input: { turn_detection: detection, ...input } }),
+      ...((output || voice) && { output: { ...output, ...(voice && { voice }) } }),
+    };
+    return { ...session, ...(Object.keys(audio).length > 0 && { audio }) };
   }
 
   async #dial(signal) {
@@ -626,7 +638,7 @@ export class Call extends EventTarget {
   }
 
   #applySending() {
-    const listening = this.#pushToTalk ? this.#held : this.#detectsTurns;
+    const listening = this.#pushToTalk ? this.#held : this.detectsTurns;
     const on = this.hasMicrophone && !this.#muted && listening;
     if (this.#wire) {
       this.#wire.sending = on;
@@ -634,11 +646,6 @@ export class Call extends EventTarget {
     for (const track of this.#sound?.microphone?.getAudioTracks() ?? []) {
       track.enabled = !this.#muted && (!this.#pushToTalk || this.#held);
     }
-  }
-
-  /** Whether the server finds out when the user speaks. */
-  get #detectsTurns() {
-    return this.session?.voiced?.listening !== false && this.session?.audio?.input?.turn_detection != null;
   }
 
   #update(session) {
@@ -656,7 +663,7 @@ export class Call extends EventTarget {
       state = "interrupted";
     } else if (this.#playing) {
       state = "speaking";
-    } else if (this.hasMicrophone && !this.#muted && (this.#pushToTalk ? this.#held : this.#detectsTurns)) {
+    } else if (this.hasMicrophone && !this.#muted && (this.#pushToTalk ? this.#held : this.detectsTurns)) {
       state = "listening";
     }
     if (force || state !== this.state) {

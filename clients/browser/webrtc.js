@@ -119,6 +119,7 @@ class RtcWire {
   #line;
   #closed = false;
   #before = { delay: 0, emitted: 0 };
+  #concealed = 0; // samples that were made up where speech was missing
   #underruns = 0;
 
   constructor(peer, channel, sender, line) {
@@ -177,11 +178,13 @@ class RtcWire {
     found.bufferMs = Math.round(this.delayS * 1000);
     const expected = (entry.packetsReceived ?? 0) + (entry.packetsLost ?? 0);
     found.packetLoss = expected > 0 ? Math.max(0, entry.packetsLost ?? 0) / expected : 0;
-    const concealed = entry.concealmentEvents ?? 0;
-    if (concealed > this.#underruns) {
+    const audible = (entry.concealedSamples ?? 0) - (entry.silentConcealedSamples ?? 0);
+    if (audible > this.#concealed) {
+      this.#underruns += 1;
       this.#line.onUnderrun();
     }
-    found.underruns = this.#underruns = concealed;
+    this.#concealed = audible;
+    found.underruns = this.#underruns;
   }
 
   /** Sends another microphone. @param {MediaStreamTrack} track */

@@ -3,6 +3,7 @@
 import { Fault, serverGone } from "./faults.js";
 
 const OPEN_MS = 10_000;
+const ROUND_TRIP_EVERY_MS = 5_000;
 const MOST_UNSENT = 256 * 1024; // bytes: beyond it the network is too slow for more of the microphone
 
 /** @param {Int16Array} pcm @returns {string} little-endian samples as base64 */
@@ -72,6 +73,8 @@ class SocketWire {
   #playedS = 0;
   #queuedS = 0;
   #underruns = 0;
+  #asked = -Infinity;
+  #roundTripMs = null;
 
   constructor(socket, line) {
     this.#socket = socket;
@@ -103,8 +106,12 @@ class SocketWire {
 
   /** @returns {Promise<import("./voiced.js").NetworkStats>} */
   async stats() {
+    if (performance.now() - this.#asked > ROUND_TRIP_EVERY_MS) {
+      this.#asked = performance.now();
+      this.#roundTripMs = await this.#line.server.roundTripMs().catch(() => null);
+    }
     return {
-      roundTripMs: await this.#line.server.roundTripMs().catch(() => null),
+      roundTripMs: this.#roundTripMs,
       bufferMs: Math.round(this.#queuedS * 1000),
       packetLoss: null,
       underruns: this.#underruns,

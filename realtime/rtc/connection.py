@@ -26,7 +26,7 @@ import ipaddress
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import aioice.ice
@@ -94,7 +94,7 @@ class Connection:
         self._dtls = _Dtls(self._ice, self._certificate)
         self._dtls._set_role("client" if offer.setup == "active" else "server")
         self._dtls.on("statechange", self._dtls_changed)
-        self._sctp = _Sctp(self._dtls, self._ended) if offer.data is not None else None
+        self._sctp = _Sctp(self._dtls, self._ice, self._ended) if offer.data is not None else None
         self._channel: RTCDataChannel | None = None
         self._sources: set[int] = set()
         self._closing = False
@@ -288,8 +288,8 @@ class _Ice(aioice.ice.Connection):
         controlling: bool,
         addresses: Sequence[str],
         servers: dict[str, Any],
-        on_media: Any,
-        on_lost: Any,
+        on_media: Callable[[bytes], None],
+        on_lost: Callable[[str], None],
     ) -> None:
         super().__init__(ice_controlling=controlling, **servers)
         self.remote_is_lite = controlling
@@ -332,7 +332,12 @@ class _Ice(aioice.ice.Connection):
         await super().connect()
         self._checked.add(self._nominated[1].remote_addr)
 
-    async def get_component_candidates(self, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+    async def get_component_candidates(
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ASYNC109, aioice's signature
+    ) -> list[Candidate]:
         """As aioice's, on our addresses and with our sockets; and it looks up no name of a literal address, which
         would cost a thread."""
         loop = asyncio.get_running_loop()
@@ -455,8 +460,9 @@ class _Dtls(RTCDtlsTransport):
 class _Sctp(RTCSctpTransport):
     """SCTP that ends the call when the other side breaks it or makes us hold more than its bounds."""
 
-    def __init__(self, dtls: _Dtls, on_broken: Any) -> None:
+    def __init__(self, dtls: _Dtls, ice: _Ice, on_broken: Callable[[str], None]) -> None:
         super().__init__(dtls)
+        self._ice = ice
         self._on_broken = on_broken
         self._broken = False
 
@@ -468,6 +474,7 @@ class _Sctp(RTCSctpTransport):
     async def _handle_data(self, data: bytes) -> None:
         if self._broken:
             return
+        self._ice.heard_at = self._loop.time()
         try:
             await super()._handle_data(data)
         except Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from msgspec.structs import replace
 
 from protocol import client_events as client
@@ -10,12 +12,26 @@ from protocol.objects import InputAudio, Item, MessageItem
 from realtime.session.conversation import Entry, check_length, entry_from, too_much_audio, with_words
 from realtime.session.desk import Desk
 from realtime.session.errors import Refused
+from realtime.session.messages import SCORE_SAMPLES, Heard
 from realtime.session.recording import Recording
 from realtime.session.responses import Responses
 from realtime.session.states import ResponseState
+from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
 
 _TRUNCATE_TOLERANCE_MS = 200
 """Clients measure by their own clock; a cut this little past the end means the end."""
+
+
+_KEPT_SILENCE_S = 30.0
+"""With turn detection, what nobody has spoken in is kept so long, for a client that commits it all the same."""
+
+
+@dataclass(frozen=True)
+class _Silence:
+    """Nobody has spoken since a response was heard out: since when, and from which sample of the input on."""
+
+    since: float
+    start: int
 
 
 class Items:
@@ -25,6 +41,12 @@ class Items:
         self._desk = desk
         self._responses = responses
         self._recording = Recording(desk.runtime.sample_rate, desk.limits.max_input_s)
+        self._longest_turn_s = min(desk.limits.max_input_s, desk.limits.max_clips_s)
+        self._windows = ScoredWindows()
+        self._turns = TurnDetector()
+        self._turn: str | None = None  # the id of the item it will be
+        self._silence: _Silence | None = None
+        self._answered: Entry | None = None  # speech after which the user has spoken, or has let the time pass
 
     def create(self, event: client.ItemCreate) -> None:
         """Add a client's item. Raises Refused."""
@@ -80,24 +102,128 @@ class Items:
     # --- the input buffer ---
 
     def record(self, event: client.InputAudioAppend) -> None:
-        """More of what the user says. Raises Refused."""
-        rolling = self._desk.settings.listening.turn_detection is not None
-        self._recording.append(event.audio, rolling=rolling)
+        """More of what the user says, which nobody has listened to. Raises Refused."""
+        self.hear(Heard(event.audio))
+
+    def hear(self, message: Heard) -> None:
+        """More of what the user says, and the turns in it. Raises Refused."""
+        rules, heard = self._rules(), 0
+        if rules is not None:
+            ends = self._windows.ends(len(message.pcm) // 2, message.scores)
+            for score, end in zip(message.scores, ends, strict=True):
+                self._recording.append(message.pcm[2 * heard : 2 * end], rolling=True)
+                heard = end
+                self._follow(score, rules)
+        self._recording.append(message.pcm[2 * heard :], rolling=rules is not None)
 
     def commit(self) -> None:
-        """Make the buffered audio a user item. Raises Refused."""
+        """Make the buffered audio a user item; a turn under way ends with it. Raises Refused."""
+        self._rules()
+        self._desk.conversation.check_room()
+        self._recording.check_enough()
+        end = self._recording.end
+        if self._turn is not None:
+            self._end_turn(self._turn, end)
+        else:
+            self._keep(self._desk.new_id("item_"), end)
+        self._turns = TurnDetector()
+
+    def clear(self) -> None:
+        """Forget the buffered audio, and the turn it belongs to."""
+        self._recording.clear()
+        self._turn, self._turns = None, TurnDetector()
+        self._desk.send(server.InputCleared)
+
+    def tick(self) -> None:
+        """Time passed: it may be too long that nobody has spoken."""
+        rules, now = self._rules(), self._desk.now
+        if rules is None or rules.idle_s is None or not self._desk.runtime.hears:
+            self._silence = None
+            return
+        spoken = self._last_speech()
+        if self._turn is not None:
+            self._silence, self._answered = None, spoken
+        elif spoken is None or spoken is self._answered or not self._heard_out(spoken):
+            self._silence = None
+        elif self._silence is None:
+            self._silence = _Silence(now, self._recording.end)
+        elif now - self._silence.since >= rules.idle_s:
+            self._answered = spoken
+            self._time_out(self._silence)
+
+    def _rules(self) -> TurnRules | None:
+        """What a turn is now. When turn detection is off nothing remains of a turn, and whoever scores begins anew."""
+        detection = self._desk.settings.listening.turn_detection
+        if detection is not None:
+            return rules_of(detection, self._desk.runtime.sample_rate)
+        self._turn, self._turns, self._windows = None, TurnDetector(), ScoredWindows()
+        return None
+
+    def _follow(self, score: float, rules: TurnRules) -> None:
+        """The last window of the buffered audio has this score."""
+        end, rate, turn = self._recording.end, self._desk.runtime.sample_rate, self._turn
+        event = self._turns.push(score, end, rules)
+        if isinstance(event, Started):
+            self._begin_turn(event.at_sample - rules.padding_samples, rules)
+        elif turn is None:
+            self._recording.forget_before(end - int(_KEPT_SILENCE_S * rate))
+        elif isinstance(event, Stopped):
+            self._end_turn(turn, event.at_sample)
+        elif end + SCORE_SAMPLES > self._recording.start + int(self._longest_turn_s * rate):
+            self._end_turn(turn, end)
+            self._begin_turn(end, rules)
+
+    def _begin_turn(self, start: int, rules: TurnRules) -> None:
         desk = self._desk
-        desk.conversation.check_room()
-        item = MessageItem(desk.new_id("item_"), "user", "completed", [InputAudio(transcript=None)])
-        previous = desk.conversation.append(Entry(item, clip=self._recording.take(), recorded=True))
+        self._recording.forget_before(start)
+        self._turn = desk.new_id("item_")
+        self._silence, self._answered = None, self._last_speech()
+        desk.send(server.SpeechStarted, audio_start_ms=self._ms(self._recording.start), item_id=self._turn)
+        if rules.interrupts:
+            self._responses.interrupt()
+
+    def _end_turn(self, item_id: str, end: int) -> None:
+        self._turn = None
+        self._desk.send(server.SpeechStopped, audio_end_ms=self._ms(end), item_id=item_id)
+        self._keep(item_id, end)
+
+    def _time_out(self, silence: _Silence) -> None:
+        """Nobody spoke: what there was instead becomes an item, like a turn."""
+        end, item_id = self._recording.end, self._desk.new_id("item_")
+        start_ms, end_ms = self._ms(silence.start), self._ms(end)
+        self._desk.send(server.InputTimeout, audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
+        self._recording.forget_before(silence.start)
+        self._silence = None
+        self._keep(item_id, end)
+
+    def _keep(self, item_id: str, end: int) -> None:
+        """Make a user item of the buffered audio before the sample `end`. Where there is no room for items it is lost,
+        and an error says so."""
+        desk, pcm = self._desk, self._recording.take(end)
+        try:
+            desk.conversation.check_room()
+        except Refused as refused:
+            desk.error(refused.code, str(refused), refused.param, None)
+            return
+        item = MessageItem(item_id, "user", "completed", [InputAudio(transcript=None)])
+        previous = desk.conversation.append(Entry(item, clip=pcm or None, recorded=True))
         desk.conversation.forget_recordings(int(desk.limits.max_clips_s * desk.runtime.sample_rate))
         desk.send(server.InputCommitted, item_id=item.id, previous_item_id=previous)
         self._announce(item, previous)
 
-    def clear(self) -> None:
-        """Forget the buffered audio."""
-        self._recording.clear()
-        self._desk.send(server.InputCleared)
+    def _last_speech(self) -> Entry | None:
+        """What the session spoke last in the conversation."""
+        return next((entry for entry in reversed(self._desk.conversation.entries) if entry.playout is not None), None)
+
+    def _heard_out(self, spoken: Entry) -> bool:
+        """The listener has heard all of it there is to hear: to its end, or to where it was cut."""
+        if self._responses.spoken is not None or spoken.playout is None:
+            return False
+        cut = spoken.heard is not None or (isinstance(spoken.item, MessageItem) and spoken.item.status == "incomplete")
+        return cut or spoken.playout.played(self._desk.now) >= spoken.playout.sent
+
+    def _ms(self, sample: int) -> int:
+        return sample * 1000 // self._desk.runtime.sample_rate
 
     def _announce(self, item: Item, previous: str | None) -> None:
         self._desk.send(server.ItemAdded, item=item, previous_item_id=previous)

@@ -8,16 +8,18 @@ _SHORTEST_S = 0.1
 
 
 class Recording:
-    """The input audio buffer: 16-bit mono PCM at `sample_rate`, at most `max_s` seconds of it."""
+    """The input audio buffer: 16-bit mono PCM at `sample_rate`, at most `max_s` seconds of it. It holds the session's
+    input audio from the sample `start` to before the sample `end`; 0 is the first that ever came."""
 
     def __init__(self, sample_rate: int, max_s: float) -> None:
         self._rate = sample_rate
         self._max_s = max_s
         self._pcm = bytearray()
+        self.start = 0
 
     @property
-    def seconds(self) -> float:
-        return len(self._pcm) / 2 / self._rate
+    def end(self) -> int:
+        return self.start + len(self._pcm) // 2
 
     def append(self, pcm: bytes, *, rolling: bool) -> None:
         """More audio. When it is full, a `rolling` one forgets its beginning (whoever detects turns has passed over
@@ -29,17 +31,31 @@ class Recording:
             message = f"The input buffer holds at most {self._max_s:g} s; commit or clear it first."
             raise Refused("input_audio_buffer_full", message, "audio")
         self._pcm += pcm
-        del self._pcm[: max(0, len(self._pcm) - room)]
+        self._drop(max(0, len(self._pcm) - room))
 
-    def take(self) -> bytes:
-        """All of it; it is empty afterwards. Raises Refused when there is next to nothing."""
-        if self.seconds < _SHORTEST_S:
-            message = f"The input buffer holds {self.seconds * 1000:.0f} ms of audio; append at least 100 ms before."
+    def check_enough(self) -> None:
+        """Raises Refused when there is next to nothing to make an item of."""
+        held_ms = len(self._pcm) * 500 / self._rate
+        if held_ms < _SHORTEST_S * 1000:
+            message = f"The input buffer holds {held_ms:.0f} ms of audio; append at least 100 ms before."
             raise Refused("input_audio_buffer_commit_empty", message)
-        pcm = bytes(self._pcm)
-        self._pcm.clear()
+
+    def take(self, end: int) -> bytes:
+        """All of it before the sample `end`; what is left begins there."""
+        size = max(0, end - self.start) * 2
+        pcm = bytes(self._pcm[:size])
+        self._drop(size)
         return pcm
+
+    def forget_before(self, sample: int) -> None:
+        """Nobody will ask for what came before this sample."""
+        self._drop(max(0, sample - self.start) * 2)
 
     def clear(self) -> None:
         """Forget it."""
-        self._pcm.clear()
+        self._drop(len(self._pcm))
+
+    def _drop(self, size: int) -> None:
+        size = min(size, len(self._pcm))
+        del self._pcm[:size]
+        self.start += size // 2

@@ -22,6 +22,7 @@ from protocol.objects import (
     ServerVad,
     SessionAudio,
     SessionConfig,
+    ShownListening,
     ToolChoice,
     TurnDetection,
     VoiceId,
@@ -47,7 +48,8 @@ class Voice:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a session needs to know of what runs behind it."""
+    """What a session needs to know of what runs behind it. `hears` names what tells speech from silence in the user's
+    audio; without it there are no turns."""
 
     checkpoint: str
     kind: str
@@ -57,6 +59,7 @@ class Runtime:
     max_clause_chars: int
     voices: Mapping[str, Voice]
     default_voice: str = ""
+    hears: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,12 @@ class Listening:
         if change.turn_detection is not UNSET:
             result = replace(result, turn_detection=_merged_detection(self.turn_detection, change.turn_detection))
         return result
+
+    def shown(self, runtime: Runtime) -> ShownListening | bool:
+        """What really listens; False is nobody."""
+        if not runtime.hears:
+            return False
+        return ShownListening(runtime.hears, None if self.turn_detection is None else "server_vad")
 
 
 @dataclass(frozen=True)
@@ -174,9 +183,9 @@ class Settings:
 
 
 _SERVER_VAD = ServerVad(
-    threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=True, interrupt_response=True
+    threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=False, interrupt_response=True
 )
-_SEMANTIC_VAD = SemanticVad(eagerness="auto", create_response=True, interrupt_response=True)
+_SEMANTIC_VAD = SemanticVad(eagerness="auto", create_response=False, interrupt_response=True)
 
 
 def _merged_detection(old: TurnDetection | None, new: TurnDetection | None) -> TurnDetection | None:
@@ -189,7 +198,8 @@ def _merged_detection(old: TurnDetection | None, new: TurnDetection | None) -> T
     given = {key: value for key, value in asdict(new).items() if value is not UNSET}
     # null asks for the default
     given = {key: getattr(default, key) if value is None else value for key, value in given.items()}
-    merged: TurnDetection = msgspec_replace(old, **given)
+    # Nobody understands yet what was said in a turn, so there is nothing to answer: clients ask for their responses.
+    merged: TurnDetection = msgspec_replace(old, **{**given, "create_response": False})
     return merged
 
 

@@ -3,9 +3,8 @@ audio: 0 is the first that ever came."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from msgspec import UNSET, UnsetType
 
 from protocol.objects import SemanticVad, TurnDetection
 from realtime.session.messages import SCORE_SAMPLES
@@ -14,8 +13,8 @@ _ONSET_WINDOWS = 2
 """A click is one window of speech to any detector."""
 _HYSTERESIS = 0.15
 _LEAST_THRESHOLD = 0.01
-_EAGERNESS_MS = {"low": 1000, "medium": 600, "auto": 600, "high": 300}
 _SEMANTIC_THRESHOLD, _SEMANTIC_PADDING_MS = 0.5, 300
+_EAGERNESS_MS = {"low": 1000, "medium": 600, "auto": 600, "high": 300}
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,16 @@ class Started:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The turn is over, with all of the silence that ended it, at this sample."""
+    """Speech has ended: at this sample the silence after it had lasted long enough."""
 
     at_sample: int
 
 
 @dataclass(frozen=True)
 class TurnRules:
-    """What a turn is: a score from `threshold` on is speech, `silence_samples` without end it, `padding_samples` before
-    its first sound belong to it. `idle_s` is how long nobody may speak after a response; None: for ever."""
+    """What a turn is: scores from `threshold` on are speech, `silence_samples` without any end it, `padding_samples`
+    before its first sound belong to it. `interrupts`: with it the session falls silent. `idle_s` is how long nobody may
+    speak after a response; None: for ever."""
 
     threshold: float
     padding_samples: int
@@ -49,10 +49,67 @@ def rules_of(detection: TurnDetection, sample_rate: int) -> TurnRules:
     for silence too, and its `eagerness` says for how long: low 1000 ms, medium and auto 600 ms, high 300 ms."""
     interrupts = detection.interrupt_response is True
     if isinstance(detection, SemanticVad):
-        padding_ms, silence_ms = _SEMANTIC_PADDING_MS, _EAGERNESS_MS[detection.eagerness or "auto"]
-        threshold, idle_s = _SEMANTIC_THRESHOLD, None
-    else:
-        threshold = _given(detection.threshold)
-        padding_ms, silence_ms = _given(detection.prefix_padding_ms), _given(detection.silence_duration_ms)
-        idle_s = detection.idle_timeout_ms / 1000 if isinstance(detection.idle_timeout_ms, int) else None
-    return TurnRules(threshold, padding_ms * sample_rate // 1000, silence_ms * sample_rate // 1000, interrupts, idle_s)
+        silence_ms = _EAGERNESS_MS[detection.eagerness or "auto"]
+        padding = _SEMANTIC_PADDING_MS * sample_rate // 1000
+        return TurnRules(_SEMANTIC_THRESHOLD, padding, silence_ms * sample_rate // 1000, interrupts)
+    return TurnRules(
+        threshold=detection.threshold or 0.0,
+        padding_samples=(detection.prefix_padding_ms or 0) * sample_rate // 1000,
+        silence_samples=(detection.silence_duration_ms or 0) * sample_rate // 1000,
+        interrupts=interrupts,
+        idle_s=detection.idle_timeout_ms / 1000 if isinstance(detection.idle_timeout_ms, int) else None,
+    )
+
+
+class ScoredWindows:
+    """Where in the audio the windows lie that it was scored in. They follow each other from the first audio on that was
+    scored; should whoever scores lose count, they are off by less than one window."""
+
+    def __init__(self) -> None:
+        self._rest = 0
+
+    def ends(self, samples: int, scores: Sequence[float]) -> list[int]:
+        """For each score that came with the next `samples`, where among these its window ends."""
+        self._rest = min(max(self._rest + samples - len(scores) * SCORE_SAMPLES, 0), SCORE_SAMPLES - 1)
+        last = samples - self._rest
+        return [max(0, last - SCORE_SAMPLES * after) for after in range(len(scores) - 1, -1, -1)]
+
+
+class TurnDetector:
+    """From scores to turns. It takes two windows of speech to begin one; to end it, scores below the threshold by 0.15
+    (by half, if that is less) until the silence is long enough. A change of rules counts from the next score on."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+        self._onset = 0
+        self._loud_windows = 0
+        self._quiet_from: int | None = None
+
+    def push(self, score: float, end: int, rules: TurnRules) -> Started | Stopped | None:
+        """The score of the window that ends before the sample `end`, which never goes back."""
+        threshold = max(rules.threshold, _LEAST_THRESHOLD)
+        loud, quiet = score >= threshold, score < max(threshold - _HYSTERESIS, threshold / 2)
+        start = end - SCORE_SAMPLES
+        return self._in_speech(loud, quiet, start, rules) if self.speaking else self._in_silence(loud, quiet, start)
+
+    def _in_silence(self, loud: bool, quiet: bool, start: int) -> Started | None:
+        if quiet:
+            self._loud_windows = 0
+        elif loud:
+            if self._loud_windows == 0:
+                self._onset = max(0, start)
+            self._loud_windows += 1
+        if self._loud_windows < _ONSET_WINDOWS:
+            return None
+        self.speaking, self._loud_windows, self._quiet_from = True, 0, None
+        return Started(self._onset)
+
+    def _in_speech(self, loud: bool, quiet: bool, start: int, rules: TurnRules) -> Stopped | None:
+        if loud:
+            self._quiet_from = None
+        elif quiet and self._quiet_from is None:
+            self._quiet_from = start
+        if self._quiet_from is None or start + SCORE_SAMPLES - self._quiet_from < rules.silence_samples:
+            return None
+        self.speaking = False
+        return Stopped(self._quiet_from + rules.silence_samples)

@@ -1,4 +1,4 @@
-"""Scope: a simulated network for RTP audio: seeded loss and delay, a clock, and a peer that calls what is due in time."""
+"""Scope: a simulated network for RTP audio: seeded loss and delay, and a clock that polls whenever something is due."""
 
 import random
 from collections.abc import Sequence

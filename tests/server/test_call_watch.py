@@ -13,7 +13,7 @@ from protocol.objects import (
     ShownVoice,
     StatusDetails,
 )
-from protocol.server_events import Error, ResponseCreated, ResponseDone
+from protocol.server_events import Error, PlayoutCleared, PlayoutStopped, ResponseCreated, ResponseDone
 from realtime.call_watch import CallWatch, Transport
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import Ended, EngineConfig
@@ -36,6 +36,9 @@ class Listened:
 
     def end(self, status: ResponseStatus, details: StatusDetails | None = None, response_id: str = "resp_1") -> None:
         self.watch.told(ResponseDone(event_id="e", response=_response(response_id, status, details)), 99.0)
+
+    def audio(self, clause_id: str, now: float, waiting_s: float = 0.0) -> None:
+        self.watch.clause_audio(clause_id, now, lambda response_id: waiting_s if response_id == "resp_1" else -1.0)
 
     def send(self, seconds: float, now: float, response_id: str = "resp_1") -> None:
         self.watch.sent(response_id, round(seconds * RATE), now)
@@ -80,7 +83,7 @@ def test_a_response_that_keeps_up_has_no_gap_however_its_audio_comes() -> None:
 
 def test_silence_in_the_middle_is_a_gap_of_its_length_and_what_follows_plays_from_there() -> None:
     listened = Listened()
-    listened.watch.told(ResponseCreated(event_id="e", response=_response("resp_1", "in_progress")), 0.0)
+    listened.begin(0.0)
     listened.watch.clause_asked("resp_1.1", 0.0)
     listened.send(1.0, 1.0)  # until 2.0
     listened.send(1.0, 2.25)  # until 3.25
@@ -112,16 +115,16 @@ def test_delays_too_short_to_hear_add_up_to_gaps() -> None:
     assert seconds == pytest.approx(0.1, abs=0.011)
 
 
-def test_a_web_rtc_listener_holds_some_packets_itself() -> None:
+def test_a_packet_that_is_a_little_late_is_no_gap() -> None:
     listened = Listened("webrtc")
     listened.begin(0.0)
     listened.send(0.02, 0.1)
-    listened.send(0.02, 0.17)  # 50 ms late, and what was overdue follows at once
-    listened.send(0.02, 0.17)
-    listened.send(0.02, 0.18)
+    listened.send(0.02, 0.145)  # 25 ms late, and what was overdue follows at once
+    listened.send(0.02, 0.145)
+    listened.send(0.02, 0.16)
     assert listened.gaps("speech") == (0.0, 0.0)
-    listened.send(0.02, 0.3)
-    assert listened.gaps("speech") == (1.0, pytest.approx(0.12))
+    listened.send(0.02, 0.24)  # it had been played until 0.18
+    assert listened.gaps("speech") == (1.0, pytest.approx(0.06))
 
 
 def test_a_gap_is_put_down_to_words_that_were_there_too_late() -> None:
@@ -142,20 +145,64 @@ def test_lead_is_what_the_listener_held_when_the_next_clause_gave_audio() -> Non
     listened = Listened()
     listened.begin(0.0)
     listened.watch.clause_asked("resp_1.1", 0.2)
-    listened.watch.clause_audio("resp_1.1", 0.3)
+    listened.audio("resp_1.1", 0.3)
     assert listened.value("voiced_engine_first_audio_seconds_sum") == pytest.approx(0.1)
     listened.send(1.0, 0.3)  # until 1.3
-    listened.watch.clause_audio("resp_1.1", 0.4)
+    listened.audio("resp_1.1", 0.4)
     assert listened.value("voiced_lead_seconds_count", transport="websocket") == 0
     listened.watch.clause_asked("resp_1.2", 0.5)
-    listened.watch.clause_audio("resp_1.2", 0.8)
-    listened.watch.clause_audio("resp_1.2", 0.9)
+    listened.audio("resp_1.2", 0.8)
+    listened.audio("resp_1.2", 0.9)
     assert listened.value("voiced_lead_seconds_count", transport="websocket") == 1
     assert listened.value("voiced_lead_seconds_sum", transport="websocket") == pytest.approx(0.5)
     listened.watch.clause_asked("resp_1.3", 5.0)
-    listened.watch.clause_audio("resp_1.3", 5.1)
+    listened.audio("resp_1.3", 5.1)
     assert listened.value("voiced_lead_seconds_bucket", transport="websocket", le="0.0") == 1
     assert listened.value("voiced_engine_first_audio_seconds_count") == 1, "later clauses may take their time"
+
+
+def test_lead_counts_speech_that_was_made_and_has_not_gone_out() -> None:
+    listened = Listened("webrtc")
+    listened.begin(0.0)
+    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.audio("resp_1.1", 0.2)
+    listened.watch.clause_asked("resp_1.2", 0.3)
+    listened.audio("resp_1.2", 0.4, waiting_s=0.8)  # nothing has been heard yet
+    listened.send(0.02, 0.5)
+    listened.watch.clause_asked("resp_1.3", 0.5)
+    listened.audio("resp_1.3", 0.51, waiting_s=1.5)
+    assert listened.value("voiced_lead_seconds_sum", transport="webrtc") == pytest.approx(0.8 + 1.51)
+    assert listened.value("voiced_engine_first_audio_seconds_count") == 1
+
+
+def test_where_the_server_plays_speech_outlasts_its_response() -> None:
+    listened = Listened("webrtc")
+    listened.begin(0.0)
+    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.audio("resp_1.1", 0.1)
+    listened.end("completed")
+    assert listened.ended("completed") == 1
+    listened.send(0.02, 0.2)
+    assert listened.value("voiced_first_audio_seconds_sum", transport="webrtc") == pytest.approx(0.2)
+    listened.send(0.02, 0.5)
+    assert listened.gaps("speech") == (1.0, pytest.approx(0.28))
+    listened.watch.told(PlayoutStopped(event_id="e", response_id="resp_1"), 0.6)
+    listened.send(0.02, 0.9)
+    assert listened.gaps("speech")[0] == 1.0, "its speech was over"
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_where_the_server_plays_a_response_ends_once_however_its_call_does(cleared: bool) -> None:
+    listened = Listened("webrtc")
+    listened.begin(0.0)
+    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.audio("resp_1.1", 0.1)
+    if cleared:
+        listened.watch.told(PlayoutCleared(event_id="e", response_id="resp_1"), 0.2)
+    listened.end("cancelled", StatusDetails("cancelled", reason="turn_detected"))
+    listened.watch.hung_up()
+    assert listened.ended("cancelled", "turn_detected") == 1
+    assert listened.ended("cancelled", "disconnected") == 0
 
 
 def test_responses_at_the_same_time_have_clocks_of_their_own() -> None:
@@ -196,7 +243,7 @@ def test_what_is_late_for_a_response_that_is_over_does_no_harm() -> None:
     listened.begin(0.0)
     listened.end("cancelled", StatusDetails("cancelled", reason="client_cancelled"))
     listened.watch.clause_asked("resp_1.2", 1.0)
-    listened.watch.clause_audio("resp_1.1", 1.0)
+    listened.audio("resp_1.1", 1.0)
     listened.send(0.5, 1.0)
     assert listened.value("voiced_first_audio_seconds_count", transport="websocket") == 0
     assert listened.value("voiced_audio_seconds_total", transport="websocket") == 0.5, "it was sent all the same"

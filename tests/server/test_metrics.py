@@ -15,6 +15,7 @@ from realtime.engine.messages import EngineConfig, EngineInfo, Gauges
 from realtime.metrics import Metrics
 from realtime.standing import OpenSession
 from realtime.transports.metrics_page import MetricsPage
+from realtime.webrtc_meters import PacketTotals
 from tests.server.scrape import Scraped
 
 INFO = EngineInfo(
@@ -176,28 +177,27 @@ async def test_web_rtc_calls_are_measured_by_packet_and_by_call() -> None:
     calls.connect_ended("never_connected")
     calls.call_closed("lost")
     for late_s in (-0.0001, 0.0012, 0.3):
-        calls.packet_sent(late_s)
-    calls.packet_received()
-    calls.packets_lost(3, "received")
-    calls.packets_lost(2, "sent")
-    calls.packets_recovered(1)
-    calls.packets_concealed(2)
-    calls.round_trip(0.042)
+        calls.packet_late(late_s)
+    packets, others = calls.packets_of_call(), calls.packets_of_call()
+    packets.look(PacketTotals(sent=50, received=48, lost=2, recovered=1, concealed=1))
+    others.look(PacketTotals(sent=10))
+    packets.look(PacketTotals(sent=100, received=97, lost=3, recovered=1, concealed=2))
+    calls.path(0.042, 0.03)
+    calls.path(None, None)
     scraped = await house.scrape()
     prefix = "voiced_webrtc_"
     assert scraped.value(f"{prefix}connects_total", outcome="connected") == 1
     assert scraped.value(f"{prefix}connects_total", outcome="never_connected") == 1
     assert scraped.value(f"{prefix}calls_closed_total", reason="lost") == 1
-    assert scraped.value(f"{prefix}packets_sent_total") == 3
-    assert scraped.value(f"{prefix}packets_received_total") == 1
-    assert scraped.value(f"{prefix}packets_lost_total", direction="received") == 3
-    assert scraped.value(f"{prefix}packets_lost_total", direction="sent") == 2
-    assert scraped.value(f"{prefix}packets_recovered_total") == 1
-    assert scraped.value(f"{prefix}packets_concealed_total") == 2
+    for name, value in {"sent": 110, "received": 97, "lost": 3, "recovered": 1, "concealed": 2}.items():
+        assert scraped.value(f"{prefix}packets_{name}_total") == value, name
     assert scraped.value(f"{prefix}packet_lateness_seconds_bucket", le="0.001") == 1
     assert scraped.value(f"{prefix}packet_lateness_seconds_bucket", le="0.1") == 2
     assert scraped.value(f"{prefix}packet_lateness_seconds_sum") == pytest.approx(0.3012)
     assert scraped.value(f"{prefix}round_trip_seconds_bucket", le="0.05") == 1
+    assert scraped.value(f"{prefix}round_trip_seconds_count") == 1
+    assert scraped.value(f"{prefix}outbound_loss_ratio_bucket", le="0.02") == 0
+    assert scraped.value(f"{prefix}outbound_loss_ratio_bucket", le="0.05") == 1
 
 
 async def test_gateways_of_one_process_count_apart() -> None:

@@ -1,0 +1,277 @@
+"""Scope: what is heard of a peer whatever the network and the peer do: lossy networks, stalls, garbage."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from codec_stream.incoming import STALL_S, IncomingAudio
+from codec_stream.packets import RTP_CLOCKS, AudioPacket, packet_decoder, packet_encoder
+from tests.codec.network import carried, heard_at, rtp
+from tests.codec.signals import level_db, voiced_sound
+
+RATE, PACKET_BYTES = 24000, 960
+TYPES = {111: "opus", 0: "PCMU", 8: "PCMA", 9: "G722"}
+TYPE_OF = {encoding: payload_type for payload_type, encoding in TYPES.items()}
+VOICE = voiced_sound(10 * RATE).tobytes()
+
+
+def speech(encoding: str = "opus", count: int = 500, **start: int) -> list[AudioPacket]:
+    encoder = packet_encoder(encoding)
+    cut = [VOICE[at : at + PACKET_BYTES] for at in range(0, count * PACKET_BYTES, PACKET_BYTES)]
+    return rtp([encoder.encode(pcm) for pcm in cut], encoder.clock_ticks, TYPE_OF[encoding], **start)
+
+
+def decoded(packets: list[AudioPacket]) -> bytes:
+    decoder = packet_decoder(TYPES[packets[0].payload_type])
+    return b"".join(decoder.decode(packet.payload) for packet in packets)
+
+
+def on_time(packets: list[AudioPacket], start: float = 0.0) -> list[tuple[float, AudioPacket]]:
+    return [(start + 0.02 * number, packet) for number, packet in enumerate(packets)]
+
+
+def together(heard: list[tuple[float, bytes]]) -> NDArray[np.int16]:
+    return np.frombuffer(b"".join(pcm16 for _, pcm16 in heard), dtype="<i2")
+
+
+def seconds(heard: list[tuple[float, bytes]]) -> float:
+    return len(together(heard)) / RATE
+
+
+@pytest.mark.parametrize("encoding", RTP_CLOCKS)
+@pytest.mark.parametrize("start", [{}, {"sequence": 65500, "timestamp": 0xFFFFFFFF - 5000}])
+def test_packets_on_time_are_heard_at_once_and_as_they_decode(encoding: str, start: dict[str, int]) -> None:
+    audio, packets = IncomingAudio(TYPES), speech(encoding, 100, **start)
+    for now, packet in on_time(packets):
+        assert len(audio.push(packet, now)) == PACKET_BYTES
+    again = IncomingAudio(TYPES)
+    assert together(heard_at(again, on_time(packets))).tobytes() == decoded(packets)
+    stats = again.stats
+    assert (stats.received, stats.lost, stats.concealed, stats.delay_ms) == (100, 0, 0, 0.0)
+
+
+@pytest.mark.parametrize("encoding", RTP_CLOCKS)
+@pytest.mark.parametrize("loss", [0.01, 0.05])
+@pytest.mark.parametrize("seed", range(3))
+def test_over_a_lossy_network_hardly_more_is_made_up_than_was_lost(encoding: str, loss: float, seed: int) -> None:
+    audio, packets = IncomingAudio(TYPES), speech(encoding)
+    arrivals = carried(packets, loss, 0.050, 0.020, seed)
+    heard = heard_at(audio, arrivals)
+    stats, sent = audio.stats, len(packets)
+    lost = sent - len(arrivals)
+    assert stats.received == len(arrivals)
+    assert stats.lost <= lost + 0.005 * sent
+    assert stats.recovered + stats.concealed == stats.lost
+    assert stats.recovered > 0 or encoding != "opus"
+    # Every frame from the first to arrive to the last is heard once: decoded, recovered or concealed.
+    frames = max(packet.sequence for _, packet in arrivals) - arrivals[0][1].sequence + 1
+    assert frames - 0.005 * sent <= seconds(heard) / 0.02 <= frames
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05])
+def test_audio_lies_at_its_place_after_losses(loss: float) -> None:
+    # Packets that keep their order, so that the first to arrive is the first sent.
+    packets = speech("PCMU")
+    heard = together(heard_at(IncomingAudio(TYPES), carried(packets, loss, 0.050, 0.0, 1)))
+    whole = np.frombuffer(decoded(packets), dtype="<i2")[: len(heard)]
+    assert level_db(heard.astype(int) - whole, whole) < -10
+
+
+def test_the_delay_of_a_single_loss_is_gone_within_a_second() -> None:
+    audio, packets = IncomingAudio(TYPES), speech()
+    arrivals = [arrival for arrival in carried(packets, 0.0, 0.050, 0.002, 3) if arrival[1] is not packets[200]]
+    delays = []
+    for arrived, packet in arrivals:
+        if audio.due_at is not None and audio.due_at < arrived:
+            audio.poll(audio.due_at)
+            delays.append((packet.sequence, audio.stats.delay_ms))
+        audio.push(packet, arrived)
+        delays.append((packet.sequence, audio.stats.delay_ms))
+    assert 20 <= max(delay for _, delay in delays) <= 120
+    assert all(delay == 0 for number, delay in delays if number < 200 or number > 205)
+
+
+def test_a_lost_packet_is_heard_as_the_next_one_repeats_it() -> None:
+    packets = speech(count=60)
+    decoder = packet_decoder("opus")
+    which = next(n for n in range(30, 50) if decoder.repeats_previous(packets[n + 1].payload))
+    expected = b"".join(decoder.decode(packet.payload) for packet in packets[:which])
+    expected += decoder.recover(packets[which + 1].payload, 480)
+    expected += b"".join(decoder.decode(packet.payload) for packet in packets[which + 1 :])
+    audio = IncomingAudio(TYPES)
+    arrivals = [(now, packet) for now, packet in on_time(packets) if packet is not packets[which]]
+    assert together(heard_at(audio, arrivals)).tobytes() == expected
+    assert (audio.stats.lost, audio.stats.recovered, audio.stats.concealed) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("encoding", RTP_CLOCKS)
+def test_a_pause_of_the_sender_is_as_long_as_it_was_whether_silence_was_fed_in_it_or_not(encoding: str) -> None:
+    for left_out in (3, 8, 9, 19, 25, 45):
+        audio, packets = IncomingAudio(TYPES), speech(encoding, 100)
+        spoken = [*packets[:20], *packets[20 + left_out :]]
+        renumbered = [
+            AudioPacket(packet.payload_type, number, packet.timestamp, packet.payload, packet.ssrc)
+            for number, packet in enumerate(spoken)
+        ]
+        arrivals = [(0.02 * packets.index(packet), new) for packet, new in zip(spoken, renumbered, strict=True)]
+        heard = heard_at(audio, arrivals)
+        assert seconds(heard) == pytest.approx(2.0), left_out
+        assert audio.stats.lost == audio.stats.concealed == 0
+        if left_out > 10:
+            pause = together(heard)[(20 + 6) * 480 : (20 + left_out) * 480]
+            assert not pause.any()
+
+
+def test_when_nothing_comes_silence_passes_in_real_time_and_starts_by_fading_out_what_was_heard() -> None:
+    audio, packets = IncomingAudio(TYPES), speech(count=50)
+    heard_at(audio, on_time(packets))
+    last = 0.02 * 49
+    fed = heard_at(audio, [], until=last + 3.0)
+    assert min(time for time, _ in fed) == pytest.approx(last + STALL_S + 0.02)
+    assert {len(pcm16) for _, pcm16 in fed} == {PACKET_BYTES}
+    assert seconds(fed) == pytest.approx(3.0 - STALL_S, abs=0.021)
+    sound = together(fed)
+    assert sound[:480].any()
+    assert abs(int(sound[2399])) < 200
+    assert not sound[2400:].any()
+
+
+def test_a_stalled_burst_is_heard_whole_and_the_stream_goes_on_without_delay() -> None:
+    audio, packets = IncomingAudio(TYPES), speech(count=300)
+    arrivals = [(max(now, 3.0) if 1.0 <= now < 3.0 else now, packet) for now, packet in on_time(packets)]
+    heard = heard_at(audio, arrivals)
+    stall = 3.0 - 0.98 - STALL_S
+    assert seconds(heard) == pytest.approx(6.0 + stall, abs=0.02)
+    burst = b"".join(pcm16 for time, pcm16 in heard if time == 3.0)
+    assert len(burst) >= 101 * PACKET_BYTES
+    assert audio.stats.delay_ms == 0
+    assert audio.stats.lost == audio.stats.late == 0
+
+
+@pytest.mark.parametrize("outage", [0.1, 0.3, 1.0, 2.5])
+def test_packets_lost_in_an_outage_are_not_made_up_on_top_of_the_silence_that_stood_for_them(outage: float) -> None:
+    audio, packets = IncomingAudio(TYPES), speech(count=300)
+    arrivals = [(now, packet) for now, packet in on_time(packets) if not 1.0 <= now < 1.0 + outage]
+    assert seconds(heard_at(audio, arrivals)) == pytest.approx(6.0, abs=0.005)
+    assert audio.stats.lost == round(outage / 0.02)
+
+
+def test_silence_of_an_old_stall_does_not_shorten_later_pauses() -> None:
+    audio, packets = IncomingAudio(TYPES), speech(count=300)
+    stalled = [(max(now, 2.0) if 1.0 <= now < 2.0 else now, packet) for now, packet in on_time(packets)]
+    without_loss = seconds(heard_at(audio, stalled))
+    audio = IncomingAudio(TYPES)
+    with_loss = seconds(heard_at(audio, [arrival for arrival in stalled if not 4.0 <= arrival[0] < 4.5]))
+    assert audio.stats.lost == 25
+    assert with_loss == pytest.approx(without_loss, abs=0.005)
+
+
+def test_a_poll_that_comes_late_by_minutes_feeds_a_second() -> None:
+    audio, (packet, *_) = IncomingAudio(TYPES), speech(count=1)
+    audio.push(packet, 0.0)
+    assert len(audio.poll(300.0)) == 2 * RATE
+    assert audio.due_at == pytest.approx(300.02, abs=0.02)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x03", b"\xff\x3f", b"\x01abc"])
+def test_payloads_that_cannot_be_decoded_are_counted_and_concealed(payload: bytes) -> None:
+    packets = speech(count=100)
+    troubled = [
+        AudioPacket(111, p.sequence, p.timestamp, payload if number in (40, 60, 61) else p.payload, 7)
+        for number, p in enumerate(packets)
+    ]
+    audio = IncomingAudio(TYPES)
+    heard = together(heard_at(audio, on_time(troubled)))
+    stats = audio.stats
+    assert (stats.undecodable, stats.concealed, stats.lost) == (3, 3, 0)
+    assert len(heard) == 100 * 480
+    assert level_db(heard[40 * 480 : 41 * 480], heard[39 * 480 : 40 * 480]) > -10
+
+
+def test_empty_packets_between_the_others_take_no_time() -> None:
+    # As an SFU sends them to probe the path: numbers of their own, the timestamp of the packet before.
+    packets, probed = speech(count=50), []
+    for number, packet in enumerate(packets):
+        probed.append(AudioPacket(111, 2 * number, packet.timestamp, packet.payload, 7))
+        probed.append(AudioPacket(111, 2 * number + 1, packet.timestamp, b"", 7))
+    audio = IncomingAudio(TYPES)
+    heard = heard_at(audio, [(0.01 * number, packet) for number, packet in enumerate(probed)])
+    assert together(heard).tobytes() == decoded(packets)
+    assert (audio.stats.undecodable, audio.stats.concealed) == (50, 0)
+
+
+def test_payload_types_that_were_not_agreed_on_are_ignored_without_leaving_gaps() -> None:
+    packets = speech(count=60)
+    mixed = [
+        AudioPacket(101, p.sequence, packets[20].timestamp, b"\x05\x0a\x00\xa0", 7) if 20 <= number < 25 else p
+        for number, p in enumerate(packets)
+    ]
+    audio = IncomingAudio(TYPES)
+    heard = heard_at(audio, on_time(mixed))
+    assert (audio.stats.ignored, audio.stats.lost) == (5, 0)
+    assert seconds(heard) == pytest.approx(1.2)
+    foreign = [AudioPacket(96, number, 0, bytes(1000), 99) for number in range(5)]
+    assert heard_at(audio, [(1.2, packet) for packet in foreign]) == []
+    assert audio.stats.ignored == 10
+
+
+def test_before_the_first_packet_nothing_is_heard_and_nothing_is_due() -> None:
+    audio = IncomingAudio(TYPES)
+    assert audio.poll(100.0) == b""
+    assert audio.push(AudioPacket(96, 1, 1, b"abc", 1), 101.0) == b""
+    assert audio.due_at is None
+    assert audio.stats.received == audio.stats.ignored == 1
+
+
+def test_a_peer_may_change_its_encoding_and_its_ssrc() -> None:
+    audio = IncomingAudio(TYPES)
+    parts = [speech("PCMU", 50), speech("opus", 50, sequence=50, timestamp=99), speech("opus", 50, sequence=9, ssrc=8)]
+    arrivals = [arrival for number, part in enumerate(parts) for arrival in on_time(part, float(number))]
+    heard = heard_at(audio, arrivals)
+    assert seconds(heard) == pytest.approx(3.0)
+    assert (audio.stats.received, audio.stats.lost, audio.stats.late) == (150, 0, 0)
+
+
+def test_an_encoding_that_is_not_known_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="encoding is 'AMR'; use one of opus, PCMU, PCMA, G722"):
+        IncomingAudio({96: "AMR"})
+
+
+GOOD = {encoding: speech(encoding, 20) for encoding in RTP_CLOCKS}
+payloads = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from([packet.payload for packets in GOOD.values() for packet in packets]),
+)
+strange = st.builds(
+    AudioPacket,
+    payload_type=st.sampled_from([111, 0, 8, 9, 101]),
+    sequence=st.integers(0, 0xFFFF) | st.integers(0, 40),
+    timestamp=st.integers(0, 0xFFFFFFFF) | st.integers(0, 40000),
+    payload=payloads,
+    ssrc=st.sampled_from([7, 7, 7, 8]),
+)
+steady = st.sampled_from([packet for packets in GOOD.values() for packet in packets])
+
+
+def duration_s(packet: AudioPacket) -> float:
+    """At most; what Opus holds is 120 ms, what the others hold is a byte for each 125 us."""
+    return 0.120 if packet.payload_type == 111 else len(packet.payload) / 8000
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    events=st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.02, 0.02, 0.15, 0.5, 3.0]), strange | steady), max_size=80)
+)
+def test_nothing_that_a_peer_sends_raises_or_makes_more_audio_than_time_and_packets_hold(
+    events: list[tuple[float, AudioPacket]],
+) -> None:
+    audio, now, arrivals = IncomingAudio(TYPES), 5.0, []
+    for wait, packet in events:
+        now += wait
+        arrivals.append((now, packet))
+    heard = heard_at(audio, arrivals, until=now + 0.5)
+    assert all(len(pcm16) % 2 == 0 for _, pcm16 in heard)
+    assert seconds(heard) <= now + 0.5 - 5.0 + sum(duration_s(packet) for _, packet in arrivals) + 1e-6
+    assert audio.stats.received == len(events)
