@@ -7,9 +7,6 @@ As in G.711 Appendix I, but without its delay of 3.75 ms: the step at the first 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_stream.resample import StreamResampler
-
-_HOUSE_RATE_HZ = 24000
 _HISTORY_SECONDS = 0.045
 _TEMPLATE_SECONDS = 0.020
 # Pitch from 400 down to 60 Hz.
@@ -42,17 +39,22 @@ class Concealer:
             pcm = pcm.copy()
             pcm[:fading] = np.rint(pcm[:fading] * share + made * (1 - share))
             self._cycle = None
-        kept = len(self._history)
-        self._history = pcm[-kept:] if len(pcm) >= kept else np.concatenate([self._history[len(pcm) :], pcm])
+        self._remember(pcm)
         return pcm
 
     def conceal(self, samples: int) -> NDArray[np.int16]:
         """What may have been said in the next `samples`: 10 ms at full level, silent from 60 ms on."""
         if self._cycle is None:
-            self._cycle, self._step, self._made = self._last_cycle(), 0.0, 0
+            self._cycle, self._made = self._last_cycle(), 0
             # What the last real sample stands above the one that the cycle would put there.
             self._step = float(self._history[-1]) - self._cycle[-1]
-        return np.rint(self._make(self._cycle, samples)).astype(np.int16)
+        pcm: NDArray[np.int16] = np.rint(self._make(self._cycle, samples)).astype(np.int16)
+        self._remember(pcm)
+        return pcm
+
+    def _remember(self, pcm: NDArray[np.int16]) -> None:
+        kept = len(self._history)
+        self._history = pcm[-kept:] if len(pcm) >= kept else np.concatenate([self._history[len(pcm) :], pcm])
 
     def _make(self, cycle: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
         at = np.arange(self._made, self._made + samples)
@@ -85,31 +87,3 @@ class Concealer:
             return self._longest
         # Of a period and its multiples, which are about as alike, the shortest.
         return self._longest - int(np.flatnonzero(likeness > 0.97 * best)[-1])
-
-
-class ConcealedStream:
-    """A waveform decoder's audio at `rate` Hz as PCM16 at 24 kHz, gaps concealed; n samples become 24000 / rate * n.
-
-    The audio lies 3.2 ms behind what went in. It is concealed before it is resampled, so that the filter sees no gap.
-    """
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._concealer = Concealer(rate)
-        self._resampler = StreamResampler(rate, _HOUSE_RATE_HZ)
-        # Silence fills what the filter keeps back, so that every packet gives its whole length.
-        self._resampler.push(np.zeros(rate // 100, dtype=np.int16))
-
-    def hear(self, pcm: NDArray[np.int16]) -> bytes:
-        """The next decoded audio [samples at `rate`], whole multiples of 2."""
-        return self._resampler.push(self._concealer.hear(pcm)).astype("<i2").tobytes()
-
-    def conceal(self, samples: int) -> bytes:
-        """The next `samples` of 24 kHz, a multiple of 60. ValueError for any other number."""
-        if samples < 0 or samples % 60:
-            raise ValueError(f"missing audio comes in multiples of 60 samples, got {samples}")
-        return (
-            self._resampler.push(self._concealer.conceal(samples * self._rate // _HOUSE_RATE_HZ))
-            .astype("<i2")
-            .tobytes()
-        )

@@ -8,9 +8,9 @@ from typing import Literal
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
+from numpy.typing import NDArray
 
-from codec_stream.concealment import ConcealedStream
-from codec_stream.telephone import PacketResampler
+from codec_stream.waveform import PacketResampler, WaveformDecoder
 
 _RATE_HZ = 16000
 
@@ -36,32 +36,16 @@ class G722Encoder:
         self._resampler = PacketResampler(_RATE_HZ)
 
 
-class G722Decoder:
-    """One stream of G.722 packets to PCM16 at 24 kHz, 3.2 ms late; what is missing is concealed."""
+class G722Decoder(WaveformDecoder):
+    """One stream of G.722 packets to PCM16 at 24 kHz."""
 
     def __init__(self) -> None:
-        self._codec = _codec("r")
-        self._stream = ConcealedStream(_RATE_HZ)
+        codec = _codec("r")
 
-    def decode(self, payload: bytes) -> bytes:
-        """n bytes -> 3 n samples of PCM16. ValueError for an empty payload."""
-        if not payload:
-            # To FFmpeg an empty packet is the end of the stream.
-            raise ValueError("a packet of G.722 holds at least one byte, got none")
-        frames = self._codec.decode(av.Packet(payload))
-        return self._stream.hear(np.concatenate([frame.to_ndarray()[0] for frame in frames]))
+        def samples(payload: bytes) -> NDArray[np.int16]:
+            return np.concatenate([frame.to_ndarray()[0] for frame in codec.decode(av.Packet(payload))])
 
-    def repeats_previous(self, payload: bytes) -> bool:
-        """Never: each packet holds only itself."""
-        return False
-
-    def recover(self, next_payload: bytes, samples: int) -> bytes:
-        """As `conceal`: nothing of the audio before a packet is in it."""
-        return self.conceal(samples)
-
-    def conceal(self, samples: int) -> bytes:
-        """What may have been said in the next `samples`, a multiple of 60. ValueError for any other number."""
-        return self._stream.conceal(samples)
+        super().__init__("G.722", _RATE_HZ, samples)
 
 
 def _codec(mode: Literal["r", "w"]) -> AudioCodecContext:

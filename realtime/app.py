@@ -13,12 +13,15 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from realtime.agent.translation import PhraseTranslator
 from realtime.config import Config
 from realtime.gateway import Gateway, peer_config
+from realtime.loop_lag import measure_lag
 from realtime.transports.calls import CallRoutes
 from realtime.transports.cartesia import CartesiaRoute
 from realtime.transports.client_secrets import SecretRoutes
 from realtime.transports.door import Door
 from realtime.transports.guard import Guard
 from realtime.transports.http import ERROR_HANDLERS
+from realtime.transports.metrics_page import MetricsPage
+from realtime.transports.page import asset, page
 from realtime.transports.speech import Speech
 from realtime.transports.status import Status
 from realtime.transports.translations import TranslationRoute
@@ -29,19 +32,29 @@ from realtime.transports.websocket import RealtimeRoute
 def create_app(config: Config) -> Starlette:
     """The application; its lifespan keeps the engine running. Raises ConfigError and VoiceError."""
     gateway = Gateway(config)
-    door = Door(gateway.engine, gateway.runtime, gateway.limits, gateway.calls, config.max_sessions)
+    door = Door(
+        gateway.engine,
+        gateway.runtime,
+        gateway.limits,
+        gateway.detectors,
+        gateway.metrics,
+        gateway.calls,
+        config.max_sessions,
+    )
     calls = CallRoutes(door, gateway.brain, peer_config(config), config.drain_s)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        engine = asyncio.create_task(gateway.engine.run())
+        beside = [asyncio.create_task(gateway.engine.run()), asyncio.create_task(measure_lag(gateway.metrics.lagged))]
         try:
             async with calls.running():
                 yield
         finally:
-            engine.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await engine
+            for task in beside:
+                task.cancel()
+            for task in beside:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
     app = Starlette(
         routes=_routes(gateway, door, calls),
@@ -57,10 +70,14 @@ def _routes(gateway: Gateway, door: Door, calls: CallRoutes) -> list[BaseRoute]:
     status = Status(gateway.engine, lambda: len(gateway.calls))
     secrets = SecretRoutes(gateway.access.secrets, gateway.engine, gateway.runtime)
     voices = VoiceRoutes(gateway.catalogue, gateway.engine)
-    speech = Speech(gateway.engine, gateway.runtime, gateway.limits, gateway.calls, gateway.config.max_sessions)
+    most = gateway.config.max_sessions
+    speech = Speech(gateway.engine, gateway.runtime, gateway.limits, gateway.metrics, gateway.calls, most)
     return [
+        Route("/", page),
+        Route("/browser/{name}", asset),
         Route("/healthz", status.healthz),
         Route("/readyz", status.readyz),
+        Route("/metrics", MetricsPage(gateway.metrics.registry).show),
         Route("/v1/models", status.models),
         Route("/v1/models/{id:path}", status.model),
         WebSocketRoute("/v1/realtime", RealtimeRoute(door, gateway.brain, calls).connect),

@@ -13,9 +13,12 @@ from realtime.checkpoints import shipped_voices
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
+from realtime.hearing.detector import Detectors
+from realtime.metrics import Metrics
 from realtime.rtc.peer import PeerConfig
 from realtime.session.desk import Limits
 from realtime.session.settings import Runtime
+from realtime.standing import OpenSession
 from realtime.transports.call import Call
 from realtime.voices import read_voices
 
@@ -36,7 +39,9 @@ class Gateway:
         self.engine = EngineProcess(_engine_config(config, self.catalogue.files))
         self.brain: Brain = Reader()
         self.limits = Limits()
+        self.detectors = Detectors()
         self.calls: set[Call] = set()
+        self.metrics = Metrics(self.engine, lambda: [OpenSession(call.transport, call.waiting) for call in self.calls])
 
     def runtime(self, info: EngineInfo) -> Runtime:
         """What a session is told of the engine."""
@@ -49,6 +54,7 @@ class Gateway:
             max_clause_chars=info.max_clause_chars,
             voices=self.catalogue.voices(info),
             default_voice=info.default_voice,
+            hears=self.detectors.name,
         )
 
 

@@ -50,7 +50,7 @@ export function serverGone() {
   });
 }
 
-/** Why there is no microphone. @param {unknown} error what getUserMedia threw; null: it is not there @returns {Fault} */
+/** Why there is no microphone. @param {unknown} error that getUserMedia threw; null: there is none @returns {Fault} */
 export function microphoneFault(error) {
   const name = error instanceof Error ? error.name : "";
   if (!globalThis.isSecureContext) {

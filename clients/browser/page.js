@@ -15,6 +15,8 @@ const KEY = "voiced.key";
 const LOOK_AGAIN_MS = 1_000;
 const WAITING = new Set(["loading", "connecting", "reconnecting", "full"]);
 const STAGES = ["starting", "language", "codec", "warm"]; // words in the engine's stages, in their order
+/** What an interruption is told that comes as the response ends by itself: nothing to mend. */
+const LATE = new Set(["response_cancel_not_active"]);
 
 const $ = (id) => document.getElementById(id);
 
@@ -59,7 +61,6 @@ const voices = new Voices(
 /** @type {Call | null} */
 let call = null;
 let typed = 0;
-let sessions = 0;
 let looking = false;
 let resume = null; // what a key is asked for
 
@@ -199,7 +200,7 @@ async function say(text) {
   if (!text.trim()) {
     return;
   }
-  if (!call?.isOpen && !(await open(false))) {
+  if (!(call === null ? await open(false) : await becomesOpen(call))) {
     return;
   }
   notice.hide("say");
@@ -213,6 +214,20 @@ async function say(text) {
       notice.show("say", fault.message, { alarm: true });
     }
   }
+}
+
+/** Whether a call that is being made comes about. */
+function becomesOpen(opening) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (opening.isOpen || opening.state === "offline") {
+        opening.removeEventListener("state", look);
+        resolve(opening.isOpen);
+      }
+    };
+    opening.addEventListener("state", look);
+    look();
+  });
 }
 
 function complain(topic, fault, { again = null, retryInS = null, cancel = null }) {
@@ -269,10 +284,7 @@ function onEvent(detail) {
   }
   switch (event.type) {
     case "session.created":
-      if (sessions > 0) {
-        transcript.note("A new session: what was said before is not remembered.");
-      }
-      sessions += 1;
+      transcript.newSession();
       showEngine(event.session.voiced?.engine);
       break;
     case "session.updated":
@@ -288,7 +300,9 @@ function onEvent(detail) {
       onDone(event.response);
       break;
     case "error":
-      notice.show("say", event.error.message, { alarm: true });
+      if (!LATE.has(event.error.code)) {
+        notice.show("say", event.error.message, { alarm: true });
+      }
       break;
   }
 }

@@ -7,7 +7,7 @@ const LOADING_RETRY_S = 1;
 
 /** One server and the key that opens it. */
 export class Server {
-  /** @param {string} url its origin, such as "https://voice.example" @param {string} [key] an API key or client secret */
+  /** @param {string} url its origin @param {string} [key] an API key or client secret */
   constructor(url, key = "") {
     this.url = new URL(url);
     this.key = key;
@@ -62,7 +62,7 @@ export class Server {
     return performance.now() - begun;
   }
 
-  /** Why a WebSocket was not let in, which browsers do not tell. @param {AbortSignal} signal @returns {Promise<Fault>} */
+  /** Why a WebSocket was refused, which browsers do not tell. @param {AbortSignal} signal @returns {Promise<Fault>} */
   async whyRefused(signal) {
     try {
       await this.ready(signal);

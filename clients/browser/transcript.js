@@ -15,12 +15,15 @@ export class Transcript {
     this.#announce = announce;
   }
 
-  /** Something of the session, between the lines. @param {string} text */
-  note(text) {
-    const entry = document.createElement("li");
-    entry.className = "note";
-    entry.textContent = text;
-    this.#append(entry);
+  /** The server remembers nothing of the lines so far. */
+  newSession() {
+    const last = this.#list.lastElementChild;
+    if (last !== null && last.className !== "note") {
+      const entry = document.createElement("li");
+      entry.className = "note";
+      entry.textContent = "A new session: what was said before is not remembered.";
+      this.#append(entry);
+    }
   }
 
   /** What you typed or said. @param {string} key @param {string} text @param {string} [note] */

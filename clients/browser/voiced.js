@@ -47,7 +47,7 @@ export { Fault, Server, Speech };
  * @property {(itemId: string, seconds: number) => void} onPlayed
  * @property {(itemId: string) => void} onEnded
  * @property {() => void} onUnderrun
- * @property {(code: number) => void} onClosed
+ * @property {() => void} onClosed
  */
 
 const HELLO_MS = 5_000;
@@ -56,6 +56,7 @@ const STATS_MS = 500;
 const SOUND_POLL_MS = 8;
 const INTERRUPTED_MS = 1_500;
 const MOST_BACKOFF_S = 10;
+const SHORT_LIFE_MS = 10_000;
 const SHORTEST_TURN_MS = 200;
 const KEPT_SPEECHES = 50;
 
@@ -97,6 +98,8 @@ export class Call extends EventTarget {
   #heldSince = 0;
   #turnDetection = null;
   #welcome = null;
+  #openedAt = 0;
+  #shortLived = 0; // connections in a row that broke soon
 
   /** @param {Options} [options] */
   constructor(options = {}) {
@@ -107,7 +110,7 @@ export class Call extends EventTarget {
     this.state = "offline";
     /** @type {"webrtc" | "websocket" | ""} */
     this.transport = "";
-    /** Why it is not WebRTC. */
+    /** Why it is not WebRTC, which is tried once. */
     this.reason = "";
     /** The session as the server shows it. @type {object | null} */
     this.session = null;
@@ -270,7 +273,7 @@ export class Call extends EventTarget {
 
   async #connectUntilOpen(first) {
     let state = first;
-    for (let tries = 0; ; tries += 1) {
+    for (let tries = this.#shortLived; ; tries += 1) {
       try {
         await this.#attempt(state);
         return;
@@ -301,6 +304,7 @@ export class Call extends EventTarget {
       throw error;
     }
     this.transport = wire.transport;
+    this.#openedAt = performance.now();
     this.#applySending();
     this.#update(this.#wishes());
     this.#settle(true);
@@ -314,8 +318,9 @@ export class Call extends EventTarget {
       this.#turnDetection = { type: "server_vad" };
     }
     const detection = this.#pushToTalk ? null : this.#turnDetection;
+    const isSo = JSON.stringify(detection) === JSON.stringify(this.session.audio?.input?.turn_detection ?? null);
     const audio = {
-      ...((input || this.hasMicrophone) && { input: { turn_detection: detection, ...input } }),
+      ...((input || !isSo) && { input: { ...(!isSo && { turn_detection: detection }), ...input } }),
       ...((output || voice) && { output: { ...output, ...(voice && { voice }) } }),
     };
     return { ...session, ...(Object.keys(audio).length > 0 && { audio }) };
@@ -323,8 +328,9 @@ export class Call extends EventTarget {
 
   async #dial(signal) {
     const wanted = this.#options.transport;
-    this.reason = wanted === "websocket" ? "it was asked for" : "";
-    if (wanted !== "websocket") {
+    if (wanted === "websocket") {
+      this.reason = "it was asked for";
+    } else if (this.reason === "") {
       try {
         return await openWebRtc(this.#line(signal));
       } catch (error) {
@@ -359,11 +365,13 @@ export class Call extends EventTarget {
       return;
     }
     this.#drop();
-    const fault = serverGone();
+    this.#shortLived = performance.now() - this.#openedAt < SHORT_LIFE_MS ? this.#shortLived + 1 : 0;
+    const fault = new Fault("server_gone", "The connection broke; a new one is being made.");
+    const retryInS = backoff(this.#shortLived);
     this.#failAll(new Fault("server_gone", "The connection was lost before it was said; say it again."));
-    this.#enter("reconnecting", { fault, retryInS: fault.retryAfterS });
+    this.#enter("reconnecting", { fault, retryInS });
     try {
-      await sleep(fault.retryAfterS * 1000, this.#life.signal);
+      await sleep(retryInS * 1000, this.#life.signal);
       await this.#connectUntilOpen("reconnecting");
     } catch (error) {
       this.#end(asFault(error));
@@ -373,6 +381,7 @@ export class Call extends EventTarget {
   #drop() {
     this.#wire?.close();
     this.#wire = null;
+    this.transport = "";
     this.#sound?.silence();
     for (const speech of this.#speeches.values()) {
       if (!speech.over) {
@@ -393,7 +402,6 @@ export class Call extends EventTarget {
     this.#drop();
     this.#sound?.close();
     this.#failAll(new Fault("closed", "The call was closed before it was said."));
-    this.transport = "";
     this.#enter("offline", { fault });
     return fault;
   }

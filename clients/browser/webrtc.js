@@ -1,4 +1,4 @@
-/** A call over WebRTC: Opus both ways, events on the data channel `oai-events`. The server plays, so it knows what was sent. */
+/** A call over WebRTC: Opus both ways, events on the channel `oai-events`. The server plays: it knows what was sent. */
 
 import { Fault } from "./faults.js";
 
@@ -21,35 +21,29 @@ export async function openWebRtc(line) {
     throw new NoWebRtc("this browser has no WebRTC");
   }
   const peer = new RTCPeerConnection();
+  const { microphone } = line.sound;
+  const sender = microphone
+    ? peer.addTrack(microphone.getAudioTracks()[0], microphone)
+    : peer.addTransceiver("audio", { direction: "recvonly" }).sender;
+  const channel = peer.createDataChannel("oai-events");
+  const wire = new RtcWire(peer, channel, sender, line);
   try {
-    return await negotiate(peer, line);
+    await negotiate(peer, channel, wire, line);
+    return wire;
   } catch (error) {
-    peer.close();
+    wire.close();
     throw error;
   }
 }
 
-async function negotiate(peer, line) {
-  const { server, sound, signal } = line;
-  const track = sound.microphone?.getAudioTracks()[0];
-  const sender = track
-    ? peer.addTrack(track, sound.microphone)
-    : peer.addTransceiver("audio", { direction: "recvonly" }).sender;
-  const channel = peer.createDataChannel("oai-events");
-  const wire = new RtcWire(peer, channel, sender, line);
+async function negotiate(peer, channel, wire, { server, signal }) {
   await peer.setLocalDescription();
   await gathered(peer);
   signal.throwIfAborted();
   const answer = await post(server, peer.localDescription.sdp, signal);
   wire.callId = answer.callId;
-  try {
-    await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-    await opened(peer, channel, signal);
-  } catch (error) {
-    wire.close();
-    throw error;
-  }
-  return wire;
+  await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+  await opened(peer, channel, signal);
 }
 
 async function post(server, sdp, signal) {
@@ -119,6 +113,7 @@ class RtcWire {
   #line;
   #closed = false;
   #before = { delay: 0, emitted: 0 };
+  #speaking = false;
   #concealed = 0; // samples that were made up where speech was missing
   #underruns = 0;
 
@@ -132,7 +127,7 @@ class RtcWire {
     /** Seconds between a packet's arrival and its sound. */
     this.delayS = 0.06;
     peer.ontrack = ({ track, streams }) => line.sound.playStream(streams[0] ?? new MediaStream([track]));
-    channel.onmessage = ({ data }) => line.onEvent(JSON.parse(data));
+    channel.onmessage = ({ data }) => this.#onMessage(JSON.parse(data));
     channel.onclose = () => this.#gone();
     peer.addEventListener("connectionstatechange", () => {
       if (peer.connectionState === "failed") {
@@ -169,6 +164,13 @@ class RtcWire {
     return found;
   }
 
+  #onMessage(event) {
+    if (event.type.startsWith("output_audio_buffer.")) {
+      this.#speaking = event.type === "output_audio_buffer.started";
+    }
+    this.#line.onEvent(event);
+  }
+
   #readInbound(entry, found) {
     const emitted = (entry.jitterBufferEmittedCount ?? 0) - this.#before.emitted;
     if (emitted > 0) {
@@ -179,7 +181,7 @@ class RtcWire {
     const expected = (entry.packetsReceived ?? 0) + (entry.packetsLost ?? 0);
     found.packetLoss = expected > 0 ? Math.max(0, entry.packetsLost ?? 0) / expected : 0;
     const audible = (entry.concealedSamples ?? 0) - (entry.silentConcealedSamples ?? 0);
-    if (audible > this.#concealed) {
+    if (audible > this.#concealed && this.#speaking) {
       this.#underruns += 1;
       this.#line.onUnderrun();
     }
@@ -194,6 +196,7 @@ class RtcWire {
 
   close() {
     this.#closed = true;
+    this.#channel.onmessage = null;
     this.#channel.close();
     this.#peer.close();
     if (this.callId) {
@@ -205,7 +208,8 @@ class RtcWire {
   #gone() {
     if (!this.#closed) {
       this.#closed = true;
-      this.#line.onClosed(0);
+      this.callId = ""; // the server knows
+      this.#line.onClosed();
     }
   }
 }

@@ -1,4 +1,4 @@
-/** A call over a WebSocket: events as JSON, speech as 24 kHz PCM both ways. The page plays, so it knows what was heard. */
+/** A call over a WebSocket: events as JSON, 24 kHz PCM both ways. The page plays, so it knows what was heard. */
 
 import { Fault, serverGone } from "./faults.js";
 
@@ -85,7 +85,7 @@ class SocketWire {
     this.#player.port.onmessage = ({ data }) => this.#onPlayer(data);
     line.sound.onMicrophone = (pcm) => this.#append(pcm);
     socket.onmessage = ({ data }) => this.#onMessage(data);
-    socket.onclose = ({ code }) => line.onClosed(code);
+    socket.onclose = () => line.onClosed();
   }
 
   /** @param {object} event */

@@ -121,6 +121,10 @@ class Player extends AudioWorkletProcessor {
     } else if (data.end) {
       this.whole.add(data.end);
     } else if (data.clear) {
+      if (this.running && this.pieces.length > 0) {
+        this.ready = this.ready.slice(this.read).concat(this.#some()); // enough to fade out on
+        this.read = 0;
+      }
       this.pieces = [];
       this.queued = 0;
       this.whole.clear();
@@ -189,16 +193,22 @@ class Player extends AudioWorkletProcessor {
         this.id = piece.id;
         this.taken = 0;
       }
-      const some = piece.pcm.subarray(piece.from, piece.from + 240);
-      piece.from += some.length;
-      this.taken += some.length;
-      this.queued -= some.length;
-      if (piece.from >= piece.pcm.length) {
-        this.pieces.shift();
-      }
-      this.ready = this.resampler.push(Float32Array.from(some, (sample) => sample / 32_768));
+      this.ready = this.#some();
     }
     return true;
+  }
+
+  /** The next 10 ms of the queue, as frames of the context. */
+  #some() {
+    const piece = this.pieces[0];
+    const some = piece.pcm.subarray(piece.from, piece.from + 240);
+    piece.from += some.length;
+    this.taken += some.length;
+    this.queued -= some.length;
+    if (piece.from >= piece.pcm.length) {
+      this.pieces.shift();
+    }
+    return this.resampler.push(Float32Array.from(some, (sample) => sample / 32_768));
   }
 
   #dry() {

@@ -30,8 +30,11 @@ class Rule:
 
 
 RULES = (
+    Rule("GET", "/", open=True),
+    Rule("GET", "/browser/{name}", open=True),
     Rule("GET", "/healthz", open=True),
     Rule("GET", "/readyz", open=True),
+    Rule("GET", "/metrics"),
     Rule("WEBSOCKET", "/v1/realtime", secret="realtime"),
     Rule("POST", "/v1/realtime/client_secrets", max_body_bytes=64 * _KIB),
     Rule("POST", "/v1/realtime/calls", secret="realtime", max_body_bytes=128 * _KIB),

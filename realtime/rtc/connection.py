@@ -474,7 +474,7 @@ class _Sctp(RTCSctpTransport):
     async def _handle_data(self, data: bytes) -> None:
         if self._broken:
             return
-        self._ice.heard_at = self._loop.time()
+        self._ice.heard_at = asyncio.get_running_loop().time()
         try:
             await super()._handle_data(data)
         except Exception:

@@ -307,7 +307,7 @@ def _number(lines: _Lines, name: str, default: int, most: int) -> int:
     if value is None:
         return default
     if not (value.isascii() and value.isdigit()) or len(value) > 20 or int(value) > most:
-        raise BadOffer(f"The line 'a={name}:{value[:_SHOWN]}' is not valid; the value is a number up to {most}.")
+        raise BadOffer(f"The line {_shown(f'a={name}:{value}')} is not valid; the value is a number up to {most}.")
     return int(value)
 
 
@@ -329,14 +329,10 @@ def _fingerprints(lines: _Lines, session: _Lines) -> tuple[Fingerprint, ...]:
         size = _FINGERPRINT_BYTES.get(algorithm.lower())
         if size is None:
             continue
-        if (
-            not re.fullmatch(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*", digest.strip())
-            or len(digest.strip()) != 3 * size - 1
-        ):
-            raise BadOffer(
-                f"The line 'a=fingerprint:{algorithm}' has no digest of {size} bytes; write hex pairs and colons."
-            )
-        found[Fingerprint(algorithm.lower(), digest.strip().upper())] = None
+        digest = digest.strip().upper()
+        if not _DIGEST.fullmatch(digest) or len(digest) != 3 * size - 1:
+            raise BadOffer(f"The line 'a=fingerprint:{algorithm}' has no digest; write {size} hex pairs and colons.")
+        found[Fingerprint(algorithm.lower(), digest)] = None
     if not found:
         raise BadOffer("The offer has no 'a=fingerprint' line with sha-256, sha-384 or sha-512; add one.")
     if len(found) > _MAX_FINGERPRINTS:
@@ -357,7 +353,7 @@ def _candidates(lines: _Lines) -> tuple[RemoteCandidate, ...]:
         try:
             candidate = parse_candidate(value)
         except ValueError as error:
-            raise BadOffer(f"The line 'a=candidate:{value[:_SHOWN]}' is not valid: {error}.") from error
+            raise BadOffer(f"The line {_shown(f'a=candidate:{value}')} is not valid: {error}.") from error
         if candidate is not None:
             found.setdefault((candidate.address, candidate.port), candidate)
             if len(found) > MAX_CANDIDATES:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
 from protocol import client_events as client
@@ -17,6 +15,7 @@ from realtime.session.recording import Recording
 from realtime.session.responses import Responses
 from realtime.session.states import ResponseState
 from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
+from realtime.session.waiting import Waiting
 
 _TRUNCATE_TOLERANCE_MS = 200
 """Clients measure by their own clock; a cut this little past the end means the end."""
@@ -24,14 +23,6 @@ _TRUNCATE_TOLERANCE_MS = 200
 
 _KEPT_SILENCE_S = 30.0
 """With turn detection, what nobody has spoken in is kept so long, for a client that commits it all the same."""
-
-
-@dataclass(frozen=True)
-class _Silence:
-    """Nobody has spoken since a response was heard out: since when, and from which sample of the input on."""
-
-    since: float
-    start: int
 
 
 class Items:
@@ -45,8 +36,7 @@ class Items:
         self._windows = ScoredWindows()
         self._turns = TurnDetector()
         self._turn: str | None = None  # the id of the item it will be
-        self._silence: _Silence | None = None
-        self._answered: Entry | None = None  # speech after which the user has spoken, or has let the time pass
+        self._waiting = Waiting(desk, responses)
 
     def create(self, event: client.ItemCreate) -> None:
         """Add a client's item. Raises Refused."""
@@ -136,20 +126,14 @@ class Items:
 
     def tick(self) -> None:
         """Time passed: it may be too long that nobody has spoken."""
-        rules, now = self._rules(), self._desk.now
-        if rules is None or rules.idle_s is None or not self._desk.runtime.hears:
-            self._silence = None
-            return
-        spoken = self._last_speech()
+        rules = self._rules()
         if self._turn is not None:
-            self._silence, self._answered = None, spoken
-        elif spoken is None or spoken is self._answered or not self._heard_out(spoken):
-            self._silence = None
-        elif self._silence is None:
-            self._silence = _Silence(now, self._recording.end)
-        elif now - self._silence.since >= rules.idle_s:
-            self._answered = spoken
-            self._time_out(self._silence)
+            self._waiting.answer()
+            return
+        patience_s = rules.idle_s if rules is not None and self._desk.runtime.hears else None
+        silent_from = self._waiting.overdue(patience_s, self._recording.end)
+        if silent_from is not None:
+            self._time_out(silent_from)
 
     def _rules(self) -> TurnRules | None:
         """What a turn is now. When turn detection is off nothing remains of a turn, and whoever scores begins anew."""
@@ -177,7 +161,7 @@ class Items:
         desk = self._desk
         self._recording.forget_before(start)
         self._turn = desk.new_id("item_")
-        self._silence, self._answered = None, self._last_speech()
+        self._waiting.answer()
         desk.send(server.SpeechStarted, audio_start_ms=self._ms(self._recording.start), item_id=self._turn)
         if rules.interrupts:
             self._responses.interrupt()
@@ -187,13 +171,12 @@ class Items:
         self._desk.send(server.SpeechStopped, audio_end_ms=self._ms(end), item_id=item_id)
         self._keep(item_id, end)
 
-    def _time_out(self, silence: _Silence) -> None:
+    def _time_out(self, start: int) -> None:
         """Nobody spoke: what there was instead becomes an item, like a turn."""
         end, item_id = self._recording.end, self._desk.new_id("item_")
-        start_ms, end_ms = self._ms(silence.start), self._ms(end)
+        start_ms, end_ms = self._ms(start), self._ms(end)
         self._desk.send(server.InputTimeout, audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
-        self._recording.forget_before(silence.start)
-        self._silence = None
+        self._recording.forget_before(start)
         self._keep(item_id, end)
 
     def _keep(self, item_id: str, end: int) -> None:
@@ -210,17 +193,6 @@ class Items:
         desk.conversation.forget_recordings(int(desk.limits.max_clips_s * desk.runtime.sample_rate))
         desk.send(server.InputCommitted, item_id=item.id, previous_item_id=previous)
         self._announce(item, previous)
-
-    def _last_speech(self) -> Entry | None:
-        """What the session spoke last in the conversation."""
-        return next((entry for entry in reversed(self._desk.conversation.entries) if entry.playout is not None), None)
-
-    def _heard_out(self, spoken: Entry) -> bool:
-        """The listener has heard all of it there is to hear: to its end, or to where it was cut."""
-        if self._responses.spoken is not None or spoken.playout is None:
-            return False
-        cut = spoken.heard is not None or (isinstance(spoken.item, MessageItem) and spoken.item.status == "incomplete")
-        return cut or spoken.playout.played(self._desk.now) >= spoken.playout.sent
 
     def _ms(self, sample: int) -> int:
         return sample * 1000 // self._desk.runtime.sample_rate

@@ -156,6 +156,7 @@ class Session:
                 responses.brain_failed(message)
             case Tick():
                 responses.tick()
+                items.tick()
                 if self._desk.now >= self._expires_at:
                     self._finish(1001, "The session has reached its longest time; open a new one.")
             case Drain():

@@ -13,15 +13,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
 
 from protocol.client_events import ClientEvent, InputAudioAppend, InputAudioClear, InputAudioCommit
 from protocol.encodings import BadMessage
 from protocol.objects import ErrorBody, SessionConfig
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
+from realtime.call_watch import CallWatch, Transport
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.hearing.detector import Detectors
 from realtime.session.desk import Limits
 from realtime.session.messages import (
     AskBrain,
@@ -41,6 +43,7 @@ from realtime.session.messages import (
     DropContext,
     Effect,
     FinishAudio,
+    Heard,
     Input,
     Send,
     SendAudio,
@@ -51,6 +54,7 @@ from realtime.session.messages import (
 from realtime.session.session import Session
 from realtime.session.settings import Runtime
 from realtime.transports.audio import ClauseSpeech, SpeechFormats, SpeechIn, pieces_of
+from realtime.transports.ears import Ears
 from realtime.transports.outbox import Outbox
 from realtime.transports.speaker import Speaker
 
@@ -61,6 +65,7 @@ _HOLD_S = 1.0
 _RESUME_S = 0.25
 _PLAYED_AHEAD_S = 3.0
 _LONGEST_HOLD_S = 60.0
+_HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: to find speech in it takes some milliseconds
 _BRAIN_PATIENCE_S = 30.0
 
 
@@ -87,7 +92,8 @@ class _HungUp(Exception):
 
 class Call:
     """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
-    session starts with. Speech goes out on the wire, faster than it is played, or is played by a `speaker` here."""
+    session starts with. `detectors` find the turns in what the user says. Speech goes out on the wire, faster than it
+    is played, or is played by a `speaker` here."""
 
     def __init__(
         self,
@@ -96,20 +102,24 @@ class Call:
         brain: Brain,
         runtime: Runtime,
         limits: Limits,
+        watch: CallWatch,
         drain: asyncio.Event,
         initial: Sequence[SessionConfig] = (),
+        detectors: Detectors | None = None,
         speaker: Speaker | None = None,
     ) -> None:
         self._wire = wire
         self._engine = engine
         self._brain = brain
         self._rate = runtime.sample_rate
+        self._watch = watch
         self._speaker = speaker
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
         self._clauses: dict[str, ClauseSpeech] = {}
         self._formats = SpeechFormats()
         self._speech_in = SpeechIn()
+        self._ears = Ears(detectors)
         self._tasks: asyncio.TaskGroup | None = None
         self._drain = drain
         self.session = Session(
@@ -121,6 +131,16 @@ class Call:
             initial=initial,
             plays=speaker is not None,
         )
+
+    @property
+    def transport(self) -> Transport:
+        """How its client is connected."""
+        return self._watch.transport
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to go out."""
+        return len(self._outbox)
 
     async def run(self) -> None:
         """Until the connection ends; then nothing of it is left anywhere."""
@@ -139,8 +159,10 @@ class Call:
         finally:
             self._tasks = None
             self._tell(Disconnected())
+            self._watch.hung_up()
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
+            self._ears.rest()
 
     def hear(self, pcm: bytes) -> None:
         """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends
@@ -153,7 +175,10 @@ class Call:
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Send() | SendAudio() | FinishAudio() | Close():
+                case Send():
+                    self._watch.told(effect.event, time.monotonic())
+                    self._outbox.put(effect)
+                case SendAudio() | FinishAudio() | Close():
                     self._outbox.put(effect)
                 case DropAudio():
                     self._outbox.drop_audio(effect.response_id)
@@ -192,6 +217,7 @@ class Call:
             max_frames=clause.max_frames,
             speed=clause.speed,
         )
+        self._watch.clause_asked(clause.clause_id, time.monotonic())
         self._engine.submit(request, self._on_engine)
 
     def _on_engine(self, event: Event) -> None:
@@ -199,6 +225,7 @@ class Call:
         self._guarded(lambda: self._take_in(event))
 
     def _on_played(self, response_id: str, samples: int) -> None:
+        self._watch.sent(response_id, samples, time.monotonic())
         self._tell(AudioPlayed(response_id, samples))
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -217,8 +244,10 @@ class Call:
         match event:
             case Audio():
                 if speech is not None and (pcm := speech.push(event.pcm)):
+                    self._watch.clause_audio(request_id, time.monotonic(), self._waiting_s)
                     self._tell(ClauseAudio(request_id, pcm))
             case Ended():
+                self._watch.clause_ended(event)
                 rest = self._clauses.pop(request_id).flush() if speech is not None else b""
                 if rest:
                     self._tell(ClauseAudio(request_id, rest))
@@ -263,7 +292,7 @@ class Call:
                     await self._hear(message)
                 case InputAudioCommit() | InputAudioClear():
                     if rest := self._speech_in.flush():
-                        self._tell(InputAudioAppend(audio=rest))
+                        self._take_in_speech(rest)
                     self._tell(message)
                 case _:
                     self._tell(message)
@@ -279,8 +308,19 @@ class Call:
             event_id = None if message.event_id is UNSET else message.event_id
             sentence = f"The audio is not in the session's input format: {error}."
             self._tell(BadMessage(ErrorBody("invalid_request_error", "invalid_value", sentence, "audio", event_id)))
+            return
+        pcm, event_id = b"".join(pieces), None if message.event_id is UNSET else message.event_id
+        for at in range(0, len(pcm), _HEARD_AT_ONCE):
+            self._take_in_speech(pcm[at : at + _HEARD_AT_ONCE], event_id)
+            await asyncio.sleep(0)
+
+    def _take_in_speech(self, pcm: bytes, event_id: str | None = None) -> None:
+        scores: tuple[float, ...] = ()
+        if self.session.listening.turn_detection is None:
+            self._ears.rest()
         else:
-            self._tell(structs.replace(message, audio=b"".join(pieces)))
+            scores = self._ears.scores(pcm)
+        self._tell(Heard(pcm, scores, event_id))
 
     async def _write(self) -> None:
         while True:
@@ -303,8 +343,10 @@ class Call:
     async def _speak(self, message: SendAudio) -> None:
         if self._speaker is not None:
             self._speaker.put(message.event.response_id, message.event.delta)
-        elif (delta := self._formats.encode(message)) is not None:
+            return
+        if (delta := self._formats.encode(message)) is not None:
             await self._wire.send(delta)
+        self._watch.sent(message.event.response_id, message.samples, time.monotonic())
 
     async def _finish(self, message: FinishAudio) -> None:
         if self._speaker is not None:

@@ -24,6 +24,7 @@ from realtime.transports.door import Door
 from realtime.transports.guard import grant_of
 from realtime.transports.http import Refusal, decoded
 from realtime.transports.webrtc import WebRtcCall
+from realtime.webrtc_meters import CloseReason
 
 log = logging.getLogger("voiced.webrtc")
 
@@ -33,6 +34,7 @@ _MOST_WAITING = 32
 _MAX_PARTS = 4
 _MAX_SESSION_BYTES = 64 * 1024
 _RETRY_S = 2
+_CLOSED: dict[str, CloseReason] = {"closed here": "server", "closed by the peer": "client", "failed here": "failed"}
 
 
 class CallRoutes:
@@ -40,6 +42,7 @@ class CallRoutes:
 
     def __init__(self, door: Door, brain: Brain, config: PeerConfig, drain_s: float) -> None:
         self._door = door
+        self._meters = door.metrics.webrtc
         self._brain = brain
         self._config = config
         self._drain_s = drain_s
@@ -75,14 +78,22 @@ class CallRoutes:
 
     async def create(self, request: Request) -> Response:
         """Answer an offer. 201 with the answer; `Location` names the call."""
+        try:
+            return await self._answered(request)
+        except Refusal:
+            self._meters.connect_ended("refused")
+            raise
+
+    async def _answered(self, request: Request) -> Response:
         waiting = sum(not call.talking for call in self._calls.values())
         runtime = self._door.check(coming=waiting)
         if waiting >= _MOST_WAITING or self._tasks is None:
+            self._door.metrics.refused("too_many_offers")
             message = "Too many offers wait to be connected; try again shortly."
             raise Refusal(503, "too_many_offers", message, retry_after_s=_RETRY_S)
         sdp, session = await _parts(request)
         offer, initial = _offer(sdp), _initial(session, initial_session(grant_of(request)), runtime)
-        call = WebRtcCall(f"rtc_{secrets.token_hex(12)}")
+        call = WebRtcCall(f"rtc_{secrets.token_hex(12)}", self._meters)
         self._calls[call.id] = call
         try:
             speaker = await call.answer_offer(offer, self._config)
@@ -93,9 +104,7 @@ class CallRoutes:
         except BaseException:
             del self._calls[call.id]
             raise
-        session_call = Call(
-            call.wire, self._door.engine, self._brain, runtime, self._door.limits, self._drain, initial, speaker=speaker
-        )
+        session_call = self._door.call(call.wire, self._brain, runtime, "webrtc", self._drain, initial, speaker=speaker)
         self._tasks.create_task(self._run(call, session_call))
         location = f"/v1/realtime/calls/{call.id}"
         return Response(call.answer, 201, {"Location": location}, media_type="application/sdp")
@@ -106,13 +115,19 @@ class CallRoutes:
         return Response(status_code=200)
 
     async def _run(self, call: WebRtcCall, session_call: Call) -> None:
+        closed: CloseReason = "failed"
         try:
             reason = await call.run(session_call, self._door.run)
             log.info("call %s: %s", call.id, reason)
+            closed = _CLOSED.get(reason, "lost")
         except Exception:  # the boundary of this call
             log.exception("call %s broke and is over", call.id)
         finally:
             del self._calls[call.id]
+        if call.talking:
+            self._meters.call_closed(closed)
+        else:
+            self._meters.connect_ended("never_connected")
 
 
 async def _parts(request: Request) -> tuple[str, str | None]:

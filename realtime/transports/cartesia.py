@@ -51,7 +51,6 @@ from realtime.agent.brain import Reader
 from realtime.session.desk import Limits
 from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
-from realtime.transports.call import Call
 from realtime.transports.client_socket import ClientSocket
 from realtime.transports.door import Door
 
@@ -294,7 +293,8 @@ class CartesiaRoute:
         await websocket.accept()
         socket = ClientSocket(websocket)
         wire = CartesiaWire(socket, runtime, self._door.limits)
-        await self._door.run(Call(wire, self._door.engine, Reader(), runtime, self._door.limits, socket.drain))
+        call = self._door.call(wire, Reader(), runtime, "cartesia", socket.drain)
+        await self._door.run(call)
 
 
 def _decoded(data: bytes) -> Generate | Cancel:

@@ -3,16 +3,23 @@ room; then it counts until it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 
 from starlette.websockets import WebSocket
 
+from protocol.objects import SessionConfig
+from realtime.agent.brain import Brain
+from realtime.call_watch import Transport
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
+from realtime.hearing.detector import Detectors
+from realtime.metrics import Metrics
 from realtime.session.desk import Limits
 from realtime.session.settings import Runtime
-from realtime.transports.call import Call
+from realtime.transports.call import Call, Wire
 from realtime.transports.http import Refusal
+from realtime.transports.speaker import Speaker
 from realtime.transports.status import ready
 
 _FULL_RETRY_S = 5
@@ -26,19 +33,26 @@ class Door:
         engine: EngineProcess,
         runtime: Callable[[EngineInfo], Runtime],
         limits: Limits,
+        detectors: Detectors,
+        metrics: Metrics,
         calls: set[Call],
         max_sessions: int,
     ) -> None:
         self.engine = engine
         self.limits = limits
+        self.detectors = detectors
+        self.metrics = metrics
         self._runtime = runtime
         self._calls = calls
         self._max_sessions = max_sessions
 
     def check(self, coming: int = 0) -> Runtime:
         """What runs, for a session that may begin while `coming` others are about to. Raises Refusal."""
+        if self.engine.info is None:
+            self.metrics.refused("engine_not_ready")
         runtime = self._runtime(ready(self.engine))
         if len(self._calls) + coming >= self._max_sessions:
+            self.metrics.refused("too_many_sessions")
             message = f"All {self._max_sessions} connections are in use; try again later."
             raise Refusal(503, "too_many_sessions", message, retry_after_s=_FULL_RETRY_S)
         return runtime
@@ -50,6 +64,20 @@ class Door:
         except Refusal as refused:
             await websocket.send_denial_response(refused.response)
             return None
+
+    def call(
+        self,
+        wire: Wire,
+        brain: Brain,
+        runtime: Runtime,
+        transport: Transport,
+        drain: asyncio.Event,
+        initial: Sequence[SessionConfig] = (),
+        speaker: Speaker | None = None,
+    ) -> Call:
+        """A conversation that begins, on `wire` or played by `speaker`."""
+        watch = self.metrics.watch(transport, runtime.sample_rate)
+        return Call(wire, self.engine, brain, runtime, self.limits, watch, drain, initial, self.detectors, speaker)
 
     async def run(self, call: Call) -> None:
         """A session, to its end."""

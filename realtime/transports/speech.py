@@ -41,6 +41,7 @@ from protocol.speech import (
 from realtime.agent.brain import Reader
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
+from realtime.metrics import Metrics
 from realtime.session.desk import Limits
 from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
@@ -72,6 +73,7 @@ class Speech:
         engine: EngineProcess,
         runtime: Callable[[EngineInfo], Runtime],
         limits: Limits,
+        metrics: Metrics,
         calls: set[Call],
         max_sessions: int,
         stall_s: float = STALL_S,
@@ -79,6 +81,7 @@ class Speech:
         self._engine = engine
         self._runtime = runtime
         self._limits = limits
+        self._metrics = metrics
         self._calls = calls
         self._max_sessions = max_sessions
         self._stall_s = stall_s
@@ -91,16 +94,20 @@ class Speech:
             raise Refusal(400, bad.body.code, bad.body.message, bad.body.param) from None
         except ClientDisconnect:
             return
+        if self._engine.info is None:
+            self._metrics.refused("engine_not_ready")
         info = ready(self._engine)
         runtime = self._runtime(info)
         _check_voice(asked.voice_name, runtime)
         if len(self._calls) >= self._max_sessions:
+            self._metrics.refused("too_many_sessions")
             message = f"All {self._max_sessions} connections are in use; try again later."
             raise Refusal(429, "too_many_sessions", message, retry_after_s=_RETRY_S)
         wire = SpeechWire(asked, info, Answer(scope, receive, send, self._stall_s))
         link = http_link_of(scope)
         drain = asyncio.Event() if link is None else link.drain
-        call = Call(wire, self._engine, Reader(), runtime, self._limits, drain)
+        watch = self._metrics.watch("speech", runtime.sample_rate)
+        call = Call(wire, self._engine, Reader(), runtime, self._limits, watch, drain)
         self._calls.add(call)
         try:
             await call.run()

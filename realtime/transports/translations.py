@@ -35,7 +35,6 @@ from realtime.session.interpreting_messages import (
     Translated,
     TranslationFailed,
 )
-from realtime.transports.call import Call
 from realtime.transports.client_socket import ClientSocket
 from realtime.transports.door import Door
 from realtime.transports.guard import grant_of
@@ -180,7 +179,7 @@ class TranslationRoute:
         setup = None if granted is None else msgspec.json.decode(granted, type=SessionSetup)
         session = Interpreting(self._translator, runtime, _new_id, setup)
         wire = TranslationWire(socket, session, self._translator)
-        call = Call(wire, self._door.engine, Reader(), runtime, self._door.limits, socket.drain)
+        call = self._door.call(wire, Reader(), runtime, "translation", socket.drain)
         await wire.run(self._door.run(call))
 
 

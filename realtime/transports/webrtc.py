@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 from codec_stream.incoming import IncomingAudio, IncomingStats
-
 from codec_stream.packets import AudioPacket, packet_encoder
 from protocol.client_events import ClientEvent
 from protocol.encodings import JSON, BadMessage
@@ -20,12 +19,14 @@ from realtime.rtc.sdp import Offer
 from realtime.transports.call import Call, Wire
 from realtime.transports.sideband import Sideband
 from realtime.transports.speaker import Speaker
+from realtime.webrtc_meters import PacketTotals, WebRtcMeters
 
 log = logging.getLogger("voiced.webrtc")
 
 _PAUSE_S = 5.0
 """A listener of whom nothing has come for so long may be gone: nothing more is made for it until something comes."""
 
+_LOOK_EVERY = 250
 _MANY_MESSAGES = 256
 _MANY_BYTES = 1024 * 1024
 
@@ -94,10 +95,13 @@ class WebRtcWire:
 class WebRtcCall:
     """One call from its offer to its end."""
 
-    def __init__(self, call_id: str) -> None:
+    def __init__(self, call_id: str, meters: WebRtcMeters) -> None:
         self.id = call_id
         self.wire = WebRtcWire()
         self._call: Call | None = None
+        self._meters = meters
+        self._packets = meters.packets_of_call()
+        self._packets_due = 0
         self._opened = asyncio.Event()
         self._peer: Peer | None = None
         self._ears: IncomingAudio | None = None
@@ -135,9 +139,11 @@ class WebRtcCall:
             await asyncio.wait([connection, opened], return_when=asyncio.FIRST_COMPLETED)
             if not connection.done():
                 self._call = call
+                self._meters.connect_ended("connected")
                 talking = tasks.create_task(talk(call))
                 await asyncio.wait([connection, talking], return_when=asyncio.FIRST_COMPLETED)
             opened.cancel()
+            self._look()
             self.hang_up()
         return connection.result()
 
@@ -164,8 +170,20 @@ class WebRtcCall:
             self._hear(self._ears.push(packet, arrived))
 
     def _on_packet(self, late_s: float) -> None:
+        self._meters.packet_late(late_s)
+        self._packets_due += 1
+        if self._packets_due % _LOOK_EVERY == 0:
+            self._look()
         if self._ears is not None:
             self._hear(self._ears.poll(time.monotonic()))
+
+    def _look(self) -> None:
+        """See how the packets fare."""
+        if self._peer is None or self._ears is None:
+            return
+        out, back = self._peer.stats, self._ears.stats
+        self._packets.look(PacketTotals(out.packets_sent, back.received, back.lost, back.recovered, back.concealed))
+        self._meters.path(out.rtt_s, out.lost_fraction)
 
     def _hear(self, pcm: bytes) -> None:
         if pcm and self._call is not None:

@@ -12,7 +12,6 @@ from protocol.encodings import JSON, JSON_PROTOCOL, MSGPACK, MSGPACK_PROTOCOL, B
 from protocol.objects import ErrorBody
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain
-from realtime.transports.call import Call
 from realtime.transports.calls import CallRoutes
 from realtime.transports.client_secrets import initial_session
 from realtime.transports.client_socket import ClientSocket
@@ -91,8 +90,8 @@ class RealtimeRoute:
         socket = ClientSocket(websocket)
         initial = initial_session(grant_of(websocket))
         wire = WebSocketWire(socket, encoding)
-        engine, limits = self._door.engine, self._door.limits
-        await self._door.run(Call(wire, engine, self._brain, runtime, limits, socket.drain, initial))
+        call = self._door.call(wire, self._brain, runtime, "websocket", socket.drain, initial)
+        await self._door.run(call)
 
     async def _listen_in(self, websocket: WebSocket, call_id: str) -> None:
         try:

@@ -58,7 +58,7 @@ def test_packets_on_time_are_heard_at_once_and_as_they_decode(encoding: str, sta
 def test_over_a_lossy_network_hardly_more_is_made_up_than_was_lost(encoding: str, loss: float, seed: int) -> None:
     audio, packets = IncomingAudio(TYPES), speech(encoding)
     arrivals = carried(packets, loss, 0.050, 0.020, seed)
-    heard = heard_at(audio, arrivals)
+    heard = heard_at(audio, arrivals, until=arrivals[-1][0] + STALL_S)
     stats, sent = audio.stats, len(packets)
     lost = sent - len(arrivals)
     assert stats.received == len(arrivals)
@@ -67,7 +67,7 @@ def test_over_a_lossy_network_hardly_more_is_made_up_than_was_lost(encoding: str
     assert stats.recovered > 0 or encoding != "opus"
     # Every frame from the first to arrive to the last is heard once: decoded, recovered or concealed.
     frames = max(packet.sequence for _, packet in arrivals) - arrivals[0][1].sequence + 1
-    assert frames - 0.005 * sent <= seconds(heard) / 0.02 <= frames
+    assert frames - 0.005 * sent <= round(seconds(heard) / 0.02, 3) <= frames
 
 
 @pytest.mark.parametrize("loss", [0.01, 0.05])
@@ -89,7 +89,7 @@ def test_the_delay_of_a_single_loss_is_gone_within_a_second() -> None:
             delays.append((packet.sequence, audio.stats.delay_ms))
         audio.push(packet, arrived)
         delays.append((packet.sequence, audio.stats.delay_ms))
-    assert 20 <= max(delay for _, delay in delays) <= 120
+    assert 19.9 < max(delay for _, delay in delays) <= 120
     assert all(delay == 0 for number, delay in delays if number < 200 or number > 205)
 
 
@@ -133,9 +133,26 @@ def test_when_nothing_comes_silence_passes_in_real_time_and_starts_by_fading_out
     assert {len(pcm16) for _, pcm16 in fed} == {PACKET_BYTES}
     assert seconds(fed) == pytest.approx(3.0 - STALL_S, abs=0.021)
     sound = together(fed)
-    assert sound[:480].any()
-    assert abs(int(sound[2399])) < 200
+    assert level_db(sound[:480], np.frombuffer(decoded(packets), dtype="<i2")[-480:]) > -6
+    assert level_db(sound[2390:2400], sound[:480]) < -25
     assert not sound[2400:].any()
+
+
+def test_every_stall_starts_by_fading_out_what_was_heard() -> None:
+    audio, packets = IncomingAudio(TYPES), speech(count=100)
+    heard_at(audio, on_time(packets[:50]), until=2.0)
+    heard_at(audio, on_time(packets[50:], start=2.0))
+    fed = together(heard_at(audio, [], until=5.0))
+    assert level_db(fed[:480], np.frombuffer(decoded(packets), dtype="<i2")[-480:]) > -6
+    assert not fed[2400:].any()
+
+
+def test_a_pause_that_the_timestamps_claim_is_a_second_at_most() -> None:
+    audio, packets = IncomingAudio(TYPES), speech(count=300)
+    claimed = [
+        AudioPacket(111, p.sequence, p.timestamp + 30 * 48000 * (p.sequence > 200), p.payload, 7) for p in packets
+    ]
+    assert seconds(heard_at(audio, on_time(claimed))) == pytest.approx(7.0)
 
 
 def test_a_stalled_burst_is_heard_whole_and_the_stream_goes_on_without_delay() -> None:
@@ -215,6 +232,8 @@ def test_payload_types_that_were_not_agreed_on_are_ignored_without_leaving_gaps(
     foreign = [AudioPacket(96, number, 0, bytes(1000), 99) for number in range(5)]
     assert heard_at(audio, [(1.2, packet) for packet in foreign]) == []
     assert audio.stats.ignored == 10
+    (following,) = speech(count=61)[60:]
+    assert len(audio.push(following, 1.2)) == PACKET_BYTES
 
 
 def test_before_the_first_packet_nothing_is_heard_and_nothing_is_due() -> None:
@@ -232,6 +251,15 @@ def test_a_peer_may_change_its_encoding_and_its_ssrc() -> None:
     heard = heard_at(audio, arrivals)
     assert seconds(heard) == pytest.approx(3.0)
     assert (audio.stats.received, audio.stats.lost, audio.stats.late) == (150, 0, 0)
+
+
+def test_what_waits_when_the_encoding_changes_is_heard_before_it() -> None:
+    audio, (first, _, third) = IncomingAudio(TYPES), speech("PCMU", 3)
+    audio.push(first, 0.0)
+    assert audio.push(third, 0.04) == b""
+    (changed,) = speech("opus", 1, sequence=3)
+    assert len(audio.push(changed, 0.05)) == 3 * PACKET_BYTES  # the missing one, the one that waited, the new one
+    assert audio.stats.lost == audio.stats.concealed == 1
 
 
 def test_an_encoding_that_is_not_known_is_refused_with_the_known_ones() -> None:

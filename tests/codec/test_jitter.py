@@ -137,7 +137,7 @@ def test_patience_grows_with_the_spread_of_delays_and_falls_within_a_second() ->
         pushed(jitter, sent[number], 0.02 * number)
     assert patience_at(110, 2.22) == pytest.approx(MIN_PATIENCE_S, abs=0.001)
     pushed(jitter, sent[112], 2.8)  # a stall
-    assert patience_at(113, 2.8) == MAX_PATIENCE_S
+    assert patience_at(113, 2.8) == pytest.approx(MAX_PATIENCE_S)
 
 
 def test_a_packet_that_came_too_late_makes_the_next_gap_be_waited_for_longer() -> None:
@@ -151,6 +151,16 @@ def test_a_packet_that_came_too_late_makes_the_next_gap_be_waited_for_longer() -
     assert pushed(jitter, sent[31], 0.62) == []
     assert packets(pushed(jitter, sent[30], 0.60 + 0.080)) == [sent[30], sent[31]]
     assert jitter.counters.lost == 1
+
+
+def test_events_whose_timestamp_stands_still_do_not_count_as_late() -> None:
+    jitter, sent = buffer(), stream(40)
+    for number in range(20):
+        audio = number < 10 or number >= 17
+        packet = sent[number] if audio else AudioPacket(101, sent[number].sequence, sent[10].timestamp, b"", 7)
+        pushed(jitter, packet, 0.02 * number)
+    assert pushed(jitter, sent[21], 0.42) == []
+    assert jitter.due_at == pytest.approx(0.42 + MIN_PATIENCE_S)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -213,6 +223,10 @@ def test_a_new_stream_starts_with_its_first_packet_once_the_second_confirms_it(s
     assert [item.pause_ticks for item in taken if isinstance(item, Ready)] == [0, 0, 0]
     assert packets(pushed(jitter, third, 0.05)) == [third]
     assert jitter.ssrc == ssrc
+    (fifth,) = stream(5, sequence, 999999, ssrc)[4:]
+    assert pushed(jitter, fifth, 0.09) == []
+    # The old stream's timestamps say nothing of this one's delays.
+    assert jitter.due_at == pytest.approx(0.09 + MIN_PATIENCE_S)
 
 
 def test_one_stray_packet_of_another_stream_is_dropped() -> None:

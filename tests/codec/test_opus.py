@@ -227,7 +227,7 @@ def oracle() -> ctypes.CDLL:
 @settings(max_examples=1000, deadline=None)
 @given(payload=st.binary(max_size=40))
 @example(payload=b"\x03\x81\x00\xff")
-@example(payload=bytes([3, 0x40 | 3, 255, 3]) + bytes(300))
+@example(payload=bytes([3, 0x40 | 1, 255, 0, 0x40]) + bytes(254))  # a frame of one byte, with FEC, and padding
 @example(payload=bytes([0x68, 0xFF]))
 def test_the_length_and_the_repetition_are_those_that_libopus_reads(payload: bytes) -> None:
     library = oracle()

@@ -151,6 +151,7 @@ async def call(
         if opens:
             await until(lambda: made[0].opened.is_set() or made[0].running.done())
             assert made[0].opened.is_set(), made[0].running.result()
+            await until(lambda: data is None or data.readyState == "open")
         yield made[0]
     finally:
         peer.close()

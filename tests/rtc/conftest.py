@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import threading
 from collections.abc import AsyncIterator
 
 import aioice.ice
@@ -20,7 +19,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
-    """Tasks and descriptors are as before; threads too, but those that aiortc's client keeps for its codecs."""
+    """Tasks and descriptors are as before each test."""
     await asyncio.sleep(0)
     before = held()
     yield
@@ -28,13 +27,10 @@ async def nothing_is_left() -> AsyncIterator[None]:
         if held() <= before:
             break
         await asyncio.sleep(0.02)
+    else:
         gc.collect()
     assert held() <= before, f"(tasks, descriptors): {before} before, {held()} after"
 
 
 def held() -> tuple[int, int]:
     return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
-
-
-def threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}

@@ -1,5 +1,5 @@
-"""Scope: a call between the peer and aiortc as an unmodified client: audio and text both ways, the ways it ends, and that
-nothing is left of it."""
+"""Scope: a call between the peer and aiortc as an unmodified client: audio and text both ways, the ways it ends, and
+that nothing is left of it."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from protocol.client_events import ClientEvent, ItemCreate, ItemRetrieve, Respon
 from protocol.objects import InputText, NewMessage
 from protocol.server_events import ResponseDone, ServerEvent
 from realtime.agent.brain import Brain, Dialogue, Reader
-from realtime.engine.client import Sink
-from realtime.engine.messages import Audio, EngineInfo, Gauges, Speak
+from realtime.engine.client import EngineProcess, Sink
+from realtime.engine.messages import Audio, EngineConfig, EngineInfo, Gauges, Speak
+from realtime.metrics import Metrics
 from realtime.session.desk import Limits
 from realtime.transports import call
 from realtime.transports.call import Call
@@ -83,7 +84,8 @@ ASK: list[ClientEvent] = [ItemCreate(item=NewMessage("user", [InputText("Hello t
 
 
 def _call(client: Client, engine: Engine, brain: Brain) -> Call:
-    return Call(client, engine, brain, runtime(), Limits(), asyncio.Event())
+    watch = Metrics(EngineProcess(EngineConfig()), lambda: []).watch("websocket", 24000)
+    return Call(client, engine, brain, runtime(), Limits(), watch, asyncio.Event())
 
 
 async def test_a_client_that_asks_faster_than_it_reads_is_read_no_further() -> None:

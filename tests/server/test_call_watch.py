@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from protocol.client_events import ResponseCancel
 from protocol.objects import (
     ErrorBody,
     PcmFormat,
@@ -18,6 +19,18 @@ from realtime.call_watch import CallWatch, Transport
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import Ended, EngineConfig
 from realtime.metrics import Metrics
+from realtime.session.messages import (
+    AudioPlayed,
+    AudioSent,
+    ClauseAudio,
+    ClauseEnded,
+    Disconnected,
+    Effect,
+    Input,
+    Send,
+    StartClause,
+)
+from tests.session.harness import Talk
 
 RATE = 24000
 
@@ -55,10 +68,89 @@ class Listened:
         return self.value("voiced_responses_total", transport=self.transport, status=status, reason=reason)
 
 
+class Watched(Talk):
+    """A session driven by hand that is watched as a call does it."""
+
+    def __init__(self, *, plays: bool) -> None:
+        self.listened = Listened("webrtc" if plays else "websocket")
+        super().__init__(plays=plays)
+
+    def perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self.listened.watch.told(effect.event, self.now)
+                case StartClause():
+                    self.listened.watch.clause_asked(effect.clause_id, self.now)
+        super().perform(effects)
+
+    def tell(self, message: Input) -> list[Effect]:
+        watch = self.listened.watch
+        match message:
+            case ClauseAudio():
+                watch.clause_audio(message.clause_id, self.now, self._waiting_s)
+            case ClauseEnded():
+                watch.clause_ended(Ended(message.clause_id, message.reason, frames=message.frames))
+            case AudioSent() if not self.plays:
+                watch.sent(message.response_id, message.samples, self.now)
+            case AudioPlayed():
+                watch.sent(message.response_id, message.samples, self.now)
+        return super().tell(message)
+
+    def _waiting_s(self, response_id: str) -> float:
+        return sum(samples for waits, samples in self.playout if waits == response_id) / RATE
+
+
 def _response(response_id: str, status: ResponseStatus, details: StatusDetails | None = None) -> Response:
     return Response(
         response_id, status, [], None, ["audio"], ShownResponseAudio(ShownVoice(PcmFormat())), status_details=details
     )
+
+
+BOTH = pytest.mark.parametrize("plays", [False, True], ids=["the client plays", "the server plays"])
+
+
+@BOTH
+def test_a_session_that_speaks_and_is_interrupted_adds_up(plays: bool) -> None:
+    talk = Watched(plays=plays)
+    listened, transport = talk.listened, talk.listened.transport
+    talk.respond("One two three. Four five six.")
+    talk.now += 0.3
+    talk.run_engine(1.0)
+    if plays:
+        talk.play(2.0)
+    else:
+        talk.now += 2.0
+    cut = talk.respond("Seven eight nine.")
+    talk.now += 0.1
+    talk.audio(1.0)
+    talk.deliver()
+    talk.play(0.5)
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    assert talk.done(cut).status == "cancelled"
+    assert listened.ended("completed") == listened.ended("cancelled", "client_cancelled") == 1
+    assert listened.value("voiced_sessions_opened_total", transport=transport) == 1
+    assert listened.value("voiced_first_audio_seconds_count", transport=transport) == 2
+    packet = 0.02 if plays else 0.0  # the first has gone out when it is told
+    first_audio = listened.value("voiced_first_audio_seconds_sum", transport=transport)
+    assert first_audio == pytest.approx(0.4 + 2 * packet)
+    assert listened.gaps("speech") == listened.gaps("words") == (0.0, 0.0)
+    assert listened.value("voiced_audio_seconds_total", transport=transport) == pytest.approx(2.5 if plays else 3.0)
+    assert not listened.watch._spoken, "nothing is kept of what is over"
+
+
+@BOTH
+def test_a_session_that_ends_in_the_middle_ends_its_responses(plays: bool) -> None:
+    talk = Watched(plays=plays)
+    talk.respond("One two three.")
+    talk.run_engine(1.0)
+    talk.respond("Four five six.", conversation="none")
+    talk.audio(1.0)
+    talk.tell(Disconnected())
+    talk.listened.watch.hung_up()
+    assert talk.listened.ended("completed") == talk.listened.ended("cancelled", "disconnected") == 1
+    assert not talk.listened.watch._spoken
 
 
 def test_first_audio_counts_from_the_beginning_of_the_response_and_once() -> None:

@@ -10,7 +10,9 @@ from websockets.asyncio.client import connect
 
 from realtime.call_watch import GapCause, Transport
 from realtime.metrics import RefusalReason
+from realtime.webrtc_meters import CloseReason
 from tests.server.asking import ask, handshake
+from tests.server.caller import caller
 from tests.server.scrape import Scraped
 from tests.server.wire import LONG, PATIENCE_S, RATE, Service, eventually, wire
 
@@ -95,6 +97,31 @@ async def test_a_response_that_is_cut_is_counted_with_who_cut_it(resting: Servic
         labels = {"transport": "websocket", "status": "cancelled", "reason": reason}
         assert grown(before, after, "voiced_responses_total", **labels) == 1
     assert grown(before, after, "voiced_first_audio_seconds_count", transport="websocket") == 2
+
+
+async def test_a_web_rtc_call_is_measured_as_it_is_played(resting: Service) -> None:
+    before = await scrape(resting)
+    async with caller(resting) as call:
+        assert (await scrape(resting)).value("voiced_sessions", transport="webrtc") == 1
+        await call.start(TEXT)
+        await call.until("output_audio_buffer.stopped")
+    await eventually(lambda: not resting.gateway.calls, "the call is over")
+    assert (
+        await ask(resting.address, "POST", "/v1/realtime/calls", b"v=0", {"Content-Type": "text/plain"})
+    ).status == 415
+    after = await scrape(resting)
+    prefix = "voiced_webrtc_"
+    assert grown(before, after, f"{prefix}connects_total", outcome="connected") == 1
+    assert grown(before, after, f"{prefix}connects_total", outcome="refused") == 1
+    assert grown(before, after, f"{prefix}connects_total", outcome="never_connected") == 0
+    closed = [grown(before, after, f"{prefix}calls_closed_total", reason=reason) for reason in get_args(CloseReason)]
+    assert sum(closed) == 1
+    seconds = grown(before, after, "voiced_audio_seconds_total", transport="webrtc")
+    assert seconds > 0
+    assert grown(before, after, f"{prefix}packets_sent_total") >= seconds / 0.02
+    assert grown(before, after, f"{prefix}packet_lateness_seconds_count") >= seconds / 0.02
+    assert grown(before, after, "voiced_first_audio_seconds_count", transport="webrtc") == 1
+    assert grown(before, after, "voiced_sessions_opened_total", transport="webrtc") == 1
 
 
 async def test_whoever_is_not_let_in_is_counted(resting: Service) -> None:

@@ -293,7 +293,7 @@ async def serving(gateway: Gateway, speech: Speech) -> AsyncIterator[Service]:
 
 def speech_of(gateway: Gateway, engine: Any = None, *, max_sessions: int = 100, stall_s: float = 15.0) -> Speech:
     engine = gateway.engine if engine is None else engine
-    return Speech(engine, gateway.runtime, gateway.limits, gateway.calls, max_sessions, stall_s)
+    return Speech(engine, gateway.runtime, gateway.limits, gateway.metrics, gateway.calls, max_sessions, stall_s)
 
 
 class Listener:

@@ -290,7 +290,8 @@ async def test_a_translator_that_hears_and_breaks_ends_the_session_in_words(
     )
     runtime = resting.gateway.runtime(info)
     wire = TranslationWire(peer, Interpreting(Hearing(), runtime, lambda prefix: prefix), Hearing())
-    call = Call(wire, resting.gateway.engine, Reader(), runtime, resting.gateway.limits, asyncio.Event())
+    watch = resting.gateway.metrics.watch("translation", runtime.sample_rate)
+    call = Call(wire, resting.gateway.engine, Reader(), runtime, resting.gateway.limits, watch, asyncio.Event())
     with caplog.at_level(logging.CRITICAL, "voiced.translations"):
         await asyncio.wait_for(wire.run(call.run()), PATIENCE_S)
     kinds = [told["type"] for told in peer.told]

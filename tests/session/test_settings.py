@@ -137,10 +137,10 @@ SERVER_VAD = {
     "threshold": 0.5,
     "prefix_padding_ms": 300,
     "silence_duration_ms": 500,
-    "create_response": True,
+    "create_response": False,
     "interrupt_response": True,
 }
-SEMANTIC_VAD = {"type": "semantic_vad", "eagerness": "auto", "create_response": True, "interrupt_response": True}
+SEMANTIC_VAD = {"type": "semantic_vad", "eagerness": "auto", "create_response": False, "interrupt_response": True}
 
 
 @pytest.mark.parametrize(("asked", "shown"), [(ServerVad(), SERVER_VAD), (SemanticVad(), SEMANTIC_VAD)])
@@ -165,6 +165,22 @@ def test_turn_detection_of_the_same_type_is_merged_and_of_another_replaced() -> 
     }
     assert _listen(talk, turn_detection=ServerVad())["turn_detection"] == SERVER_VAD
     assert _listen(talk, turn_detection=None)["turn_detection"] is None
+
+
+@pytest.mark.parametrize(("asked", "shown"), [(ServerVad, SERVER_VAD), (SemanticVad, SEMANTIC_VAD)])
+def test_a_response_to_each_turn_is_not_promised_while_nobody_understands_what_was_said(
+    asked: Any, shown: dict[str, Any]
+) -> None:
+    assert _listen(Talk(hears="silero"), turn_detection=asked(create_response=True))["turn_detection"] == shown
+
+
+def test_the_session_shows_what_really_listens() -> None:
+    talk = Talk(hears="silero")
+    shown = json.loads(JSON.encode(talk.events[0]))["session"]["voiced"]["listening"]
+    assert shown == {"detector": "silero", "turns": None, "transcription": False}
+    for asked, turns in ((SemanticVad(), "server_vad"), (ServerVad(), "server_vad"), (None, None)):
+        _listen(talk, turn_detection=asked, transcription={"model": "whisper-1"})
+        assert _shown(talk)["voiced"]["listening"] == {"detector": "silero", "turns": turns, "transcription": False}
 
 
 def test_null_in_turn_detection_asks_for_the_default() -> None:

@@ -1,0 +1,198 @@
+"""Scope: `voiced bench webrtc`: what a two-way call costs the process that hosts it, and when its packets arrive,
+beside aiortc as it comes.
+
+Both sides host the same number of calls, each in a process of its own, and have the same callers, in a third. They are
+measured in turns. What counts is CPU time, not the clock: it says the same on a machine that has other work. Where a
+side falls behind, fewer packets pass, so cost is counted by the packet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from realtime.bench.report import Table, add_common_arguments, environment, progress
+from realtime.bench.webrtc_messages import (
+    AnswerOffers,
+    Answers,
+    Child,
+    Connect,
+    Connected,
+    Heard,
+    MakeOffers,
+    Offers,
+    Play,
+    Played,
+    Sound,
+    Talk,
+    child,
+)
+
+NAME = "webrtc"
+HELP = "two-way calls: sessions per core and lateness of packets, beside aiortc"
+BARS = {"sessions_vs_stock": (">=", 4.0)}
+
+_WARM_S = 1.0
+_PACKETS_PER_S = 50
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured in turns: a side, what both ends say, and whether the host looks for speech."""
+
+    side: str
+    sound: Sound
+    detect: bool = False
+
+
+_SETTINGS = (
+    Setting("ours", "speech"),
+    Setting("stock", "speech"),
+    Setting("ours", "speech", detect=True),
+    Setting("ours", "silence"),
+    Setting("stock", "silence"),
+)
+
+
+@dataclass
+class Rounds:
+    """What one setting gave."""
+
+    played: list[Played] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the benchmark."""
+    add_common_arguments(parser)
+    parser.add_argument("--sessions", type=int, default=20, help="calls at a time (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each setting (default: %(default)s)")
+    parser.add_argument(
+        "--rate", type=int, choices=(24000, 48000), default=24000, help="of aiortc's raw frames (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure; see README.md for the keys."""
+    sessions, seconds, rounds = (2, 0.5, 1) if args.quick else (args.sessions, args.seconds, args.rounds)
+    measured = asyncio.run(_measure(sessions, seconds, rounds, args.rate))
+    runs = [_row(setting, measured[setting], sessions, seconds) for setting in _SETTINGS]
+    stock = {row["sound"]: row["sessions_per_core"] for row in runs if row["side"] == "stock"}
+    for row in runs:
+        row["sessions_vs_stock"] = row["sessions_per_core"] / stock[row["sound"]]
+    own_late_us = [late for taken in measured.values() for heard in taken.heard for late in heard.own_late_us]
+    value = runs[0]["sessions_vs_stock"]
+    return {
+        "benchmark": NAME,
+        "quick": args.quick,
+        "environment": environment(),
+        "sessions": sessions,
+        "seconds": seconds,
+        "rounds": rounds,
+        "stock_rate": args.rate,
+        "runs": runs,
+        "callers_late_p99_ms": percentile_ms(own_late_us, 99),
+        "bars": {key: {"bar": f"{sign} {bar}", "holds": value >= bar} for key, (sign, bar) in BARS.items()},
+    }
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """The result for people."""
+    names = [_name(row) for row in result["runs"]]
+    cost = ["sessions_per_core", "sessions_vs_stock", "cpu_us_per_packet", "cpu_percent"]
+    cost += ["sent_percent", "heard_percent"]
+    late = [f"{end}_late_{share}_ms" for end in ("arrival", "host") for share in ("p50", "p99", "max")]
+    (bar,) = result["bars"].values()
+    notes = [
+        "CPU per packet: one sent and one heard, as 20 ms of a two-way call have; the whole process counts",
+        f"× aiortc, speech: {bar['bar']} {'holds' if bar['holds'] else 'does not hold'}",
+        *(["quick: too small to mean anything"] if result["quick"] else []),
+    ]
+    return [
+        Table(
+            f"{result['sessions']} two-way calls in one process, 50 packets a second each way, {result['rounds']} "
+            f"rounds of {result['seconds']:g} s; aiortc is given frames at {result['stock_rate']} Hz",
+            ("host", "sessions per core", "× aiortc", "CPU µs per packet", "CPU %", "sent %", "heard %"),
+            [(name, *(row[key] for key in cost)) for name, row in zip(names, result["runs"], strict=True)],
+            notes,
+        ),
+        Table(
+            "Lateness in ms: of packets at the caller, against the earliest of the call; of the host's wake-ups",
+            ("host", "arrival p50", "p99", "max", "wake-up p50", "p99", "max"),
+            [(name, *(row[key] for key in late)) for name, row in zip(names, result["runs"], strict=True)],
+            [f"callers' own wake-ups: p99 {result['callers_late_p99_ms']:.2g} ms, which tells how busy the machine is"],
+        ),
+    ]
+
+
+def percentile_ms(late_us: list[int], percent: int) -> float | None:
+    """Of microseconds; 100 for the largest. None of nothing."""
+    if not late_us:
+        return None
+    if percent == 100 or len(late_us) == 1:
+        return max(late_us) / 1e3
+    return statistics.quantiles(late_us, n=100, method="inclusive")[percent - 1] / 1e3
+
+
+async def _measure(sessions: int, seconds: float, rounds: int, rate: int) -> dict[Setting, Rounds]:
+    measured = {setting: Rounds() for setting in _SETTINGS}
+    async with AsyncExitStack() as children:
+        callers = await children.enter_async_context(child("realtime.bench.webrtc_callers"))
+        hosts: dict[str, Child] = {}
+        groups: dict[str, int] = {}
+        for side in ("ours", "stock"):
+            progress(f"connecting {sessions} calls ({side})")
+            hosts[side] = await children.enter_async_context(child("realtime.bench.webrtc_host", side, str(rate)))
+            groups[side] = await _connected(callers, hosts[side], sessions)
+        for turn in range(rounds):
+            for setting, taken in measured.items():
+                progress(f"round {turn + 1}: {setting.side}, {setting.sound}{', detection' if setting.detect else ''}")
+                talk = Talk(groups[setting.side], setting.sound, _WARM_S, seconds)
+                play = Play(setting.sound, setting.detect, _WARM_S, seconds)
+                played, heard = await asyncio.gather(hosts[setting.side].ask(play, Played), callers.ask(talk, Heard))
+                taken.played.append(played)
+                taken.heard.append(heard)
+    return measured
+
+
+async def _connected(callers: Child, host: Child, sessions: int) -> int:
+    """The group of as many new calls."""
+    offers = await callers.ask(MakeOffers(sessions), Offers)
+    answers = await host.ask(AnswerOffers(offers.sdp), Answers)
+    return (await callers.ask(Connect(answers.sdp), Connected)).group
+
+
+def _row(setting: Setting, taken: Rounds, sessions: int, seconds: float) -> dict[str, Any]:
+    """One setting's medians; lateness is of the packets of all rounds."""
+    both_ways = [played.cpu_s / max(1.0, (played.sent + played.heard) / 2) for played in taken.played]
+    cpu_s = statistics.median(both_ways)
+    due = sessions * _PACKETS_PER_S
+    arrival_us = [late for heard in taken.heard for late in heard.late_us]
+    host_us = [late for played in taken.played for late in played.late_us]
+    late = {
+        f"{end}_late_{name}_ms": percentile_ms(values, percent)
+        for end, values in (("arrival", arrival_us), ("host", host_us))
+        for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
+    }
+    return {
+        "side": setting.side,
+        "sound": setting.sound,
+        "detection": setting.detect,
+        "sessions_per_core": 1 / (cpu_s * _PACKETS_PER_S),
+        "cpu_us_per_packet": cpu_s * 1e6,
+        "cpu_percent": statistics.median(100 * played.cpu_s / played.wall_s for played in taken.played),
+        "sent_percent": statistics.median(100 * played.sent / played.wall_s / due for played in taken.played),
+        "heard_percent": statistics.median(100 * played.heard / played.wall_s / due for played in taken.played),
+        "arrived_percent": statistics.median(100 * len(heard.late_us) / seconds / due for heard in taken.heard),
+        **late,
+    }
+
+
+def _name(row: dict[str, Any]) -> str:
+    side = "voiced" if row["side"] == "ours" else "aiortc"
+    return f"{side}, {row['sound']}{', speech detection' if row['detection'] else ''}"

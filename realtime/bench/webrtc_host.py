@@ -1,0 +1,251 @@
+"""Scope: the hosting side of the benchmark of calls, in a process of its own, whose CPU time is what is measured.
+
+`python -m realtime.bench.webrtc_host ours|stock RATE` answers the questions of `webrtc_messages`. *ours* is what the
+server runs for a call: `Peer`, `Speaker`, `IncomingAudio`. *stock* is what a program on aiortc runs: an
+`RTCPeerConnection` with a track that gives raw frames of 20 ms at RATE Hz, and a loop that takes the caller's frames,
+which it does nothing with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import av
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+
+from codec_stream.incoming import IncomingAudio
+from codec_stream.packets import AudioPacket, packet_encoder
+from realtime.bench.webrtc_messages import AnswerOffers, Answers, Play, Played, Question, Reply, answer_questions
+from realtime.bench.webrtc_sound import speech_like
+from realtime.hearing.detector import SpeechDetector, open_detector
+from realtime.rtc.peer import Peer, PeerConfig
+from realtime.rtc.sdp import parse_offer
+from realtime.transports.speaker import PACKET_S, Speaker
+
+_OUR_RATE = 24000
+_SPEECH_S = 10.0
+_TOP_UP_SAMPLES = _OUR_RATE // 2
+_PATIENT = PeerConfig(connect_s=60.0, silence_s=60.0)
+
+
+@dataclass
+class Tally:
+    """Of all calls of a host."""
+
+    sent: int = 0
+    heard: float = 0.0  # packets of 20 ms
+    late_s: list[float] = field(default_factory=list)
+
+
+class HostedCall(Protocol):
+    """One call: `answer` it, `stay` in it, and `play` to it as often as is asked."""
+
+    async def answer(self, offer: str) -> str:
+        """The SDP of the answer."""
+
+    async def stay(self) -> None:
+        """Until the call ends, or this is cancelled; then nothing of it is left."""
+
+    async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
+        """Play the speech again and again, silence if there is none, until cancelled."""
+
+
+class OurCall:
+    """As the server has it, without a session."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._detector: SpeechDetector | None = None
+        self._peer: Peer
+        self._ears: IncomingAudio
+
+    async def answer(self, offer: str) -> str:
+        self._peer = await Peer.answering(parse_offer(offer), _PATIENT, self._on_audio, lambda text: None, lambda: None)
+        self._ears = IncomingAudio(self._peer.incoming)
+        return self._peer.answer
+
+    async def stay(self) -> None:
+        await self._peer.run()
+
+    async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
+        self._detector = detector
+        speaker = Speaker(packet_encoder(self._peer.encoding), self._peer, self._on_packet)
+        left = 0
+
+        def top_up(_response_id: str, samples: int) -> None:
+            nonlocal left
+            left -= samples
+            if left < _TOP_UP_SAMPLES:
+                speaker.put("speech", speech)
+                left += len(speech) // 2
+
+        if speech:
+            top_up("speech", 0)
+        await speaker.run(top_up)
+
+    def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
+        self._hear(self._ears.push(packet, arrived))
+
+    def _on_packet(self, late_s: float) -> None:
+        self._tally.sent += 1
+        self._tally.late_s.append(late_s)
+        self._hear(self._ears.poll(time.monotonic()))
+
+    def _hear(self, pcm: bytes) -> None:
+        if pcm:
+            self._tally.heard += len(pcm) / 2 / _OUR_RATE / PACKET_S
+            if self._detector is not None:
+                self._detector.push(pcm)
+
+
+class FrameTrack(MediaStreamTrack):
+    """Raw frames of 20 ms, paced as aiortc's own `AudioStreamTrack` does it; none while nothing is played."""
+
+    kind = "audio"
+
+    def __init__(self, rate: int, tally: Tally) -> None:
+        super().__init__()
+        self._rate = rate
+        self._tally = tally
+        self._frame_bytes = 2 * round(rate * PACKET_S)
+        self._speech = b""
+        self._sent = self._sent_before = 0
+        self._started = 0.0
+        self._playing = asyncio.Event()
+
+    def play(self, speech: bytes) -> None:
+        """From now on; silence if it is empty."""
+        self._speech = speech or bytes(self._frame_bytes)
+        self._sent_before, self._started = self._sent, time.time()
+        self._playing.set()
+
+    def pause(self) -> None:
+        self._playing.clear()
+
+    async def recv(self) -> av.AudioFrame:
+        await self._playing.wait()
+        due = self._started + (self._sent - self._sent_before) * PACKET_S
+        await asyncio.sleep(due - time.time())
+        self._tally.sent += 1
+        self._tally.late_s.append(time.time() - due)
+        begin = self._sent * self._frame_bytes % len(self._speech)
+        frame = av.AudioFrame(format="s16", layout="mono", samples=self._frame_bytes // 2)
+        frame.planes[0].update(self._speech[begin : begin + self._frame_bytes])
+        frame.sample_rate = self._rate
+        frame.pts = self._sent * self._frame_bytes // 2
+        frame.time_base = fractions.Fraction(1, self._rate)
+        self._sent += 1
+        return frame
+
+
+class StockCall:
+    """As a program on aiortc has it."""
+
+    def __init__(self, rate: int, tally: Tally) -> None:
+        self._tally = tally
+        self._track = FrameTrack(rate, tally)
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._callers_track: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
+        self._connection.on("track", self._callers_track.set_result)
+
+    async def answer(self, offer: str) -> str:
+        await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._connection.addTrack(self._track)
+        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        return str(self._connection.localDescription.sdp)
+
+    async def stay(self) -> None:
+        try:
+            track = await self._callers_track
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame)
+                self._tally.heard += frame.samples / frame.sample_rate / PACKET_S
+        except MediaStreamError:
+            pass
+        finally:
+            await self._connection.close()
+
+    async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
+        self._track.play(speech)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._track.pause()
+
+
+class Host:
+    """All calls of one side, whose speech is at `rate` Hz. They live in `tasks`, until `hang_up`."""
+
+    def __init__(self, make_call: Callable[[Tally], HostedCall], rate: int, tasks: asyncio.TaskGroup) -> None:
+        self._make_call = make_call
+        self._tasks = tasks
+        self._staying: list[asyncio.Task[None]] = []
+        self._tally = Tally()
+        self._calls: list[HostedCall] = []
+        self._speech = speech_like(_SPEECH_S, rate)
+
+    async def answer(self, question: Question) -> Reply:
+        match question:
+            case AnswerOffers():
+                return Answers([await self._take(offer) for offer in question.sdp])
+            case Play():
+                return await self._play(question)
+        raise ValueError(f"a host is not asked for {type(question).__name__}")
+
+    def hang_up(self) -> None:
+        """End all calls."""
+        for call in self._staying:
+            call.cancel()
+
+    async def _take(self, offer: str) -> str:
+        call = self._make_call(self._tally)
+        answer = await call.answer(offer)
+        self._calls.append(call)
+        self._staying.append(self._tasks.create_task(call.stay()))
+        return answer
+
+    async def _play(self, wish: Play) -> Played:
+        speech = self._speech if wish.sound == "speech" else b""
+        players: list[asyncio.Task[None]] = []
+        try:
+            for call in self._calls:
+                detector = open_detector() if wish.detect else None
+                players.append(self._tasks.create_task(call.play(speech, detector)))
+                await asyncio.sleep(PACKET_S / len(self._calls))  # nobody's packets go out in step with another's
+            await asyncio.sleep(wish.warm_s)
+            self._tally.sent, self._tally.heard = 0, 0.0
+            self._tally.late_s.clear()
+            cpu, begun = time.process_time(), time.monotonic()
+            await asyncio.sleep(wish.seconds)
+            cpu, took = time.process_time() - cpu, time.monotonic() - begun
+            late_us = [round(late * 1e6) for late in self._tally.late_s]
+            return Played(cpu, took, self._tally.sent, self._tally.heard, late_us)
+        finally:
+            for player in players:
+                player.cancel()
+            await asyncio.gather(*players, return_exceptions=True)
+
+
+async def main(side: str, rate: int) -> None:
+    """Host until standard input ends."""
+    async with asyncio.TaskGroup() as tasks:
+        if side == "ours":
+            host = Host(OurCall, _OUR_RATE, tasks)
+        else:
+            host = Host(lambda tally: StockCall(rate, tally), rate, tasks)
+        try:
+            await answer_questions(host.answer)
+        finally:
+            host.hang_up()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

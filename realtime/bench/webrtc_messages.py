@@ -1,0 +1,156 @@
+"""Scope: what the processes of the benchmark of calls say to each other: one JSON object a line, a question in on
+standard input, its answer out on standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import IO, Literal, TypeVar
+
+import msgspec
+
+_LONGEST_LINE_BYTES = 1 << 24
+_PATIENCE_S = 60.0
+
+Sound = Literal["speech", "silence"]
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class MakeOffers(_Message, frozen=True):
+    """To the callers: get ready for so many calls. Answered by `Offers`."""
+
+    count: int
+
+
+class Offers(_Message, frozen=True):
+    sdp: list[str]
+
+
+class AnswerOffers(_Message, frozen=True):
+    """To a host: take these calls. Answered by `Answers`."""
+
+    sdp: list[str]
+
+
+class Answers(_Message, frozen=True):
+    sdp: list[str]
+
+
+class Connect(_Message, frozen=True):
+    """To the callers: the answers to the last offers. Answered by `Connected`, when media can flow."""
+
+    sdp: list[str]
+
+
+class Connected(_Message, frozen=True):
+    """`group`: what these calls are called by `Talk`."""
+
+    group: int
+
+
+class Play(_Message, frozen=True):
+    """To a host: play to every caller, first for `warm_s` and then, measured, for `seconds`; with `detect`, look for
+    speech in what they say. Answered by `Played`."""
+
+    sound: Sound
+    detect: bool
+    warm_s: float
+    seconds: float
+
+
+class Played(_Message, frozen=True):
+    """CPU time of the whole process; packets sent, and heard as PCM; for every packet how long after it was due its
+    sender woke up."""
+
+    cpu_s: float
+    wall_s: float
+    sent: int
+    heard: float
+    late_us: list[int]
+
+
+class Talk(_Message, frozen=True):
+    """To the callers: say something to the host of a group, as long as it plays. Answered by `Heard`."""
+
+    group: int
+    sound: Sound
+    warm_s: float
+    seconds: float
+
+
+class Heard(_Message, frozen=True):
+    """Packets said; when packets arrived against the best of their call, by their timestamps; how late our own went
+    out, which says how busy the machine was."""
+
+    said: int
+    late_us: list[int]
+    own_late_us: list[int]
+
+
+Question = MakeOffers | Connect | Talk | AnswerOffers | Play
+Reply = Offers | Connected | Heard | Answers | Played
+_Expected = TypeVar("_Expected", bound=Reply)
+
+
+class Child:
+    """A process that answers questions."""
+
+    def __init__(self, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
+        self._process = process
+        self._errors = errors
+
+    async def ask(self, question: Question, expected: type[_Expected], within_s: float = _PATIENCE_S) -> _Expected:
+        """Its answer. RuntimeError when it dies of the question, TimeoutError when it says nothing."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(msgspec.json.encode(question) + b"\n")
+        async with asyncio.timeout(within_s):
+            line = await self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip().splitlines()
+            raise RuntimeError(f"a process of the benchmark died: {said[-1] if said else 'it left no word'}")
+        return msgspec.json.decode(line, type=expected)
+
+
+@asynccontextmanager
+async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
+    """`python -m module arguments`; it ends with its standard input."""
+    with tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            limit=_LONGEST_LINE_BYTES,
+        )
+        try:
+            yield Child(process, errors)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                async with asyncio.timeout(10):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def answer_questions(answer: Callable[[Question], Awaitable[Reply]]) -> None:
+    """The other end: until standard input ends."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(_LONGEST_LINE_BYTES)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        reply = await answer(msgspec.json.decode(line, type=Question))
+        sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
+        sys.stdout.flush()

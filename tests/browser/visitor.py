@@ -1,0 +1,158 @@
+"""Scope: somebody at a page in Chromium: what they do, what they hear, what passed between page and server."""
+
+from __future__ import annotations
+
+import base64
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.async_api import BrowserContext, Locator, Page, Route
+
+PATIENCE_MS = 30_000
+EARS = Path(__file__).with_name("ears.js")
+BLOCK_S = 0.01
+AUDIBLE = 10 ** (-50 / 20)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a track played, mono, -1 to 1. `began_ms` is when its first sample was played, in the page's clock."""
+
+    pcm: np.ndarray
+    rate: int
+    began_ms: float
+
+    def _blocks(self) -> np.ndarray:
+        """The level of every 10 ms."""
+        size = int(self.rate * BLOCK_S)
+        whole = self.pcm[: len(self.pcm) // size * size].reshape(-1, size)
+        return np.sqrt(np.mean(np.square(whole), axis=1))
+
+    @property
+    def _loud(self) -> np.ndarray:
+        return np.flatnonzero(self._blocks() > AUDIBLE)
+
+    @property
+    def silent(self) -> bool:
+        return len(self._loud) == 0
+
+    @property
+    def first_ms(self) -> float:
+        """When its first sound began."""
+        return self.began_ms + float(self._loud[0]) * BLOCK_S * 1000
+
+    @property
+    def last_ms(self) -> float:
+        """When its last sound ended."""
+        return self.began_ms + float(self._loud[-1] + 1) * BLOCK_S * 1000
+
+    @property
+    def spoken_ms(self) -> float:
+        """From the first to the last sound, pauses included."""
+        return self.last_ms - self.first_ms
+
+    @property
+    def audible_ms(self) -> float:
+        """How much of it is not silence."""
+        return len(self._loud) * BLOCK_S * 1000
+
+    @property
+    def energy_db(self) -> float:
+        """Of all of it."""
+        return float(10 * np.log10(np.sum(np.square(self.pcm)) / self.rate))
+
+    def since(self, at_ms: float) -> Heard:
+        """Its end, from a moment of the page's clock on."""
+        first = max(0, int((at_ms - self.began_ms) * self.rate / 1000))
+        return Heard(self.pcm[first:], self.rate, self.began_ms + first * 1000 / self.rate)
+
+
+def made(pcm: bytes, rate: int = 24000) -> Heard:
+    """The server's own 16-bit samples, to compare with."""
+    return Heard(np.frombuffer(pcm, "<i2").astype(np.float64) / 32768, rate, 0.0)
+
+
+class Visitor:
+    """One browser context with one page."""
+
+    def __init__(self, context: BrowserContext, page: Page, microphone: Path) -> None:
+        self.context = context
+        self.page = page
+        self.failures: list[str] = []
+        """What the page threw and did not catch, and what its console calls errors."""
+        self._microphone = microphone
+        page.on("pageerror", lambda error: self.failures.append(str(error)))
+
+    def __getitem__(self, test_id: str) -> Locator:
+        """What the page shows, by its test id."""
+        return self.page.get_by_test_id(test_id)
+
+    def says_after(self, silence_s: float, pcm: bytes, rate: int) -> None:
+        """What the next microphone that is opened hears: silence, then 16-bit samples, then silence."""
+        say_into(self._microphone, bytes(2 * int(silence_s * rate)) + pcm, rate)
+
+    async def event(self, kind: str, after_ms: float = 0.0) -> Json:
+        """The first event of a kind that the page got after a moment of its clock, as {at, event}; waits for it."""
+        found = await self.page.wait_for_function(
+            "([kind, after]) => ears.events.find((one) => one.event.type === kind && one.at > after)",
+            arg=[kind, after_ms],
+            timeout=PATIENCE_MS,
+            polling=20,
+        )
+        return await found.json_value()  # type: ignore[no-any-return]
+
+    async def events(self) -> list[Json]:
+        """All that the page got so far, each as {at, event}."""
+        return await self.page.evaluate("ears.events")  # type: ignore[no-any-return]
+
+    async def sent(self) -> list[Json]:
+        """All that it sent, each as {at, event}."""
+        return await self.page.evaluate("ears.sent")  # type: ignore[no-any-return]
+
+    async def now_ms(self) -> float:
+        """The page's clock."""
+        return await self.page.evaluate("performance.now()")  # type: ignore[no-any-return]
+
+    async def heard(self, track: int = 0) -> Heard:
+        """A track so far, in the order in which the page got them. What the track left out is silence."""
+        told = await self.page.evaluate("(index) => ears.heard(index)", track)
+        rate, pieces = told["rate"], told["pieces"]
+        all_pcm = np.frombuffer(base64.b64decode(told["pcm"]), "<f4")
+        if not pieces:
+            return Heard(np.zeros(0), rate, 0.0)
+        starts = [round((piece[1] - pieces[0][1]) * rate / 1000) for piece in pieces]
+        pcm = np.zeros(starts[-1] + pieces[-1][2])
+        taken = 0
+        for start, piece in zip(starts, pieces, strict=True):
+            pcm[start : start + piece[2]] = all_pcm[taken : taken + piece[2]]
+            taken += piece[2]
+        # the piece that was the quickest to arrive ties the track's clock to the page's
+        ahead = min(piece[0] - piece[1] - piece[2] * 1000 / rate for piece in pieces)
+        return Heard(pcm, rate, pieces[0][1] + ahead)
+
+    async def jitter_buffer(self) -> Json:
+        """What the browser's jitter buffer says of itself."""
+        script = "async () => [...(await ears.peer.getStats()).values()].find((one) => one.type === 'inbound-rtp')"
+        return await self.page.evaluate(script)  # type: ignore[no-any-return]
+
+    async def answer(self, pattern: str, **reply: Any) -> None:
+        """Answer the page's requests to a path in the server's place."""
+
+        async def fulfil(route: Route) -> None:
+            await route.fulfill(**reply)
+
+        await self.page.route(pattern, fulfil)
+
+
+def say_into(path: Path, pcm: bytes, rate: int) -> None:
+    """A WAV file of 16-bit mono samples."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm)
