@@ -22,7 +22,7 @@ _MAX_PACKET_BYTES = 1275
 _EXPECTED_LOSS_PERCENT = 5
 
 # Requests of opus_defines.h.
-_APPLICATION_VOIP = 2048
+_APPLICATION_AUDIO = 2049  # VOIP cuts low voices off below, and is no better at what is left
 _SET_BITRATE, _SET_VBR, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 4006, 4010, 4012, 4014
 _SET_SIGNAL, _SIGNAL_VOICE, _RESET_STATE = 4024, 3001, 4028
 
@@ -43,7 +43,7 @@ class OpusEncoder:
             raise ValueError(f"complexity is {complexity}, expected 0 to 10")
         self._opus = _libopus()
         error = ctypes.c_int()
-        self._state = self._opus.opus_encoder_create(RATE_HZ, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        self._state = self._opus.opus_encoder_create(RATE_HZ, 1, _APPLICATION_AUDIO, ctypes.byref(error))
         _check(error.value)
         weakref.finalize(self, self._opus.opus_encoder_destroy, self._state)
         self._packet = ctypes.create_string_buffer(_MAX_PACKET_BYTES)

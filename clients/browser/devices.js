@@ -1,6 +1,6 @@
 /** The choice of microphone and speaker. */
 
-const CAN_CHOOSE_SPEAKER = "setSinkId" in globalThis.AudioContext.prototype;
+const CAN_CHOOSE_SPEAKER = "setSinkId" in (globalThis.AudioContext?.prototype ?? {});
 
 /** Fills both lists, now and when devices come and go. Names are known once the microphone was allowed. */
 export class Devices {

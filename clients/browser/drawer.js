@@ -1,8 +1,8 @@
 /** All events, both ways: the newest 2,000, filtered, paused, exported as JSON lines. Audio is counted, not kept. */
 
 const MOST_EVENTS = 2_000;
-const MOST_ROWS = 400; // that are drawn
-const DRAW_MS = 100;
+const MOST_ROWS = 300; // that are drawn
+const DRAW_MS = 250;
 const AUDIO = { "input_audio_buffer.append": "audio", "response.output_audio.delta": "delta" };
 
 export class Drawer {

@@ -211,7 +211,7 @@ async function say(text) {
   } catch (error) {
     const fault = asFault(error);
     if (fault.code !== "closed") {
-      notice.show("say", fault.message, { alarm: true });
+      complainOfResponse(fault.code, fault.message);
     }
   }
 }
@@ -301,16 +301,21 @@ function onEvent(detail) {
       break;
     case "error":
       if (!LATE.has(event.error.code)) {
-        notice.show("say", event.error.message, { alarm: true });
+        complainOfResponse(event.error.code, event.error.message);
       }
       break;
   }
 }
 
-function onDone(response) {
-  if (response.status === "failed") {
-    notice.show("say", response.status_details?.error?.message ?? "The response failed; try again.", { alarm: true });
+function onDone({ status, status_details: details }) {
+  if (status === "failed") {
+    complainOfResponse(details?.error?.code, details?.error?.message ?? "The response failed; try again.");
   }
+}
+
+function complainOfResponse(code, message) {
+  const wordless = "You were heard, but nothing here turns speech into words yet: type what the voice should say.";
+  notice.show("say", code === "nothing_to_say" ? wordless : message, { alarm: true });
 }
 
 // --- what the screen shows ---
@@ -327,8 +332,8 @@ function showState({ state, stage = "", reason = "", transport = "" }) {
   $("connect").textContent = waits ? "Cancel" : talks ? "Hang up" : isOpen ? "Start microphone" : "Start talking";
   $("connect").classList.toggle("primary", !talks);
   $("mute").disabled = !talks;
-  $("interrupt").disabled = !isOpen || state !== "speaking";
-  $("say-stop").disabled = $("interrupt").disabled;
+  $("interrupt").disabled = $("say-stop").disabled = !isOpen;
+  $("disconnect").hidden = !isOpen || talks;
   $("push").disabled = !talks;
 }
 
@@ -378,6 +383,7 @@ $("connect").addEventListener("click", () => {
     open(true);
   }
 });
+$("disconnect").addEventListener("click", hangUp);
 $("mute").addEventListener("click", () => {
   const on = $("mute").getAttribute("aria-pressed") !== "true";
   $("mute").setAttribute("aria-pressed", String(on));

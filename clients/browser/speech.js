@@ -12,6 +12,7 @@ const MOST_WORDS = 20_000;
 
 export class Speech {
   #words = [];
+  #reached = 0; // words that were heard
 
   /** @param {string} responseId */
   constructor(responseId) {
@@ -37,9 +38,14 @@ export class Speech {
     }
   }
 
-  /** @param {number} seconds of its audio that were heard; never goes back */
+  /** @param {number} seconds of its audio that were heard; never goes back @returns {boolean} whether a word was */
   hear(seconds) {
+    const before = this.#reached;
     this.heardS = Math.max(this.heardS, seconds);
+    while (this.#reached < this.#words.length && this.#words[this.#reached].start < this.heardS) {
+      this.#reached += 1;
+    }
+    return this.#reached > before;
   }
 
   /** @param {number} seconds the rest is not heard */

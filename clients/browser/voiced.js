@@ -8,13 +8,12 @@
  *     call.close();
  */
 
-import { Fault, asFault, serverGone } from "./faults.js";
+import { Connection } from "./connection.js";
+import { Fault, asFault } from "./faults.js";
 import { Latency } from "./latency.js";
 import { Server } from "./server.js";
 import { Sound, openMicrophone } from "./sound.js";
 import { Speech } from "./speech.js";
-import { NoWebRtc, openWebRtc } from "./webrtc.js";
-import { openWebSocket } from "./websocket.js";
 
 export { Fault, Server, Speech };
 
@@ -50,13 +49,10 @@ export { Fault, Server, Speech };
  * @property {() => void} onClosed
  */
 
-const HELLO_MS = 5_000;
 const TICK_MS = 50;
 const STATS_MS = 500;
 const SOUND_POLL_MS = 8;
 const INTERRUPTED_MS = 1_500;
-const MOST_BACKOFF_S = 10;
-const SHORT_LIFE_MS = 10_000;
 const SHORTEST_TURN_MS = 200;
 const KEPT_SPEECHES = 50;
 
@@ -80,6 +76,7 @@ export class Call extends EventTarget {
   #options;
   #server;
   #sound = null;
+  #connection = null;
   #wire = null;
   #life = new AbortController();
   #timers = [];
@@ -97,9 +94,6 @@ export class Call extends EventTarget {
   #held = false;
   #heldSince = 0;
   #turnDetection = null;
-  #welcome = null;
-  #openedAt = 0;
-  #shortLived = 0; // connections in a row that broke soon
 
   /** @param {Options} [options] */
   constructor(options = {}) {
@@ -110,8 +104,6 @@ export class Call extends EventTarget {
     this.state = "offline";
     /** @type {"webrtc" | "websocket" | ""} */
     this.transport = "";
-    /** Why it is not WebRTC, which is tried once. */
-    this.reason = "";
     /** The session as the server shows it. @type {object | null} */
     this.session = null;
     /** @type {Fault | null} */
@@ -126,6 +118,11 @@ export class Call extends EventTarget {
   /** Whether the server finds out when the user speaks; where it does not, they push to talk. @returns {boolean} */
   get detectsTurns() {
     return this.session?.voiced?.listening !== false && this.session?.audio?.input?.turn_detection != null;
+  }
+
+  /** Why it is not WebRTC. @returns {string} */
+  get reason() {
+    return this.#connection?.reason ?? "";
   }
 
   /** @returns {boolean} */
@@ -143,14 +140,18 @@ export class Call extends EventTarget {
         await this.#sound.setSpeaker(this.#options.speakerId);
       }
       if (this.#options.microphone) {
-        const stream = await openMicrophone(this.#options.microphoneId);
-        this.#life.signal.throwIfAborted();
-        this.#sound.attachMicrophone(stream);
+        await this.#openMicrophone();
       }
       this.#every(TICK_MS, () => this.#tick());
       this.#every(SOUND_POLL_MS, () => this.#listenForSound());
       this.#every(STATS_MS, () => this.#readStats());
-      await this.#connectUntilOpen("connecting");
+      this.#connection = new Connection(this.#options.transport, this.#line(), {
+        onOpen: (wire) => this.#onOpen(wire),
+        onLost: () => this.#onLost(),
+        onState: (state, detail) => this.#enter(state, detail),
+        onEnd: (fault) => this.#end(fault),
+      });
+      await this.#connection.open();
     } catch (error) {
       throw this.#end(asFault(error));
     }
@@ -258,9 +259,8 @@ export class Call extends EventTarget {
     if (!this.hasMicrophone) {
       return;
     }
-    const stream = await openMicrophone(deviceId);
-    this.#sound.attachMicrophone(stream);
-    await this.#wire?.useMicrophone(stream.getAudioTracks()[0]);
+    await this.#openMicrophone();
+    await this.#wire?.useMicrophone(this.#sound.microphone.getAudioTracks()[0]);
     this.#applySending();
   }
 
@@ -271,43 +271,39 @@ export class Call extends EventTarget {
 
   // --- connecting ---
 
-  async #connectUntilOpen(first) {
-    let state = first;
-    for (let tries = this.#shortLived; ; tries += 1) {
-      try {
-        await this.#attempt(state);
-        return;
-      } catch (error) {
-        const fault = asFault(error);
-        if (this.#life.signal.aborted || fault.retryAfterS === null) {
-          throw fault;
-        }
-        const retryInS = fault.code === "server_gone" ? backoff(tries) : fault.retryAfterS;
-        state = stateWhileWaiting(fault);
-        this.#enter(state, { fault, retryInS, stage: fault.stage });
-        await sleep(retryInS * 1000, this.#life.signal);
-      }
+  async #openMicrophone() {
+    const stream = await openMicrophone(this.#options.microphoneId);
+    if (this.#life.signal.aborted) {
+      stream.getTracks().forEach((track) => track.stop());
+      throw new Fault("closed", "The call was closed.");
     }
+    this.#sound.attachMicrophone(stream);
   }
 
-  async #attempt(state) {
-    const { signal } = this.#life;
-    await this.#server.ready(signal);
-    this.#enter(state === "reconnecting" ? state : "connecting");
-    const welcomed = new Promise((resolve) => (this.#welcome = resolve));
-    const wire = await this.#dial(signal);
+  #line() {
+    return {
+      server: this.#server,
+      sound: this.#sound,
+      signal: this.#life.signal,
+      onEvent: (event) => this.#onEvent(event),
+      onSent: (event) => this.#onSent(event),
+      onPlayed: (itemId, seconds) => this.#onPlayed(itemId, seconds),
+      onEnded: (itemId) => this.#onHeard(this.#speechOfItem(itemId)),
+      onUnderrun: () => this.#marker("underrun"),
+    };
+  }
+
+  #onOpen(wire) {
     this.#wire = wire;
-    try {
-      await within(HELLO_MS, welcomed, serverGone());
-    } catch (error) {
-      this.#drop();
-      throw error;
-    }
     this.transport = wire.transport;
-    this.#openedAt = performance.now();
     this.#applySending();
     this.#update(this.#wishes());
     this.#settle(true);
+  }
+
+  #onLost() {
+    this.#drop();
+    this.#failAll(new Fault("server_gone", "The connection was lost before it was said; say it again."));
   }
 
   /** What the session should be like beyond what the server made it. */
@@ -326,60 +322,8 @@ export class Call extends EventTarget {
     return { ...session, ...(Object.keys(audio).length > 0 && { audio }) };
   }
 
-  async #dial(signal) {
-    const wanted = this.#options.transport;
-    if (wanted === "websocket") {
-      this.reason = "it was asked for";
-    } else if (this.reason === "") {
-      try {
-        return await openWebRtc(this.#line(signal));
-      } catch (error) {
-        if (!(error instanceof NoWebRtc)) {
-          throw error;
-        }
-        if (wanted === "webrtc") {
-          throw new Fault("no_webrtc", `WebRTC does not come about: ${error.message}. Try the WebSocket.`);
-        }
-        this.reason = error.message;
-      }
-    }
-    return await openWebSocket(this.#line(signal));
-  }
-
-  #line(signal) {
-    return {
-      server: this.#server,
-      sound: this.#sound,
-      signal,
-      onEvent: (event) => this.#onEvent(event),
-      onSent: (event) => this.#onSent(event),
-      onPlayed: (itemId, seconds) => this.#onPlayed(itemId, seconds),
-      onEnded: (itemId) => this.#onHeard(this.#speechOfItem(itemId)),
-      onUnderrun: () => this.#marker("underrun"),
-      onClosed: () => this.#onLost(),
-    };
-  }
-
-  async #onLost() {
-    if (!this.#wire) {
-      return;
-    }
-    this.#drop();
-    this.#shortLived = performance.now() - this.#openedAt < SHORT_LIFE_MS ? this.#shortLived + 1 : 0;
-    const fault = new Fault("server_gone", "The connection broke; a new one is being made.");
-    const retryInS = backoff(this.#shortLived);
-    this.#failAll(new Fault("server_gone", "The connection was lost before it was said; say it again."));
-    this.#enter("reconnecting", { fault, retryInS });
-    try {
-      await sleep(retryInS * 1000, this.#life.signal);
-      await this.#connectUntilOpen("reconnecting");
-    } catch (error) {
-      this.#end(asFault(error));
-    }
-  }
-
+  /** Nothing comes from the server any more. */
   #drop() {
-    this.#wire?.close();
     this.#wire = null;
     this.transport = "";
     this.#sound?.silence();
@@ -398,6 +342,7 @@ export class Call extends EventTarget {
       return fault;
     }
     this.#life.abort();
+    this.#connection?.close();
     this.#timers.forEach((timer) => clearInterval(timer));
     this.#drop();
     this.#sound?.close();
@@ -428,7 +373,6 @@ export class Call extends EventTarget {
       case "session.created":
         this.session = event.session;
         this.#turnDetection = event.session.audio?.input?.turn_detection ?? null;
-        this.#welcome?.();
         break;
       case "session.updated":
         this.session = event.session;
@@ -542,8 +486,9 @@ export class Call extends EventTarget {
       return;
     }
     this.#playing = speech.responseId;
-    speech.hear(seconds);
-    this.#tell("words", speech);
+    if (speech.hear(seconds)) {
+      this.#tell("words", speech);
+    }
     this.#settle();
   }
 
@@ -616,8 +561,8 @@ export class Call extends EventTarget {
     const { you, it } = this.#sound.meters;
     this.#tell("levels", { you: you.level(), it: it.level() });
     const speech = this.#speeches.get(this.#playing);
-    if (this.transport === "webrtc" && speech) {
-      speech.hear(Math.max(0, performance.now() - this.#playingSince) / 1000);
+    const sinceS = Math.max(0, performance.now() - this.#playingSince) / 1000;
+    if (this.transport === "webrtc" && speech?.hear(sinceS)) {
       this.#tell("words", speech);
     }
     if (this.#wire) {
@@ -646,10 +591,9 @@ export class Call extends EventTarget {
   }
 
   #applySending() {
-    const listening = this.#pushToTalk ? this.#held : this.detectsTurns;
-    const on = this.hasMicrophone && !this.#muted && listening;
     if (this.#wire) {
-      this.#wire.sending = on;
+      // what is muted is sent as silence: the server must hear that a turn ends
+      this.#wire.sending = this.hasMicrophone && (this.#pushToTalk ? this.#held : this.detectsTurns);
     }
     for (const track of this.#sound?.microphone?.getAudioTracks() ?? []) {
       track.enabled = !this.#muted && (!this.#pushToTalk || this.#held);
@@ -701,40 +645,4 @@ export class Call extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-function stateWhileWaiting(fault) {
-  switch (fault.code) {
-    case "engine_not_ready":
-      return "loading";
-    case "too_many_sessions":
-      return "full";
-    default:
-      return "reconnecting";
-  }
-}
-
-function backoff(tries) {
-  return Math.min(MOST_BACKOFF_S, 0.5 * 2 ** tries) * (0.8 + 0.4 * Math.random());
-}
-
-function sleep(ms, signal) {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-}
-
-function within(ms, promise, fault) {
-  let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(fault), ms)));
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

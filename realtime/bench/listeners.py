@@ -1,8 +1,8 @@
 """The listening half of `voiced bench serve`, in a process of its own so that it does not slow what it measures.
 
 `python -m realtime.bench.listeners PROTOCOL ADDRESS COUNT SECONDS TEXT` has COUNT listeners ask for TEXT again and
-again for SECONDS over PROTOCOL (realtime, speech or cartesia), interrupts every fourth time, and prints one JSON object
-with every measurement.
+again for SECONDS over PROTOCOL (realtime, speech, cartesia or webrtc), interrupts every fourth time, and prints one
+JSON object with every measurement.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from websockets.asyncio.client import connect as ws_connect
 
 from clients.python import CallError, connect
 from protocol.client_events import ResponseCancel
+from realtime.bench.webrtc_listener import Unspoken, listener
 
 _INTERRUPT_EVERY = 4
 _RATE = 24000
@@ -154,7 +155,22 @@ async def speech(address: str) -> AsyncIterator[Say]:
         yield say
 
 
-PROTOCOLS = {"realtime": realtime, "speech": speech, "cartesia": cartesia}
+@contextlib.asynccontextmanager
+async def webrtc(address: str) -> AsyncIterator[Say]:
+    """Over `/v1/realtime/calls`, where the server plays: what comes is the packets that have speech in them."""
+    async with listener(address) as listening:
+
+        async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
+            try:
+                async for pcm in listening.say(text, stop):
+                    yield pcm
+            except Unspoken as error:
+                raise Refusal(str(error)) from error
+
+        yield say
+
+
+PROTOCOLS = {"realtime": realtime, "speech": speech, "cartesia": cartesia, "webrtc": webrtc}
 
 
 async def main(protocol: str, address: str, count: int, seconds: float, text: str) -> Heard:

@@ -31,9 +31,8 @@ _TEXT = "Good morning. The train to the coast leaves at nine from platform four.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the benchmark."""
     add_common_arguments(parser)
-    parser.add_argument(
-        "--protocol", choices=("realtime", "speech", "cartesia"), default="realtime", help="how they are connected"
-    )
+    protocols = ("realtime", "speech", "cartesia", "webrtc")
+    parser.add_argument("--protocol", choices=protocols, default="realtime", help="how they are connected")
     parser.add_argument("--listeners", default="1,4,8", help="how many at a time, in turns (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn (default: %(default)s)")
     parser.add_argument("--model", default="", help="checkpoint; empty: the built-in one")

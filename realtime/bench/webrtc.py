@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure; see README.md for the keys."""
-    sessions, seconds, rounds = (2, 0.5, 1) if args.quick else (args.sessions, args.seconds, args.rounds)
+    sessions, seconds, rounds = (2, 0.3, 1) if args.quick else (args.sessions, args.seconds, args.rounds)
     measured = asyncio.run(_measure(sessions, seconds, rounds, args.rate))
     runs = [_row(setting, measured[setting], sessions, seconds) for setting in _SETTINGS]
     stock = {row["sound"]: row["sessions_per_core"] for row in runs if row["side"] == "stock"}

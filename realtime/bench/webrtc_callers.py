@@ -14,6 +14,7 @@ from typing import Any
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from codec_stream.opus import PACKET_SAMPLES, RATE_HZ, OpusEncoder
+from realtime.bench.webrtc_loopback import use_loopback
 from realtime.bench.webrtc_messages import (
     Connect,
     Connected,
@@ -31,7 +32,7 @@ from realtime.rtc.rtp import OutgoingStream
 
 PACKET_S = 0.02
 _TICKS, _CLOCK_HZ = 960, 48000
-_SPEECH_S = 10.0
+_SPEECH_S = 4.0
 _CONNECT_S = 30.0
 _LONGER_S = 0.3
 """The callers go on talking: the host may have begun later."""
@@ -179,6 +180,7 @@ def _encoded(pcm: bytes) -> list[bytes]:
 
 async def main() -> None:
     """Call until standard input ends."""
+    use_loopback()
     callers = Callers()
     try:
         await answer_questions(callers.answer)

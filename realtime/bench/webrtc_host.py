@@ -22,6 +22,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from codec_stream.incoming import IncomingAudio
 from codec_stream.packets import AudioPacket, packet_encoder
+from realtime.bench.webrtc_loopback import LOOPBACK, use_loopback
 from realtime.bench.webrtc_messages import AnswerOffers, Answers, Play, Played, Question, Reply, answer_questions
 from realtime.bench.webrtc_sound import speech_like
 from realtime.hearing.detector import SpeechDetector, open_detector
@@ -30,9 +31,12 @@ from realtime.rtc.sdp import parse_offer
 from realtime.transports.speaker import PACKET_S, Speaker
 
 _OUR_RATE = 24000
-_SPEECH_S = 10.0
-_TOP_UP_SAMPLES = _OUR_RATE // 2
-_PATIENT = PeerConfig(connect_s=60.0, silence_s=60.0)
+_SPEECH_S = 4.0
+_LEAD_SAMPLES = _OUR_RATE
+_PIECE_BYTES = _OUR_RATE // 5 * 2
+"""Speech is given to the speaker in pieces of 200 ms, a second ahead, about as an engine does it."""
+
+_PATIENT = PeerConfig(addresses=(LOOPBACK,), connect_s=60.0, silence_s=60.0)
 
 
 @dataclass
@@ -77,18 +81,20 @@ class OurCall:
     async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
         self._detector = detector
         speaker = Speaker(packet_encoder(self._peer.encoding), self._peer, self._on_packet)
-        left = 0
+        given, waiting = 0, 0
 
-        def top_up(_response_id: str, samples: int) -> None:
-            nonlocal left
-            left -= samples
-            if left < _TOP_UP_SAMPLES:
-                speaker.put("speech", speech)
-                left += len(speech) // 2
+        def keep_ahead(_response_id: str, samples: int) -> None:
+            nonlocal given, waiting
+            waiting -= samples
+            while waiting < _LEAD_SAMPLES:
+                piece = speech[given : given + _PIECE_BYTES]
+                speaker.put("speech", piece)
+                given = (given + len(piece)) % len(speech)
+                waiting += len(piece) // 2
 
         if speech:
-            top_up("speech", 0)
-        await speaker.run(top_up)
+            keep_ahead("speech", 0)
+        await speaker.run(keep_ahead)
 
     def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
         self._hear(self._ears.push(packet, arrived))
@@ -236,6 +242,7 @@ class Host:
 
 async def main(side: str, rate: int) -> None:
     """Host until standard input ends."""
+    use_loopback()
     async with asyncio.TaskGroup() as tasks:
         if side == "ours":
             host = Host(OurCall, _OUR_RATE, tasks)

@@ -46,7 +46,8 @@ def parse_candidate(value: str) -> RemoteCandidate | None:
 def reachable(candidates: Iterable[RemoteCandidate], our_addresses: Iterable[str]) -> tuple[RemoteCandidate, ...]:
     """Those we may send checks to. Checks go to whatever address an offer names, so loopback and link-local
     ones count only between peers of one machine: when all our own addresses are loopback."""
-    at_home = all(ipaddress.ip_address(address).is_loopback for address in our_addresses)
+    ours = [ipaddress.ip_address(address) for address in our_addresses]
+    at_home = bool(ours) and all(address.is_loopback for address in ours)
     return tuple(candidate for candidate in candidates if at_home or not _is_local(candidate.address))
 
 

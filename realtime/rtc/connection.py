@@ -37,6 +37,7 @@ from aiortc import RTCCertificate, RTCDataChannel, RTCIceServer
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from aiortc.rtcicetransport import connection_kwargs
 from aiortc.rtcsctptransport import DataChunk, RTCSctpCapabilities, RTCSctpTransport
+from OpenSSL import SSL
 
 from realtime.rtc.candidates import RemoteCandidate, reachable
 from realtime.rtc.sdp import MAX_MESSAGE_BYTES, Fingerprint, Offer
@@ -453,7 +454,7 @@ class _Dtls(RTCDtlsTransport):
 
     async def _send_data(self, data: bytes) -> None:
         # SCTP's timers send from tasks nobody waits for; what they send after the end is lost like any packet.
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, SSL.Error):
             await super()._send_data(data)
 
 

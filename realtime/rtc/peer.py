@@ -207,7 +207,7 @@ class Peer:
             return "never connected"
         try:
             connecting.result()
-        except ConnectionError as error:
+        except Exception as error:  # whatever a stranger's certificate or handshake makes a library raise
             logger.info("a peer never connected: %s", error)
             return "never connected"
         next_report = self._loop.time()
@@ -224,7 +224,7 @@ class Peer:
         return self._over.result()
 
     async def _release(self, connecting: asyncio.Task[None]) -> None:
-        await asyncio.wait((connecting,))
+        await asyncio.gather(connecting, return_exceptions=True)
         if self._media is not None:
             self._connection.send_rtcp(self._media.goodbye(self._loop.time()))
         await self._connection.close()

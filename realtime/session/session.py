@@ -250,6 +250,8 @@ class Session:
             tracing=settings.tracing,
             expires_at=self._expires_unix,
             voiced=ShownGeneration(
-                Engine(runtime.checkpoint, runtime.kind, runtime.device, runtime.decoder), settings.generation
+                Engine(runtime.checkpoint, runtime.kind, runtime.device, runtime.decoder),
+                settings.generation,
+                listening.shown(runtime),
             ),
         )

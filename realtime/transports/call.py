@@ -310,6 +310,9 @@ class Call:
             self._tell(BadMessage(ErrorBody("invalid_request_error", "invalid_value", sentence, "audio", event_id)))
             return
         pcm, event_id = b"".join(pieces), None if message.event_id is UNSET else message.event_id
+        if self.session.listening.turn_detection is None or len(pcm) % 2:
+            self._take_in_speech(pcm, event_id)  # whole: it is taken or refused whole
+            return
         for at in range(0, len(pcm), _HEARD_AT_ONCE):
             self._take_in_speech(pcm[at : at + _HEARD_AT_ONCE], event_id)
             await asyncio.sleep(0)

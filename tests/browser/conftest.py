@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Route, async_playwright
 
 from realtime.config import Config
 from realtime.serve import running
-from tests.browser.visitor import EARS, PATIENCE_MS, Visitor, say_into
+from tests.browser.visitor import EARS, PATIENCE_MS, Visitor
 from tests.interop.engine_tap import EngineTap
-from tests.server.wire import Service, eventually, idle
+from tests.server.wire import Service
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -27,6 +28,10 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
+
+KEY = "sk-browser-0123456789abcdef"
+ELSEWHERE = "http://localhost:3000"
+"""Where a page of somebody else's comes from."""
 
 Visit = Callable[..., Awaitable[Visitor]]
 
@@ -54,38 +59,55 @@ async def service() -> AsyncIterator[Service]:
         yield Service(gateway, url)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def resting(service: Service) -> AsyncIterator[Service]:
-    """The service; what a test's visitors used must be given back by the time it ends."""
-    yield service
-    await eventually(lambda: idle(service.gateway), "no call, request or page in use", 10.0)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def visit(resting: Service, chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit]:
-    """Opens a page for a new visitor: the service's own, or any `url`. All leave at the end, before `resting` looks."""
-    async with contextlib.AsyncExitStack() as leaving:
-
-        async def arrive(
-            url: str = "", *, microphone: bool = True, width: int = 1280, height: int = 900, colours: str = "light"
-        ) -> Visitor:
-            context = await chromium.new_context(
-                viewport={"width": width, "height": height},
-                color_scheme=colours,  # type: ignore[arg-type]
-                permissions=["microphone"] if microphone else [],
-            )
-            leaving.push_async_callback(context.close)
-            context.set_default_timeout(PATIENCE_MS)
-            await context.add_init_script(path=EARS)
-            say_into(microphone_file, bytes(96000), 48000)
-            visitor = Visitor(context, await context.new_page(), microphone_file)
-            await visitor.page.goto(url or f"http://{resting.address}/")
-            return visitor
-
-        yield arrive
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def guarded() -> AsyncIterator[Service]:
+    """Another one, that wants a key, lets pages of ELSEWHERE in, and has room for two."""
+    config = Config(
+        port=0, device="cpu", threads=1, slots=2, api_keys=[KEY], allowed_origins=[ELSEWHERE], max_sessions=2
+    )
+    async with running(config) as (_, gateway, url):
+        await asyncio.wait_for(gateway.engine.wait_ready(), 120)
+        yield Service(gateway, url)
 
 
 @pytest.fixture(scope="session")
 def tap(service: Service) -> EngineTap:
     """The engine's own samples of all that is said here."""
     return EngineTap(service.gateway.engine)
+
+
+@pytest.fixture(scope="session")
+def guarded_tap(guarded: Service) -> EngineTap:
+    return EngineTap(guarded.gateway.engine)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit]:
+    """Opens a page for a new visitor, who leaves at the end of the test."""
+    async with contextlib.AsyncExitStack() as leaving:
+
+        async def arrive(
+            url: str,
+            *,
+            microphone: bool = True,
+            width: int = 1280,
+            height: int = 900,
+            colours: Literal["light", "dark"] = "light",
+            serve: Callable[[Route], Awaitable[None]] | None = None,
+        ) -> Visitor:
+            context = await chromium.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme=colours,
+                permissions=["microphone"] if microphone else [],
+            )
+            leaving.push_async_callback(context.close)
+            context.set_default_timeout(PATIENCE_MS)
+            await context.add_init_script(path=EARS)
+            visitor = Visitor(context, await context.new_page(), microphone_file)
+            visitor.says_after(1.0, b"", 48000)
+            if serve is not None:
+                await visitor.page.route(f"{url}**", serve)
+            await visitor.page.goto(url)
+            return visitor
+
+        yield arrive

@@ -3,14 +3,14 @@
  * of what it plays, sample for sample. It changes nothing of it.
  */
 (() => {
-  const ears = { events: [], sent: [], tracks: [] };
+  const ears = { events: [], sent: [], tracks: { voice: [], worklets: [], microphone: [] }, peer: null };
   window.ears = ears;
 
   const note = (list, data) => typeof data === "string" && list.push({ at: performance.now(), event: JSON.parse(data) });
 
-  const listen = async (track) => {
+  const listen = async (name, track) => {
     const pieces = [];
-    ears.tracks.push(pieces);
+    ears.tracks[name] = pieces; // a new call is a new track
     const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 1000 }).readable.getReader();
     for (;;) {
       const { done, value } = await reader.read();
@@ -25,8 +25,8 @@
   };
 
   /** One track as { rate, pieces: [[ms of performance.now at its arrival, its own clock in ms, frames]], pcm: base64 }. */
-  ears.heard = (index) => {
-    const pieces = ears.tracks[index] ?? [];
+  ears.heard = (name) => {
+    const pieces = ears.tracks[name];
     const pcm = new Float32Array(pieces.reduce((sum, piece) => sum + piece.pcm.length, 0));
     let at = 0;
     for (const piece of pieces) {
@@ -49,7 +49,7 @@
   RTCPeerConnection.prototype.createDataChannel = function (...args) {
     const channel = createDataChannel.apply(this, args);
     ears.peer = this;
-    this.addEventListener("track", ({ track }) => listen(track.clone()));
+    this.addEventListener("track", ({ track }) => listen("voice", track));
     channel.addEventListener("message", ({ data }) => note(ears.events, data));
     const { send } = channel;
     channel.send = function (data) {
@@ -71,13 +71,20 @@
     }
   };
 
+  const { getUserMedia } = MediaDevices.prototype;
+  MediaDevices.prototype.getUserMedia = async function (...args) {
+    const stream = await getUserMedia.apply(this, args);
+    listen("microphone", stream.getAudioTracks()[0]);
+    return stream;
+  };
+
   // what worklets play: heard where it leaves for the loudspeaker
   const { connect } = AudioNode.prototype;
   AudioNode.prototype.connect = function (target, ...args) {
     if (target instanceof AudioDestinationNode) {
       target.context.overheard ??= (() => {
         const copy = target.context.createMediaStreamDestination();
-        listen(copy.stream.getAudioTracks()[0]);
+        listen("worklets", copy.stream.getAudioTracks()[0]);
         return copy;
       })();
       connect.call(this, target.context.overheard);

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.async_api import BrowserContext, Locator, Page, Route
+import soxr
+from playwright.async_api import BrowserContext, Locator, Page, Route, TimeoutError
 
 PATIENCE_MS = 30_000
 EARS = Path(__file__).with_name("ears.js")
 BLOCK_S = 0.01
+TAIL_MS = 300
 AUDIBLE = 10 ** (-50 / 20)
 
 Json = dict[str, Any]
@@ -66,6 +68,23 @@ class Heard:
         """Of all of it."""
         return float(10 * np.log10(np.sum(np.square(self.pcm)) / self.rate))
 
+    def place_in(self, whole: Heard) -> float:
+        """Which moment of `whole`, in ms from its beginning, was the last that was heard."""
+        tail = self._cut(self.last_ms - TAIL_MS, self.last_ms)._at(whole.rate)
+        size = 1 << (len(tail) + len(whole.pcm)).bit_length()
+        match = np.fft.irfft(np.fft.rfft(whole.pcm, size) * np.conj(np.fft.rfft(tail, size)), size)
+        match = match[: max(1, len(whole.pcm) - len(tail) + 1)]
+        power = np.convolve(np.square(whole.pcm), np.ones(len(tail)), "valid")
+        best = int(np.argmax(match / np.sqrt(power + 1e-3)))
+        return (best + len(tail)) * 1000 / whole.rate
+
+    def _cut(self, from_ms: float, to_ms: float) -> Heard:
+        first, last = (max(0, int((at - self.began_ms) * self.rate / 1000)) for at in (from_ms, to_ms))
+        return Heard(self.pcm[first:last], self.rate, self.began_ms + first * 1000 / self.rate)
+
+    def _at(self, rate: int) -> np.ndarray:
+        return np.asarray(soxr.resample(self.pcm, self.rate, rate))
+
     def since(self, at_ms: float) -> Heard:
         """Its end, from a moment of the page's clock on."""
         first = max(0, int((at_ms - self.began_ms) * self.rate / 1000))
@@ -98,13 +117,17 @@ class Visitor:
 
     async def event(self, kind: str, after_ms: float = 0.0) -> Json:
         """The first event of a kind that the page got after a moment of its clock, as {at, event}; waits for it."""
-        found = await self.page.wait_for_function(
-            "([kind, after]) => ears.events.find((one) => one.event.type === kind && one.at > after)",
-            arg=[kind, after_ms],
-            timeout=PATIENCE_MS,
-            polling=20,
-        )
-        return await found.json_value()  # type: ignore[no-any-return]
+        try:
+            found = await self.page.wait_for_function(
+                "([kind, after]) => ears.events.find((one) => one.event.type === kind && one.at > after)",
+                arg=[kind, after_ms],
+                polling=20,
+            )
+            return await found.json_value()  # type: ignore[no-any-return]
+        except TimeoutError:
+            seen = [(round(one["at"]), one["event"]["type"]) for one in await self.events()]
+            shown = await self.page.inner_text("body")
+            raise AssertionError(f"no {kind} came, but {seen}; {self.failures}; the page shows:\n{shown}") from None
 
     async def events(self) -> list[Json]:
         """All that the page got so far, each as {at, event}."""
@@ -118,9 +141,10 @@ class Visitor:
         """The page's clock."""
         return await self.page.evaluate("performance.now()")  # type: ignore[no-any-return]
 
-    async def heard(self, track: int = 0) -> Heard:
-        """A track so far, in the order in which the page got them. What the track left out is silence."""
-        told = await self.page.evaluate("(index) => ears.heard(index)", track)
+    async def heard(self, track: str = "voice") -> Heard:
+        """A track of the newest call so far: `voice` as WebRTC brings it, what `worklets` play, or the `microphone`.
+        What a track left out is silence."""
+        told = await self.page.evaluate("(name) => ears.heard(name)", track)
         rate, pieces = told["rate"], told["pieces"]
         all_pcm = np.frombuffer(base64.b64decode(told["pcm"]), "<f4")
         if not pieces:

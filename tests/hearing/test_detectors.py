@@ -153,6 +153,19 @@ def test_the_gate_does_not_change_what_is_found(kind: str, snr_db: float, monkey
     assert abs(end - all_end) <= 64
 
 
+@pytest.mark.parametrize("name", ["question", "yes"])
+@pytest.mark.parametrize("peak", [0.25, 0.05, 0.02])
+def test_the_net_has_seen_what_came_before_the_gate_opened(
+    name: str, peak: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that, soft words are found 300 ms late: scores are off by 0.8. With it they are by 0.15."""
+    audio = sounds.pcm(_said(name, peak=peak)[0])
+    gated = SileroDetector().push(audio)
+    monkeypatch.setattr("realtime.hearing.silero.Gate", _OpenGate)
+    all_seen = SileroDetector().push(audio)
+    assert max(abs(a - b) for a, b in zip(gated, all_seen, strict=True) if a > 0) < 0.3
+
+
 def _looks(gate: Gate, levels: list[float], score: float = 0.0) -> list[bool]:
     """Which of these windows the gate lets through to a detector that gives them all this score."""
     passed = []

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fractions
 import math
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from aiortc.codecs.opus import OpusEncoder
 from aiortc.rtp import RtpPacket
 
 from codec_stream.packets import AudioPacket
+from realtime.rtc.connection import EVENTS_LABEL
 from realtime.rtc.peer import Peer, PeerConfig
 from realtime.rtc.sdp import parse_offer
 from tests.rtc.relay import Relay
@@ -151,12 +153,16 @@ async def call(
         if opens:
             await until(lambda: made[0].opened.is_set() or made[0].running.done())
             assert made[0].opened.is_set(), made[0].running.result()
-            await until(lambda: data is None or data.readyState == "open")
+            await until(lambda: made[0].running.done() or (client.connectionState == "connected" and _is_open(data)))
         yield made[0]
     finally:
         peer.close()
         await made[0].running
         await client.close()
+
+
+def _is_open(channel: RTCDataChannel | None) -> bool:
+    return channel is None or channel.label != EVENTS_LABEL or channel.readyState == "open"
 
 
 def _tap(receiver, packets: list[RtpPacket]) -> None:  # type: ignore[no-untyped-def]
@@ -174,3 +180,8 @@ async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def held() -> tuple[int, int]:
+    """Tasks and descriptors in use."""
+    return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))

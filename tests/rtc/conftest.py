@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 from collections.abc import AsyncIterator
 
 import aioice.ice
 import pytest
+
+from tests.rtc.calls import held
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,3 @@ async def nothing_is_left() -> AsyncIterator[None]:
     else:
         gc.collect()
     assert held() <= before, f"(tasks, descriptors): {before} before, {held()} after"
-
-
-def held() -> tuple[int, int]:
-    return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))

@@ -52,12 +52,8 @@ class Relay:
         self._peer_side.destination = (found[3], int(found[4]))
         host, port = self._client_side.address
         line = f"a=candidate:{found[1]} 1 udp {found[2]} {host} {port} typ host"
-        return (
-            _ANY_CANDIDATE.sub("", sdp[: found.start()])
-            + line
-            + "\r\n"
-            + _ANY_CANDIDATE.sub("", sdp[found.end() :].lstrip("\r\n"))
-        )
+        bare = _ANY_CANDIDATE.sub("", sdp)
+        return bare.replace("a=end-of-candidates", f"{line}\r\na=end-of-candidates", 1)
 
     def close(self) -> None:
         self._client_side.transport.close()

@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from typing import Any
 
 import pytest
+from aioice import stun
 
 from realtime.rtc.peer import MAX_PAYLOAD_BYTES, Peer, PeerConfig
 from realtime.rtc.sdp import parse_offer
-from tests.rtc.calls import LOOPBACK, PacketTrack, call, config, opus_tone, until
-from tests.rtc.conftest import held
+from tests.rtc.calls import LOOPBACK, PacketTrack, call, config, held, opus_tone, until
 from tests.rtc.relay import Relay
 
 SILENCE = b"\xf8\xff\xfe"
@@ -249,6 +250,40 @@ async def test_the_addresses_given_are_the_only_ones_offered() -> None:
     async with call() as running:
         found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ (\w+)", running.peer.answer)
         assert [(host, kind) for host, _, kind in found] == [("127.0.0.1", "host")]
+
+
+async def test_each_address_given_is_offered_and_a_call_stands_on_any() -> None:
+    settings = PeerConfig(addresses=("127.0.0.2", "127.0.0.3"))
+    async with call(PacketTrack(opus_tone(3)), settings=settings) as running:
+        assert re.findall(r"a=candidate:\S+ 1 udp \d+ (\S+)", running.peer.answer) == ["127.0.0.2", "127.0.0.3"]
+        await until(lambda: len(running.packets) == 3)
+
+
+async def test_how_a_stun_server_sees_us_is_offered_too() -> None:
+    class Server(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            asked = stun.parse_message(data)
+            told = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, asked.transaction_id)
+            told.attributes["XOR-MAPPED-ADDRESS"] = ("203.0.113.9", 4242)
+            self.transport.sendto(bytes(told), addr)
+
+    async with call() as running:
+        offer = parse_offer(running.client.localDescription.sdp)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    url = f"stun:127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    threads = threading.active_count()
+    peer = await Peer.answering(offer, PeerConfig(LOOPBACK, url), lambda p, t: None, lambda m: None, lambda: None)
+    assert re.findall(r"a=candidate:\S+ 1 udp \d+ (203\S+ \d+ typ \S+ raddr \S+)", peer.answer) == [
+        "203.0.113.9 4242 typ srflx raddr 127.0.0.1"
+    ]
+    assert threading.active_count() == threads  # no name to look up
+    peer.close()
+    await peer.run()
+    transport.close()
 
 
 async def test_an_address_that_is_not_ours_is_refused() -> None:

@@ -20,8 +20,7 @@ from google_crc32c import value as crc32c
 
 from realtime.rtc.peer import Peer
 from realtime.rtc.sdp import parse_offer
-from tests.rtc.calls import Call, PacketTrack, call, config, opus_tone, until
-from tests.rtc.conftest import held
+from tests.rtc.calls import Call, PacketTrack, call, config, held, opus_tone, until
 from tests.rtc.offers import CHROMIUM
 from tests.rtc.relay import Relay
 

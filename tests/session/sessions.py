@@ -158,7 +158,7 @@ class Sessions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Talk(LIMITS)
+        self.talk = Talk(LIMITS, hears="script")
         self.talkers: set[str] = set()  # responses whose brain still talks
         self.text: dict[str, str] = {}  # what was said in time, by response
         self.engine: dict[str, bool] = {}  # clauses at the engine -> cancelled
