@@ -79,8 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure; see README.md for the keys."""
-    sessions, seconds, rounds = (2, 0.3, 1) if args.quick else (args.sessions, args.seconds, args.rounds)
-    measured = asyncio.run(_measure(sessions, seconds, rounds, args.rate))
+    sessions, seconds, rounds = (2, 0.4, 1) if args.quick else (args.sessions, args.seconds, args.rounds)
+    warm_s = 0.2 if args.quick else _WARM_S
+    measured = asyncio.run(_measure(sessions, warm_s, seconds, rounds, args.rate))
     runs = [_row(setting, measured[setting], sessions, seconds) for setting in _SETTINGS]
     stock = {row["sound"]: row["sessions_per_core"] for row in runs if row["side"] == "stock"}
     for row in runs:
@@ -139,7 +140,7 @@ def percentile_ms(late_us: list[int], percent: int) -> float | None:
     return statistics.quantiles(late_us, n=100, method="inclusive")[percent - 1] / 1e3
 
 
-async def _measure(sessions: int, seconds: float, rounds: int, rate: int) -> dict[Setting, Rounds]:
+async def _measure(sessions: int, warm_s: float, seconds: float, rounds: int, rate: int) -> dict[Setting, Rounds]:
     measured = {setting: Rounds() for setting in _SETTINGS}
     async with AsyncExitStack() as children:
         callers = await children.enter_async_context(child("realtime.bench.webrtc_callers"))
@@ -152,8 +153,8 @@ async def _measure(sessions: int, seconds: float, rounds: int, rate: int) -> dic
         for turn in range(rounds):
             for setting, taken in measured.items():
                 progress(f"round {turn + 1}: {setting.side}, {setting.sound}{', detection' if setting.detect else ''}")
-                talk = Talk(groups[setting.side], setting.sound, _WARM_S, seconds)
-                play = Play(setting.sound, setting.detect, _WARM_S, seconds)
+                talk = Talk(groups[setting.side], setting.sound, warm_s, seconds)
+                play = Play(setting.sound, setting.detect, warm_s, seconds)
                 played, heard = await asyncio.gather(hosts[setting.side].ask(play, Played), callers.ask(talk, Heard))
                 taken.played.append(played)
                 taken.heard.append(heard)

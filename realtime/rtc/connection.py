@@ -168,11 +168,12 @@ class Connection:
             self._sctp.on("datachannel", self._channel_offered)
             await self._sctp.start(RTCSctpCapabilities(self._offer.data.max_message_bytes), self._offer.data.port)
 
-    async def close(self) -> None:
-        """Say goodbye, if there is anybody, and release everything; in `_CLOSE_S` and a little. May be called twice."""
+    async def close(self, last_words: bool = False) -> None:
+        """Say goodbye, if there is anybody, and release everything, in 2 s at most. With `last_words`, messages that
+        are under way get a second more to arrive. May be called twice."""
         if self._closing:
             return
-        if self._dtls.state == "connected":
+        if last_words:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS_S):
                     while self.messages_bytes_waiting and self._dtls.state == "connected":

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 MAX_PAYLOAD_BYTES = 1300
 MAX_WAITING_BYTES = 1024 * 1024
 _REPORT_EVERY_S = 1.0
+_CLOSED_HERE = "closed here"
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Peer:
 
     def close(self) -> None:
         """End it; `run` returns 'closed here' once messages sent before are acknowledged, 1 s later at most."""
-        self.ended("closed here")
+        self.ended(_CLOSED_HERE)
 
     def silent_s(self, now: float) -> float:
         """Seconds since anything authenticated came, at the loop's time `now`: RTP, RTCP, a message, a check or its
@@ -227,8 +228,8 @@ class Peer:
         await asyncio.gather(connecting, return_exceptions=True)
         if self._media is not None:
             self._connection.send_rtcp(self._media.goodbye(self._loop.time()))
-        await self._connection.close()
-        self.ended("closed here")  # nobody waits for either future any more
+        await self._connection.close(last_words=self._over.done() and self._over.result() == _CLOSED_HERE)
+        self.ended(_CLOSED_HERE)  # nobody waits for either future any more
         self._opened.cancel()
 
     # What the connection tells its receiver.

@@ -29,6 +29,10 @@ class Audible:
         now = self._desk.now
         return live.playout.lead(now) + sum(other.playout.lead(now) for other in self.all if other is not live)
 
+    def of(self, item_id: str) -> LiveResponse | None:
+        """The response whose message this is, while it is heard."""
+        return next((live for live in self.all if live.item is not None and live.item.id == item_id), None)
+
     def add(self, live: LiveResponse) -> None:
         """There is speech of it to be heard."""
         if self._desk.plays:
@@ -63,7 +67,8 @@ class Audible:
         """How much of its message was heard: the server played it, so the client learns it from here."""
         if live.entry is None or live.entry not in self._desk.conversation.entries:
             return
-        heard_ms = live.playout.played(self._desk.now) * 1000 // self._desk.runtime.sample_rate
+        heard = live.playout.played(self._desk.now) if live.entry.heard is None else live.entry.heard
+        heard_ms = heard * 1000 // self._desk.runtime.sample_rate
         self._desk.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=heard_ms)
 
     def take_back(self, live: LiveResponse) -> None:
@@ -73,6 +78,7 @@ class Audible:
             self.tell_cleared(live)
         entry = live.entry
         if entry is not None and live.item is not None:
-            entry.heard = live.playout.played(self._desk.now)
+            if entry.heard is None:
+                entry.heard = live.playout.played(self._desk.now)
             entry.item = with_words(live.item, live.playout.heard_text(entry.heard), live.item.status)
         self.tell_heard(live)

@@ -13,7 +13,6 @@ from realtime.session.errors import Refused
 from realtime.session.messages import SCORE_SAMPLES, Heard
 from realtime.session.recording import Recording
 from realtime.session.responses import Responses
-from realtime.session.states import ResponseState
 from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
 from realtime.session.waiting import Waiting
 
@@ -77,17 +76,17 @@ class Items:
         if playout is None or not isinstance(entry.item, MessageItem):
             raise Refused("invalid_value", "Only speech of this session can be truncated.", "item_id")
         rate = self._desk.runtime.sample_rate
-        sent_ms = playout.sent * 1000 // rate
+        went_out = playout.played(self._desk.now) if self._desk.plays else playout.sent
+        sent_ms = went_out * 1000 // rate
         if event.audio_end_ms > sent_ms + _TRUNCATE_TOLERANCE_MS:
             message = f"audio_end_ms is {event.audio_end_ms}, but only {sent_ms} ms of this item were sent."
             raise Refused("invalid_value", message, "audio_end_ms")
-        samples = min(playout.sent, event.audio_end_ms * rate // 1000)
+        samples = min(went_out, event.audio_end_ms * rate // 1000)
         samples = entry.heard = samples if entry.heard is None else min(samples, entry.heard)  # what was cut stays cut
-        live = self._responses.speaking(event.item_id)
-        if live is not None:
-            self._responses.stop(live, ResponseState.CANCELLED, reason="client_cancelled")
+        told = self._responses.cut(event.item_id, "client_cancelled")
         entry.item = with_words(entry.item, playout.heard_text(samples), entry.item.status)
-        self._desk.send(server.ItemTruncated, item_id=event.item_id, audio_end_ms=min(event.audio_end_ms, sent_ms))
+        if not told:
+            self._desk.send(server.ItemTruncated, item_id=event.item_id, audio_end_ms=min(event.audio_end_ms, sent_ms))
 
     # --- the input buffer ---
 

@@ -488,10 +488,22 @@ class Responses:
     def silence(self, reason: str) -> None:
         """Where the server plays: take back all speech that has not gone out, and end what it belongs to."""
         for live in self._audible.all:
-            if live.state.terminal:
-                self._audible.take_back(live)
-            else:
-                self.stop(live, ResponseState.CANCELLED, reason=reason)
+            self._cut(live, reason)
+
+    def cut(self, item_id: str, reason: str) -> bool:
+        """End the speech of this message, made or heard; whether the client was told how much of it was heard."""
+        live = self.speaking(item_id) or self._audible.of(item_id)
+        if live is None:
+            return False
+        told = live in self._audible.all
+        self._cut(live, reason)
+        return told
+
+    def _cut(self, live: LiveResponse, reason: str) -> None:
+        if live.state.terminal:
+            self._audible.take_back(live)
+        else:
+            self.stop(live, ResponseState.CANCELLED, reason=reason)
 
     def _close(
         self,

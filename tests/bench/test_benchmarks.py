@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from realtime.bench import codec, engine, report, schedule
+from realtime.bench import codec, engine, report, schedule, webrtc
+from realtime.bench.webrtc_callers import lateness
 
 README = Path(report.__file__).parent / "README.md"
 
@@ -79,6 +80,33 @@ def test_schedule_refuses_under_overload_and_keeps_first_audio_early() -> None:
 
 def test_the_same_seed_gives_the_same_simulation() -> None:
     assert _run(schedule)["runs"] == _run(schedule)["runs"]
+
+
+def test_calls_are_carried_both_ways_by_either_side() -> None:
+    result = _run(webrtc)
+    _assert_documented([*result, *result["runs"][0]])
+    assert {(row["side"], row["sound"], row["detection"]) for row in result["runs"]} == {
+        ("ours", "speech", False),
+        ("ours", "speech", True),
+        ("ours", "silence", False),
+        ("stock", "speech", False),
+        ("stock", "silence", False),
+    }
+    for row in result["runs"]:
+        assert min(row["sent_percent"], row["heard_percent"], row["arrived_percent"]) > 0, row
+        assert row["cpu_us_per_packet"] > 0
+        assert row["sessions_per_core"] == pytest.approx(20000 / row["cpu_us_per_packet"])
+        assert row["arrival_late_p50_ms"] <= row["arrival_late_p99_ms"] <= row["arrival_late_max_ms"]
+    stock = {row["sound"]: row["sessions_vs_stock"] for row in result["runs"] if row["side"] == "stock"}
+    assert stock == {"speech": 1.0, "silence": 1.0}
+    assert isinstance(result["bars"]["sessions_vs_stock"]["holds"], bool)
+
+
+def test_a_packet_is_late_against_the_earliest_of_its_call() -> None:
+    timestamps = [2**32 - 960, 0, 960, 1920]
+    arrivals = [(5.000, timestamps[0]), (5.018, timestamps[1]), (5.043, timestamps[2]), (5.060, timestamps[3])]
+    assert lateness(arrivals) == pytest.approx([0.002, 0.0, 0.005, 0.002])
+    assert lateness([]) == []
 
 
 def test_tables_line_up() -> None:

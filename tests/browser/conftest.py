@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Route, async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from realtime.config import Config
 from realtime.serve import running
+from tests.browser.elsewhere import web_server
 from tests.browser.visitor import EARS, PATIENCE_MS, Visitor
 from tests.interop.engine_tap import EngineTap
+from tests.interop.environment import clients
 from tests.server.wire import Service
 
 CHROMIUM = "/usr/bin/chromium"
@@ -30,8 +32,6 @@ FLAGS = [
 ]
 
 KEY = "sk-browser-0123456789abcdef"
-ELSEWHERE = "http://localhost:3000"
-"""Where a page of somebody else's comes from."""
 
 Visit = Callable[..., Awaitable[Visitor]]
 
@@ -59,11 +59,18 @@ async def service() -> AsyncIterator[Service]:
         yield Service(gateway, url)
 
 
+@pytest.fixture(scope="session")
+def elsewhere() -> Iterator[str]:
+    """The origin of somebody else's page."""
+    with web_server(clients()) as origin:
+        yield origin
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def guarded() -> AsyncIterator[Service]:
-    """Another one, that wants a key, lets pages of ELSEWHERE in, and has room for two."""
+async def guarded(elsewhere: str) -> AsyncIterator[Service]:
+    """Another one, that wants a key, lets pages from elsewhere in, and has room for two."""
     config = Config(
-        port=0, device="cpu", threads=1, slots=2, api_keys=[KEY], allowed_origins=[ELSEWHERE], max_sessions=2
+        port=0, device="cpu", threads=1, slots=2, api_keys=[KEY], allowed_origins=[elsewhere], max_sessions=2
     )
     async with running(config) as (_, gateway, url):
         await asyncio.wait_for(gateway.engine.wait_ready(), 120)
@@ -93,7 +100,6 @@ async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit
             width: int = 1280,
             height: int = 900,
             colours: Literal["light", "dark"] = "light",
-            serve: Callable[[Route], Awaitable[None]] | None = None,
         ) -> Visitor:
             context = await chromium.new_context(
                 viewport={"width": width, "height": height},
@@ -105,8 +111,6 @@ async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit
             await context.add_init_script(path=EARS)
             visitor = Visitor(context, await context.new_page(), microphone_file)
             visitor.says_after(1.0, b"", 48000)
-            if serve is not None:
-                await visitor.page.route(f"{url}**", serve)
             await visitor.page.goto(url)
             return visitor
 

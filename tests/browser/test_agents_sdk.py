@@ -1,17 +1,12 @@
 """Scope: the Agents SDK of OpenAI, unmodified, over WebRTC from a page of another origin."""
 
 import json
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Route
 
-from tests.browser.conftest import ELSEWHERE, KEY, Visit
-from tests.browser.visitor import Visitor, made
+from tests.browser.conftest import KEY, Visit
+from tests.browser.visitor import made
 from tests.interop.engine_tap import EngineTap
-from tests.interop.environment import Clients, clients
 from tests.server.asking import ask
 from tests.server.wire import Service
 
@@ -19,35 +14,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCE = "The train leaves at nine."
 LONG = "The harbour is quiet in the morning, and the ships come in before noon, one after the other. " * 3
-
-Meet = Callable[..., Awaitable[Visitor]]
-
-
-@pytest.fixture(scope="session")
-def client_environment() -> Clients:
-    return clients()
-
-
-@pytest.fixture
-def meet(visit: Visit, client_environment: Clients) -> Meet:
-    """Opens a page of somebody else's that has the SDK."""
-    bundle = client_environment.scripts / "node_modules" / "@openai" / "agents-realtime" / "dist" / "bundle"
-
-    async def arrive() -> Visitor:
-        async def serve(route: Route) -> None:
-            path = route.request.url.removeprefix(ELSEWHERE)
-            if path == "/":
-                await route.fulfill(body='<script type="module" src="/agents.js"></script>', content_type="text/html")
-            elif path == "/agents.js":
-                await route.fulfill(path=Path(__file__).with_name("agents.js"), content_type="text/javascript")
-            else:
-                await route.fulfill(path=bundle / path.removeprefix("/sdk/"), content_type="text/javascript")
-
-        visitor = await visit(f"{ELSEWHERE}/", serve=serve)
-        await visitor.page.wait_for_function("window.agents")
-        return visitor
-
-    return arrive
 
 
 async def secret(service: Service) -> str:
@@ -57,10 +23,15 @@ async def secret(service: Service) -> str:
     return value
 
 
-async def test_it_hears_and_what_it_interrupts_is_cut_in_its_history(meet: Meet, guarded: Service, guarded_tap: EngineTap) -> None:
-    visitor = await meet()
+async def test_it_hears_and_what_it_interrupts_is_cut_in_its_history(
+    visit: Visit, elsewhere: str, guarded: Service, guarded_tap: EngineTap
+) -> None:
+    visitor = await visit(f"{elsewhere}/", microphone=True)
     page = visitor.page
-    joined = await page.evaluate("([url, key]) => agents.connect(url, key)", [f"http://{guarded.address}", await secret(guarded)])
+    await page.wait_for_function("window.agents")
+    joined = await page.evaluate(
+        "([url, key]) => agents.connect(url, key)", [f"http://{guarded.address}", await secret(guarded)]
+    )
     print(joined)
     assert joined["status"] == "connected"
     assert joined["callId"].startswith("rtc_")
@@ -81,4 +52,4 @@ async def test_it_hears_and_what_it_interrupts_is_cut_in_its_history(meet: Meet,
     heard = await visitor.heard()
     print(heard.last_ms - stopped, await page.evaluate("agents.history()"), await page.evaluate("agents.errors()"))
     print(json.dumps(await visitor.sent())[:3000])
-    print([(round(e['at']), e['event']['type']) for e in await visitor.events() if e['at'] > begun])
+    print([(round(e["at"]), e["event"]["type"]) for e in await visitor.events() if e["at"] > begun])

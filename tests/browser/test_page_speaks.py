@@ -30,8 +30,18 @@ async def test_a_typed_sentence_is_heard_as_the_engine_made_it(visit: Visit, ser
     await visitor.page.wait_for_timeout(300)
     heard, spoken = await visitor.heard(), made(tap.spoken(SENTENCE)[-1].pcm)
     jb = await visitor.jitter_buffer()
-    print(heard.spoken_ms, spoken.spoken_ms, heard.audible_ms, spoken.audible_ms, heard.energy_db - spoken.energy_db, {k: jb[k]-before[k] for k in ('concealedSamples','insertedSamplesForDeceleration','removedSamplesForAcceleration')})
-    np.savez('/tmp/heard.npz', heard=heard.pcm, made=spoken.pcm)
+    print(
+        heard.spoken_ms,
+        spoken.spoken_ms,
+        heard.audible_ms,
+        spoken.audible_ms,
+        heard.energy_db - spoken.energy_db,
+        {
+            k: jb[k] - before[k]
+            for k in ("concealedSamples", "insertedSamplesForDeceleration", "removedSamplesForAcceleration")
+        },
+    )
+    np.savez("/tmp/heard.npz", heard=heard.pcm, made=spoken.pcm)
     assert await visitor["transport"].text_content() == "over WebRTC"
     assert abs(heard.energy_db - spoken.energy_db) < 0.5
     assert abs(heard.spoken_ms - spoken.spoken_ms) < 60
@@ -53,8 +63,18 @@ async def test_a_user_who_speaks_interrupts_and_history_ends_where_they_stopped_
     await visitor.page.wait_for_timeout(500)
     heard, said = await visitor.heard(), await visitor.heard("microphone")
     whole = made(tap.spoken(LONG)[-1].pcm)
-    np.savez('/tmp/heard.npz', heard=heard.pcm, made=whole.pcm)
-    print("onset->event", noticed["at"] - said.first_ms, "event->silence", heard.last_ms - noticed["at"], "end", truncated["event"], heard.place_in(whole), heard.spoken_ms, heard.audible_ms)
-    print([(round(e['at']), e['event']['type']) for e in await visitor.events()][-30:])
+    np.savez("/tmp/heard.npz", heard=heard.pcm, made=whole.pcm)
+    print(
+        "onset->event",
+        noticed["at"] - said.first_ms,
+        "event->silence",
+        heard.last_ms - noticed["at"],
+        "end",
+        truncated["event"],
+        heard.place_in(whole),
+        heard.spoken_ms,
+        heard.audible_ms,
+    )
+    print([(round(e["at"]), e["event"]["type"]) for e in await visitor.events()][-30:])
     print(visitor.failures)
     await visitor.page.screenshot(path="/tmp/barge.png")

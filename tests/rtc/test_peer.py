@@ -64,6 +64,22 @@ async def test_skipped_time_moves_the_timestamp_and_no_sequence_number() -> None
         assert (second.sequence_number - first.sequence_number) % 2**16 == 1
 
 
+async def test_a_full_socket_loses_the_packet_and_queues_nothing() -> None:
+    async with call() as running:
+        pair = running.peer._connection._ice._nominated[1]
+        full = [True]
+        waiting = pair.protocol.transport.get_write_buffer_size
+        pair.protocol.transport.get_write_buffer_size = lambda: 1 if full[0] else waiting()
+        for _ in range(10):
+            running.peer.send_audio(SILENCE, 960)
+        full[0] = False
+        running.peer.send_audio(SILENCE, 960)
+        await until(lambda: len(running.client_packets) > 0)
+        await asyncio.sleep(0.05)
+        assert len(running.client_packets) == 1
+        assert running.peer.stats.packets_sent == 11  # the listener is to see the gap
+
+
 async def test_texts_pass_both_ways_in_order() -> None:
     async with call(on_message=lambda running, text: running.peer.send_message(f"heard {text}")) as running:
         texts = ["", "ü", *(str(number) * 5000 for number in range(20))]

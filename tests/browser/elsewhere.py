@@ -1,0 +1,42 @@
+"""Scope: somebody else's web server: a page of their own, with the Agents SDK as it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.interop.environment import Clients
+
+
+class _Pages(SimpleHTTPRequestHandler):
+    """A page, the script beside this file, and the SDK's own bundle for browsers under /sdk/."""
+
+    extensions_map = {".mjs": "text/javascript", ".js": "text/javascript", ".html": "text/html"}
+
+    def __init__(self, *arguments: object, sdk: Path) -> None:
+        self._sdk = sdk
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def translate_path(self, path: str) -> str:
+        if path.startswith("/sdk/"):
+            return str(self._sdk / Path(path).name)
+        return str(Path(__file__).with_name("agents.js" if path == "/agents.js" else "agents.html"))
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+@contextlib.contextmanager
+def web_server(clients: Clients) -> Iterator[str]:
+    """Runs it; gives its origin."""
+    sdk = clients.scripts / "node_modules" / "@openai" / "agents-realtime" / "dist" / "bundle"
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, sdk=sdk)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
