@@ -12,6 +12,7 @@ import { Call, Server } from "./voiced.js";
 import { Voices } from "./voices.js";
 
 const KEY = "voiced.key";
+const SETTLED_MS = 1_000; // a new session is as it was asked to be
 const LOOK_AGAIN_MS = 1_000;
 const WAITING = new Set(["loading", "connecting", "reconnecting", "full"]);
 const STAGES = ["starting", "language", "codec", "warm"]; // words in the engine's stages, in their order
@@ -61,6 +62,7 @@ const voices = new Voices(
 /** @type {Call | null} */
 let call = null;
 let typed = 0;
+let spokenFromMs = 0;
 let looking = false;
 let resume = null; // what a key is asked for
 
@@ -156,7 +158,7 @@ async function open(microphone) {
   opened.mute($("mute").getAttribute("aria-pressed") === "true");
   opened.pushToTalk($("push-to-talk").checked);
   devices.refresh();
-  adviseOnTurns();
+  setTimeout(adviseOnTurns, SETTLED_MS);
   return true;
 }
 
@@ -287,11 +289,16 @@ function onEvent(detail) {
       transcript.newSession();
       showEngine(event.session.voiced?.engine);
       break;
-    case "session.updated":
-      adviseOnTurns();
+    case "input_audio_buffer.speech_started":
+      spokenFromMs = event.audio_start_ms;
+      break;
+    case "input_audio_buffer.speech_stopped":
+      transcript.you(event.item_id, `(spoken, ${((event.audio_end_ms - spokenFromMs) / 1000).toFixed(1)} s)`);
       break;
     case "input_audio_buffer.committed":
-      transcript.you(event.item_id, "(spoken)");
+      if (!transcript.has(event.item_id)) {
+        transcript.you(event.item_id, "(spoken)");
+      }
       break;
     case "conversation.item.input_audio_transcription.completed":
       transcript.you(event.item_id, event.transcript);

@@ -26,6 +26,11 @@ export class Transcript {
     }
   }
 
+  /** @param {string} key @returns {boolean} */
+  has(key) {
+    return this.#lines.has(key);
+  }
+
   /** What you typed or said. @param {string} key @param {string} text @param {string} [note] */
   you(key, text, note = "") {
     const line = this.#line(key, "you", "You");

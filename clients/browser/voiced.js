@@ -9,6 +9,7 @@
  */
 
 import { Connection } from "./connection.js";
+import { Conversation } from "./conversation.js";
 import { Fault, asFault } from "./faults.js";
 import { Latency } from "./latency.js";
 import { Server } from "./server.js";
@@ -54,7 +55,6 @@ const STATS_MS = 500;
 const SOUND_POLL_MS = 8;
 const INTERRUPTED_MS = 1_500;
 const SHORTEST_TURN_MS = 200;
-const KEPT_SPEECHES = 50;
 
 /** Opens a call. @param {Options} [options] @returns {Promise<Call>} @throws {Fault} what waiting does not mend */
 export async function connect(options = {}) {
@@ -80,12 +80,8 @@ export class Call extends EventTarget {
   #wire = null;
   #life = new AbortController();
   #timers = [];
-  #speeches = new Map(); // response id -> Speech, the newest
-  #waiting = new Map(); // response id -> what `say` promised
-  #asking = []; // promises of `say` whose response has no id yet, oldest first
+  #said = new Conversation((speech) => this.#tell("words", speech));
   #asked = 0;
-  #active = ""; // the response under way at the server
-  #playing = ""; // the response that is heard
   #playingSince = 0; // where the server plays
   #interruptedUntil = 0;
   #latency = new Latency();
@@ -147,7 +143,7 @@ export class Call extends EventTarget {
       this.#every(STATS_MS, () => this.#readStats());
       this.#connection = new Connection(this.#options.transport, this.#line(), {
         onOpen: (wire) => this.#onOpen(wire),
-        onLost: () => this.#onLost(),
+        onLost: () => this.#drop("The connection was lost before it was said; say it again."),
         onState: (state, detail) => this.#enter(state, detail),
         onEnd: (fault) => this.#end(fault),
       });
@@ -175,7 +171,7 @@ export class Call extends EventTarget {
     }
     this.interrupt();
     const eventId = `say_${(this.#asked += 1)}`;
-    const said = new Promise((resolve, reject) => this.#asking.push({ eventId, resolve, reject }));
+    const said = this.#said.ask(eventId);
     const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
     this.send({ type: "conversation.item.create", event_id: eventId, item });
     this.#latency.request(performance.now());
@@ -185,11 +181,11 @@ export class Call extends EventTarget {
 
   /** Falls silent, and tells the server what was heard. @returns {boolean} whether there was anything to interrupt */
   interrupt() {
-    if (!this.isOpen || (!this.#active && !this.#playing)) {
+    if (!this.isOpen || !this.#said.isBusy) {
       return false;
     }
-    if (this.#active) {
-      this.send({ type: "response.cancel", response_id: this.#active });
+    if (this.#said.active) {
+      this.send({ type: "response.cancel", response_id: this.#said.active });
     }
     this.#cutPlaying();
     this.#markInterrupted();
@@ -287,8 +283,8 @@ export class Call extends EventTarget {
       signal: this.#life.signal,
       onEvent: (event) => this.#onEvent(event),
       onSent: (event) => this.#onSent(event),
-      onPlayed: (itemId, seconds) => this.#onPlayed(itemId, seconds),
-      onEnded: (itemId) => this.#onHeard(this.#speechOfItem(itemId)),
+      onPlayed: (itemId, seconds) => this.#said.hear(this.#said.ofItem(itemId), seconds),
+      onEnded: (itemId) => this.#said.end(this.#said.ofItem(itemId)),
       onUnderrun: () => this.#marker("underrun"),
     };
   }
@@ -299,11 +295,6 @@ export class Call extends EventTarget {
     this.#applySending();
     this.#update(this.#wishes());
     this.#settle(true);
-  }
-
-  #onLost() {
-    this.#drop();
-    this.#failAll(new Fault("server_gone", "The connection was lost before it was said; say it again."));
   }
 
   /** What the session should be like beyond what the server made it. */
@@ -323,17 +314,11 @@ export class Call extends EventTarget {
   }
 
   /** Nothing comes from the server any more. */
-  #drop() {
+  #drop(message) {
     this.#wire = null;
     this.transport = "";
     this.#sound?.silence();
-    for (const speech of this.#speeches.values()) {
-      if (!speech.over) {
-        speech.cut(speech.heardS);
-        this.#tell("words", speech);
-      }
-    }
-    this.#active = this.#playing = "";
+    this.#said.lose(new Fault("connection_lost", message));
   }
 
   /** The end of the call. @returns {Fault | null} */
@@ -344,19 +329,10 @@ export class Call extends EventTarget {
     this.#life.abort();
     this.#connection?.close();
     this.#timers.forEach((timer) => clearInterval(timer));
-    this.#drop();
+    this.#drop("The call was closed before it was said.");
     this.#sound?.close();
-    this.#failAll(new Fault("closed", "The call was closed before it was said."));
     this.#enter("offline", { fault });
     return fault;
-  }
-
-  #failAll(fault) {
-    for (const { reject } of [...this.#asking, ...this.#waiting.values()]) {
-      reject(fault);
-    }
-    this.#asking = [];
-    this.#waiting.clear();
   }
 
   // --- what comes and goes ---
@@ -368,7 +344,7 @@ export class Call extends EventTarget {
   #onEvent(event) {
     const now = performance.now();
     this.#tell("event", { direction: "in", event, at: now });
-    const speech = this.#speeches.get(event.response_id);
+    const speech = this.#said.of(event.response_id);
     switch (event.type) {
       case "session.created":
         this.session = event.session;
@@ -387,7 +363,10 @@ export class Call extends EventTarget {
         this.#latency.request(now);
         break;
       case "response.created":
-        this.#begin(event.response, now);
+        if (this.#said.begin(event.response)) {
+          this.#interruptedUntil = 0;
+          this.#latency.begin(event.response.id, now);
+        }
         break;
       case "response.output_item.added":
         if (speech) {
@@ -395,134 +374,43 @@ export class Call extends EventTarget {
         }
         break;
       case "response.output_audio_transcript.delta":
+        this.#latency.mark("words", event.response_id, now);
+        this.#said.add(event, true);
+        break;
       case "response.output_text.delta":
-        if (speech) {
-          speech.audible ||= event.type === "response.output_audio_transcript.delta";
-          speech.add(event.delta, event.start_time, event.end_time);
-          this.#latency.mark("words", event.response_id, now);
-          this.#tell("words", speech);
-        }
+        this.#said.add(event, false);
         break;
       case "response.output_audio.delta":
         this.#latency.mark("output", event.response_id, now);
         break;
       case "output_audio_buffer.started":
         this.#latency.mark("output", event.response_id, now);
-        this.#playing = event.response_id;
+        this.#said.playing = event.response_id;
         this.#playingSince = now + (this.#wire?.delayS ?? 0) * 1000;
         break;
       case "output_audio_buffer.stopped":
-        this.#onHeard(speech);
+        this.#said.end(speech);
         break;
       case "output_audio_buffer.cleared":
-        this.#onCut(speech, speech?.heardS ?? 0);
+        this.#said.cut(speech, speech?.heardS ?? 0);
         break;
-      case "conversation.item.truncated": {
-        const cut = this.#speechOfItem(event.item_id);
-        this.#onCut(cut, event.audio_end_ms / 1000);
+      case "conversation.item.truncated":
+        this.#said.cut(this.#said.ofItem(event.item_id), event.audio_end_ms / 1000);
         break;
-      }
       case "response.done":
-        this.#finish(event.response);
+        this.#said.finish(event.response);
         break;
       case "error":
-        this.#onError(event.error);
+        this.#said.refuse(event.error);
         break;
     }
-    this.#settle();
-  }
-
-  #begin(response, now) {
-    const speech = new Speech(response.id);
-    this.#speeches.set(response.id, speech);
-    if (this.#speeches.size > KEPT_SPEECHES) {
-      this.#speeches.delete(this.#speeches.keys().next().value);
-    }
-    this.#tell("words", speech);
-    if (response.conversation_id === null) {
-      return; // out of band: it is neither what was asked for nor what can be interrupted
-    }
-    this.#active = response.id;
-    this.#interruptedUntil = 0;
-    this.#latency.begin(response.id, now);
-    const promised = this.#asking.shift();
-    if (promised) {
-      this.#waiting.set(response.id, promised);
-    }
-  }
-
-  #finish(response) {
-    const speech = this.#speeches.get(response.id);
-    if (this.#active === response.id) {
-      this.#active = "";
-    }
-    if (!speech) {
-      return;
-    }
-    speech.status = response.status;
-    if (response.status === "failed") {
-      const error = response.status_details?.error ?? {};
-      const message = error.message ?? "The response failed; try again.";
-      this.#waiting.get(response.id)?.reject(new Fault(error.code ?? "failed", message));
-      this.#waiting.delete(response.id);
-    }
-    if (!speech.audible || speech.over) {
-      this.#onHeard(speech);
-    } else if (response.status === "failed" && this.#playing !== response.id) {
-      this.#onCut(speech, speech.heardS);
-    }
-    this.#tell("words", speech);
-  }
-
-  #onError(error) {
-    const refused = this.#asking.filter(({ eventId }) => eventId === error.event_id);
-    this.#asking = this.#asking.filter((asked) => !refused.includes(asked));
-    refused.forEach(({ reject }) => reject(new Fault(error.code ?? "refused", error.message)));
-  }
-
-  #onPlayed(itemId, seconds) {
-    const speech = this.#speechOfItem(itemId);
-    if (!speech || speech.over) {
-      return;
-    }
-    this.#playing = speech.responseId;
-    if (speech.hear(seconds)) {
-      this.#tell("words", speech);
-    }
-    this.#settle();
-  }
-
-  /** It was heard to its end, or its end is known already. */
-  #onHeard(speech) {
-    if (!speech) {
-      return;
-    }
-    speech.finish();
-    this.#leave(speech);
-  }
-
-  #onCut(speech, seconds) {
-    if (!speech) {
-      return;
-    }
-    speech.cut(seconds);
-    this.#leave(speech);
-  }
-
-  #leave(speech) {
-    if (this.#playing === speech.responseId) {
-      this.#playing = "";
-    }
-    this.#waiting.get(speech.responseId)?.resolve(speech);
-    this.#waiting.delete(speech.responseId);
-    this.#tell("words", speech);
     this.#settle();
   }
 
   /** The server heard the user speak. Where the page plays, the page falls silent. */
   #bargeIn() {
     const detection = this.session?.audio?.input?.turn_detection;
-    if ((!this.#active && !this.#playing) || detection?.interrupt_response === false) {
+    if (!this.#said.isBusy || detection?.interrupt_response === false) {
       return;
     }
     if (this.transport === "websocket") {
@@ -533,20 +421,19 @@ export class Call extends EventTarget {
 
   #cutPlaying() {
     const heard = this.#wire.stopPlaying();
-    const cut = [this.#playing, this.#active].map((id) => this.#speeches.get(id)).find((speech) => speech?.audible);
+    const cut = this.#said.current;
+    let heardS = cut?.heardS ?? 0;
     if (heard !== null && cut?.itemId) {
-      const heardS = heard.itemId === cut.itemId ? heard.heardS : 0;
+      heardS = heard.itemId === cut.itemId ? heard.heardS : 0;
       this.send({
         type: "conversation.item.truncate",
         item_id: cut.itemId,
         content_index: 0,
         audio_end_ms: Math.round(heardS * 1000),
       });
-      this.#onCut(cut, heardS);
-    } else if (cut) {
-      this.#onCut(cut, cut.heardS);
     }
-    this.#playing = "";
+    this.#said.cut(cut, heardS);
+    this.#said.playing = "";
   }
 
   #markInterrupted() {
@@ -560,10 +447,9 @@ export class Call extends EventTarget {
   #tick() {
     const { you, it } = this.#sound.meters;
     this.#tell("levels", { you: you.level(), it: it.level() });
-    const speech = this.#speeches.get(this.#playing);
-    const sinceS = Math.max(0, performance.now() - this.#playingSince) / 1000;
-    if (this.transport === "webrtc" && speech?.hear(sinceS)) {
-      this.#tell("words", speech);
+    if (this.transport === "webrtc" && this.#said.playing) {
+      const sinceS = Math.max(0, performance.now() - this.#playingSince) / 1000;
+      this.#said.hear(this.#said.of(this.#said.playing), sinceS);
     }
     if (this.#wire) {
       this.#settle();
@@ -613,7 +499,7 @@ export class Call extends EventTarget {
     let state = "connected";
     if (performance.now() < this.#interruptedUntil) {
       state = "interrupted";
-    } else if (this.#playing) {
+    } else if (this.#said.playing) {
       state = "speaking";
     } else if (this.hasMicrophone && !this.#muted && (this.#pushToTalk ? this.#held : this.detectsTurns)) {
       state = "listening";
@@ -632,10 +518,6 @@ export class Call extends EventTarget {
 
   #marker(kind) {
     this.#tell("marker", { kind, at: performance.now() });
-  }
-
-  #speechOfItem(itemId) {
-    return [...this.#speeches.values()].find((speech) => speech.itemId === itemId);
   }
 
   #every(ms, action) {

@@ -86,7 +86,7 @@ class CallRoutes:
 
     async def _answered(self, request: Request) -> Response:
         waiting = sum(not call.talking for call in self._calls.values())
-        runtime = self._door.check(coming=waiting)
+        runtime = self._door.check(request.query_params.get("ticket"), coming=waiting)
         if waiting >= _MOST_WAITING or self._tasks is None:
             self._door.metrics.refused("too_many_offers")
             message = "Too many offers wait to be connected; try again shortly."

@@ -4,6 +4,7 @@ room; then it counts until it ends."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from starlette.websockets import WebSocket
@@ -21,6 +22,7 @@ from realtime.transports.call import Call, Wire
 from realtime.transports.http import Refusal
 from realtime.transports.speaker import Speaker
 from realtime.transports.status import ready
+from realtime.transports.waiting_line import WaitingLine
 
 _FULL_RETRY_S = 5
 
@@ -45,22 +47,25 @@ class Door:
         self._runtime = runtime
         self._calls = calls
         self._max_sessions = max_sessions
+        self._line = WaitingLine()
 
-    def check(self, coming: int = 0) -> Runtime:
-        """What runs, for a session that may begin while `coming` others are about to. Raises Refusal."""
+    def check(self, ticket: str | None = None, coming: int = 0) -> Runtime:
+        """What runs, for a session that may begin while `coming` others are about to. `ticket` keeps its place in the
+        line. Raises Refusal."""
         if self.engine.info is None:
             self.metrics.refused("engine_not_ready")
         runtime = self._runtime(ready(self.engine))
-        if len(self._calls) + coming >= self._max_sessions:
+        free = self._max_sessions - len(self._calls) - coming
+        if (place := self._line.place(ticket, free, time.monotonic())) is not None:
             self.metrics.refused("too_many_sessions")
-            message = f"All {self._max_sessions} connections are in use; try again later."
+            message = f"All {self._max_sessions} connections are in use; you are number {place} in line, ask again."
             raise Refusal(503, "too_many_sessions", message, retry_after_s=_FULL_RETRY_S)
         return runtime
 
     async def admit(self, websocket: WebSocket) -> Runtime | None:
         """What runs, for a session that may begin; otherwise the handshake is answered with the reason."""
         try:
-            return self.check()
+            return self.check(websocket.query_params.get("ticket"))
         except Refusal as refused:
             await websocket.send_denial_response(refused.response)
             return None

@@ -1,4 +1,4 @@
-"""Scope: one Chromium and one server on the built-in checkpoint for all tests here; a fresh context for each visitor."""
+"""Scope: one Chromium for all tests here, two servers on the built-in checkpoint, a fresh context for each visitor."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from realtime.config import Config
 from realtime.serve import running
@@ -45,6 +45,7 @@ def microphone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(microphone_file: Path) -> AsyncIterator[Browser]:
     flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone_file}%noloop"]
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
@@ -110,7 +111,7 @@ async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit
             context.set_default_timeout(PATIENCE_MS)
             await context.add_init_script(path=EARS)
             visitor = Visitor(context, await context.new_page(), microphone_file)
-            visitor.says_after(1.0, b"", 48000)
+            visitor.will_say(bytes(96000), 48000)
             await visitor.page.goto(url)
             return visitor
 

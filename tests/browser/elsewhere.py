@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from tests.interop.environment import Clients
 
@@ -15,7 +16,7 @@ from tests.interop.environment import Clients
 class _Pages(SimpleHTTPRequestHandler):
     """A page, the script beside this file, and the SDK's own bundle for browsers under /sdk/."""
 
-    extensions_map = {".mjs": "text/javascript", ".js": "text/javascript", ".html": "text/html"}
+    extensions_map: ClassVar = {".mjs": "text/javascript", ".js": "text/javascript", ".html": "text/html"}
 
     def __init__(self, *arguments: object, sdk: Path) -> None:
         self._sdk = sdk

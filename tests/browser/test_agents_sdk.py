@@ -1,11 +1,12 @@
 """Scope: the Agents SDK of OpenAI, unmodified, over WebRTC from a page of another origin."""
 
-import json
+from typing import Any
 
 import pytest
 
 from tests.browser.conftest import KEY, Visit
-from tests.browser.visitor import made
+from tests.browser.unhurried import unhurried
+from tests.browser.visitor import Visitor, made
 from tests.interop.engine_tap import EngineTap
 from tests.server.asking import ask
 from tests.server.wire import Service
@@ -16,40 +17,65 @@ SENTENCE = "The train leaves at nine."
 LONG = "The harbour is quiet in the morning, and the ships come in before noon, one after the other. " * 3
 
 
-async def secret(service: Service) -> str:
-    """What the page's own server would mint for it."""
-    reply = await ask(service.address, "POST", "/v1/realtime/client_secrets", {}, key=KEY)
-    value: str = reply.json["value"]
-    return value
+async def joined(visitor: Visitor, service: Service, key: str, *, insecure: bool = False) -> dict[str, Any]:
+    """The SDK connects; what it says of that."""
+    await visitor.page.wait_for_function("window.agents")
+    arguments = [f"http://{service.address}", key, insecure]
+    script = "([url, key, insecure]) => agents.connect(url, key, insecure)"
+    return await visitor.page.evaluate(script, arguments)  # type: ignore[no-any-return]
 
 
-async def test_it_hears_and_what_it_interrupts_is_cut_in_its_history(
+async def test_with_a_client_secret_it_hears_and_its_history_is_cut_where_it_interrupts(
     visit: Visit, elsewhere: str, guarded: Service, guarded_tap: EngineTap
 ) -> None:
-    visitor = await visit(f"{elsewhere}/", microphone=True)
+    minted = await ask(guarded.address, "POST", "/v1/realtime/client_secrets", {}, key=KEY)
+    visitor = await visit(elsewhere)
+    connected = await joined(visitor, guarded, minted.json["value"])
+    assert (connected["status"], connected["callId"][:4]) == ("connected", "rtc_")
+    assert connected["tookMs"] < 5000, "it gave up waiting for session.updated"
+
     page = visitor.page
-    await page.wait_for_function("window.agents")
-    joined = await page.evaluate(
-        "([url, key]) => agents.connect(url, key)", [f"http://{guarded.address}", await secret(guarded)]
-    )
-    print(joined)
-    assert joined["status"] == "connected"
-    assert joined["callId"].startswith("rtc_")
-    assert joined["tookMs"] < 5000, "it gave up waiting for session.updated"
-
     await page.evaluate("(text) => agents.say(text)", SENTENCE)
-    await visitor.event("output_audio_buffer.stopped")
-    print((await visitor.heard()).audible_ms, made(guarded_tap.spoken(SENTENCE)[-1].pcm).audible_ms)
-
-    begun = await visitor.now_ms()
-    await page.evaluate("(text) => agents.say(text)", LONG)
-    await visitor.event("output_audio_buffer.started", begun)
-    await page.wait_for_timeout(1500)
-    stopped = await visitor.now_ms()
-    await page.evaluate("agents.interrupt()")
-    await visitor.event("conversation.item.retrieved", begun)
+    first = await visitor.event("output_audio_buffer.stopped")
+    assert not (await visitor.heard()).silent
+    with unhurried(guarded.gateway.engine):
+        await page.evaluate("(text) => agents.say(text)", LONG)
+        started = await visitor.event("output_audio_buffer.started", first["at"])
+        await page.wait_for_function("(at) => performance.now() > at + 800", arg=started["at"])
+        interrupted = await visitor.now_ms()
+        await page.evaluate("agents.interrupt()")
+        truncated = await visitor.event("conversation.item.truncated")
+        await visitor.event("conversation.item.retrieved")
     await page.wait_for_timeout(300)
+
     heard = await visitor.heard()
-    print(heard.last_ms - stopped, await page.evaluate("agents.history()"), await page.evaluate("agents.errors()"))
-    print(json.dumps(await visitor.sent())[:3000])
-    print([(round(e["at"]), e["event"]["type"]) for e in await visitor.events() if e["at"] > begun])
+    print("MEASURED SDK", heard.last_ms - interrupted)
+    assert 0 < heard.last_ms - interrupted < 200
+    played = heard.place_in(made(guarded_tap.spoken(LONG)[-1].pcm))
+    print("MEASURED SDK", truncated["event"]["audio_end_ms"], played)
+    assert truncated["event"]["audio_end_ms"] == pytest.approx(played, abs=30)
+    kinds = [one["event"]["type"] for one in await visitor.sent()]
+    assert kinds[-3:] == ["response.cancel", "output_audio_buffer.clear", "conversation.item.retrieve"]
+    *_, answer, asked, cut = await page.evaluate("agents.history()")
+    assert (answer["text"], answer["status"]) == (SENTENCE, "completed")
+    assert asked["text"] == LONG
+    assert cut["status"] == "incomplete"
+    assert 0 < len(cut["text"]) < len(LONG)
+    assert LONG.startswith(cut["text"])
+    assert await page.evaluate("agents.errors()") == visitor.failures == []
+    await page.evaluate("agents.close()")
+
+
+async def test_with_a_key_of_its_owner_it_connects_where_that_is_asked_for(
+    visit: Visit, elsewhere: str, guarded: Service
+) -> None:
+    visitor = await visit(elsewhere)
+    connected = await joined(visitor, guarded, KEY, insecure=True)
+    assert (connected["status"], connected["callId"][:4]) == ("connected", "rtc_")
+    await visitor.page.evaluate("agents.close()")
+
+
+async def test_a_wrong_key_is_an_error_that_says_so(visit: Visit, elsewhere: str, guarded: Service) -> None:
+    visitor = await visit(elsewhere)
+    with pytest.raises(Exception, match="status 401: "):
+        await joined(visitor, guarded, "ek_of_nobody")

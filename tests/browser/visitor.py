@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import soxr
-from playwright.async_api import BrowserContext, Locator, Page, Route, TimeoutError
+from playwright.async_api import BrowserContext, Locator, Page, TimeoutError
 
 PATIENCE_MS = 30_000
 EARS = Path(__file__).with_name("ears.js")
 BLOCK_S = 0.01
+WEBRTC_RATE = 48000
+PAUSE_MS = 500
 TAIL_MS = 300
 AUDIBLE = 10 ** (-50 / 20)
 
@@ -47,6 +49,13 @@ class Heard:
     def first_ms(self) -> float:
         """When its first sound began."""
         return self.began_ms + float(self._loud[0]) * BLOCK_S * 1000
+
+    def onset_before_ms(self, at_ms: float) -> float:
+        """When the sound began that is there at this moment, or came before it; what is apart by less than PAUSE_MS is
+        one."""
+        loud = self._cut(self.began_ms, at_ms)._loud * BLOCK_S * 1000
+        begins = np.flatnonzero(np.diff(loud, prepend=-PAUSE_MS) >= PAUSE_MS)
+        return self.began_ms + float(loud[begins[-1]])
 
     @property
     def last_ms(self) -> float:
@@ -85,11 +94,6 @@ class Heard:
     def _at(self, rate: int) -> np.ndarray:
         return np.asarray(soxr.resample(self.pcm, self.rate, rate))
 
-    def since(self, at_ms: float) -> Heard:
-        """Its end, from a moment of the page's clock on."""
-        first = max(0, int((at_ms - self.began_ms) * self.rate / 1000))
-        return Heard(self.pcm[first:], self.rate, self.began_ms + first * 1000 / self.rate)
-
 
 def made(pcm: bytes, rate: int = 24000) -> Heard:
     """The server's own 16-bit samples, to compare with."""
@@ -111,9 +115,13 @@ class Visitor:
         """What the page shows, by its test id."""
         return self.page.get_by_test_id(test_id)
 
-    def says_after(self, silence_s: float, pcm: bytes, rate: int) -> None:
-        """What the next microphone that is opened hears: silence, then 16-bit samples, then silence."""
-        say_into(self._microphone, bytes(2 * int(silence_s * rate)) + pcm, rate)
+    def will_say(self, pcm: bytes, rate: int) -> None:
+        """What the microphone hears from when it is opened next: 16-bit samples, then silence."""
+        with wave.open(str(self._microphone), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(pcm)
 
     async def event(self, kind: str, after_ms: float = 0.0) -> Json:
         """The first event of a kind that the page got after a moment of its clock, as {at, event}; waits for it."""
@@ -159,24 +167,9 @@ class Visitor:
         ahead = min(piece[0] - piece[1] - piece[2] * 1000 / rate for piece in pieces)
         return Heard(pcm, rate, pieces[0][1] + ahead)
 
-    async def jitter_buffer(self) -> Json:
-        """What the browser's jitter buffer says of itself."""
+    async def stretched_ms(self) -> float:
+        """How much sound the browser's jitter buffer made up or left out so far, by its own count."""
         script = "async () => [...(await ears.peer.getStats()).values()].find((one) => one.type === 'inbound-rtp')"
-        return await self.page.evaluate(script)  # type: ignore[no-any-return]
-
-    async def answer(self, pattern: str, **reply: Any) -> None:
-        """Answer the page's requests to a path in the server's place."""
-
-        async def fulfil(route: Route) -> None:
-            await route.fulfill(**reply)
-
-        await self.page.route(pattern, fulfil)
-
-
-def say_into(path: Path, pcm: bytes, rate: int) -> None:
-    """A WAV file of 16-bit mono samples."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm)
+        said = await self.page.evaluate(script)
+        kinds = ("concealedSamples", "insertedSamplesForDeceleration", "removedSamplesForAcceleration")
+        return sum(said[kind] for kind in kinds) / WEBRTC_RATE * 1000

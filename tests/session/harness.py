@@ -173,17 +173,22 @@ class Talk:
             self.deliver_one()
         return self.events[before:]
 
+    def next_packet(self, most: int = RATE // 50) -> AudioPlayed:
+        """The server plays up to so many samples of what waits; what it then reports."""
+        response_id, samples = self.playout.pop(0)
+        packet = min(samples, most)
+        if packet < samples:
+            self.playout.insert(0, (response_id, samples - packet))
+        self.now += packet / RATE
+        return AudioPlayed(response_id, packet)
+
     def play(self, seconds: float) -> list[ServerEvent]:
         """The server plays so much of what waits, in packets; returns the events that this made."""
         before, left = len(self.events), round(seconds * RATE)
         while left and self.playout:
-            response_id, samples = self.playout.pop(0)
-            packet = min(samples, left, RATE // 50)
-            if packet < samples:
-                self.playout.insert(0, (response_id, samples - packet))
-            left -= packet
-            self.now += packet / RATE
-            self.tell(AudioPlayed(response_id, packet))
+            played = self.next_packet(min(left, RATE // 50))
+            left -= played.samples
+            self.tell(played)
             self.deliver()
         return self.events[before:]
 

@@ -37,6 +37,7 @@ from protocol.objects import (
     PcmuFormat,
     Response,
     ResponseConfig,
+    SemanticVad,
     ServerVad,
     SessionAudio,
     SessionConfig,
@@ -53,11 +54,13 @@ from protocol.server_events import (
     ResponseCreated,
     ResponseDone,
     ServerEvent,
+    SpeechStarted,
     TranscriptDelta,
     TranscriptDone,
 )
 from realtime.session.desk import Limits
 from realtime.session.messages import (
+    SCORE_SAMPLES,
     AskBrain,
     BrainCalled,
     BrainDone,
@@ -72,6 +75,7 @@ from realtime.session.messages import (
     DropContext,
     Effect,
     FinishAudio,
+    Heard,
     Send,
     SendAudio,
     StartClause,
@@ -80,6 +84,7 @@ from realtime.session.messages import (
 from realtime.session.response import LiveResponse
 from realtime.session.states import ResponseState, SessionState
 from tests.session.harness import Talk, generation, kind_of, reference, voice
+from tests.session.turns_told import TurnsTold
 
 LIMITS = Limits(
     max_session_s=500.0,
@@ -120,8 +125,6 @@ UPDATES = st.sampled_from(
         {"audio": voice("item:ref")},
         {"audio": voice("bob")},
         {"audio": SessionAudio(output=AudioOutput(format=PcmuFormat(), speed=1.5))},
-        {"audio": SessionAudio(input=AudioInput(turn_detection=ServerVad()))},
-        {"audio": SessionAudio(input=AudioInput(turn_detection=None))},
         {"output_modalities": ["audio"]},
         {"output_modalities": ["text"]},
         {"max_output_tokens": "inf"},
@@ -129,6 +132,20 @@ UPDATES = st.sampled_from(
         {"voiced": generation(speakers={})},
     ]
 )
+DETECTIONS = st.sampled_from(
+    [
+        None,
+        ServerVad(),
+        ServerVad(interrupt_response=False),
+        ServerVad(silence_duration_ms=100, prefix_padding_ms=0, interrupt_response=True),
+        ServerVad(silence_duration_ms=10000, prefix_padding_ms=5000),
+        ServerVad(idle_timeout_ms=1000),
+        SemanticVad(eagerness="high", interrupt_response=True),
+        SemanticVad(interrupt_response=False),
+    ]
+)
+RUNS = st.lists(st.tuples(st.sampled_from([0.0, 0.9]), st.integers(1, 10)), min_size=1, max_size=4)
+"""Scores of speech, and how many windows have each."""
 
 # what the events of one item of a response are called below, and the orders they may come in
 LETTERS = {
@@ -155,10 +172,11 @@ class Sessions(RuleBasedStateMachine):
     """The engine may answer late, the brain may talk on after it was stopped, the transport sends when it likes."""
 
     steps = 0  # of all sessions together
+    plays = False  # the client does
 
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Talk(LIMITS, hears="script")
+        self.talk = Talk(LIMITS, hears="script", plays=self.plays)
         self.talkers: set[str] = set()  # responses whose brain still talks
         self.text: dict[str, str] = {}  # what was said in time, by response
         self.engine: dict[str, bool] = {}  # clauses at the engine -> cancelled
@@ -170,11 +188,14 @@ class Sessions(RuleBasedStateMachine):
         self.streams: dict[str, str] = {}  # whose words are still coming, to their responses
         self.cut: set[str] = set()  # streams whose responses were stopped before their end
         self.flushes: Counter[str] = Counter()  # asked for and not answered, by response
+        self.turns = TurnsTold()
         self.gone = False
         self.watch(self.talk.effects)
 
     def tell(self, message: Any) -> list[Effect]:
         was_closed = self.talk.session.state is SessionState.CLOSED
+        if isinstance(message, (Heard, InputAudioAppend, InputAudioCommit, Tick)) and self._detection is None:
+            self.turns.forget()  # nobody listens for its end any more
         effects = self.talk.tell(message)
         assert not (was_closed and effects), f"after the end: {effects}"
         self.watch(effects)
@@ -220,6 +241,7 @@ class Sessions(RuleBasedStateMachine):
                     self._watch_event(effect.event)
 
     def _watch_event(self, event: ServerEvent) -> None:
+        self.turns.told(event)
         match event:
             case ResponseCreated():
                 assert event.response.id not in self.text, "created twice"
@@ -241,6 +263,10 @@ class Sessions(RuleBasedStateMachine):
 
     def _at_engine(self, response: str) -> list[str]:
         return [c for c, cancelled in self.engine.items() if not cancelled and c.rpartition(".")[0] == response]
+
+    @property
+    def _detection(self) -> ServerVad | SemanticVad | None:
+        return self.talk.session.listening.turn_detection
 
     def _live(self, response: str) -> LiveResponse | None:
         return next((live for live in self.talk.session.responses if live.id == response), None)
@@ -281,6 +307,32 @@ class Sessions(RuleBasedStateMachine):
         self.tell(InputAudioAppend(audio=bytes(2 * samples)))
         if then:
             self.tell(InputAudioCommit() if then == "commit" else InputAudioClear())
+
+    @rule(detection=DETECTIONS)
+    def listen_for_turns(self, detection: ServerVad | SemanticVad | None) -> None:
+        self.tell(SessionUpdate(session=SessionConfig(audio=SessionAudio(input=AudioInput(turn_detection=detection)))))
+
+    @rule(runs=RUNS)
+    def talk_to_it(self, runs: list[tuple[float, int]]) -> None:
+        scores = tuple(score for score, windows in runs for _ in range(windows))
+        detection, before = self._detection, self.talk.session.live
+        effects = self.tell(Heard(bytes(2 * SCORE_SAMPLES * len(scores)), () if detection is None else scores))
+        events = [effect.event for effect in effects if isinstance(effect, Send)]
+        begun = any(isinstance(event, SpeechStarted) for event in events)
+        ends = [event.response for event in events if isinstance(event, ResponseDone)]
+        if not begun or detection is None or detection.interrupt_response is not True:
+            assert not ends, "interrupted by nobody"
+            return
+        self.interrupted(ends)
+        assert self.talk.session.live is None
+        assert before is None or before.id in [response.id for response in ends]
+
+    def interrupted(self, ended: list[Response]) -> None:
+        """The user has begun to speak, and these responses have ended with it."""
+        for response in ended:
+            assert response.status == "cancelled"
+            assert response.status_details is not None
+            assert response.status_details.reason == "turn_detected"
 
     @rule()
     def send_rubbish(self) -> None:
@@ -386,9 +438,14 @@ class Sessions(RuleBasedStateMachine):
     @precondition(lambda self: self.talk.outbox and not self.gone)
     @rule(count=st.integers(1, 8))
     def send(self, count: int) -> None:
+        self.deliver(count)
+
+    def deliver(self, count: int | None = None) -> None:
+        """So much of what waits goes out, or all of it."""
         before = len(self.talk.effects)
-        for _ in range(min(count, len(self.talk.outbox))):
+        while self.talk.outbox and count != 0:
             self.talk.deliver_one()
+            count = None if count is None else count - 1
         self.watch(self.talk.effects[before:])
 
     @rule(seconds=st.sampled_from([0.02, 0.3, 2.0, 21.0]))
@@ -418,7 +475,7 @@ class Sessions(RuleBasedStateMachine):
 
     @invariant()
     def count_steps(self) -> None:
-        Sessions.steps += 1
+        type(self).steps += 1
 
     @invariant()
     def played_sent_and_generated_are_in_order(self) -> None:
@@ -468,10 +525,9 @@ class Sessions(RuleBasedStateMachine):
             self.tell(ClauseEnded(clause, "stop", frames=1))
         assert not self.engine
         if not self.gone:
-            before = len(self.talk.effects)
-            self.talk.deliver()
-            self.watch(self.talk.effects[before:])
+            self.deliver()
             assert not self.talk.session.responses, "a response that never ends"
+            self.listen_to_the_end()
             assert self.talk.session.state is not SessionState.DRAINING, "it has nothing to say and is still open"
             self.tell(Drain())
             assert self.talk.session.state is SessionState.CLOSED
@@ -481,7 +537,11 @@ class Sessions(RuleBasedStateMachine):
         assert set(self.contexts.values()) <= set(self.dropped), "a context that the engine keeps for ever"
         self.check_events()
 
+    def listen_to_the_end(self) -> None:
+        """All responses are over; the client plays what is left."""
+
     def check_events(self) -> None:
+        self.turns.check_end()
         created: dict[str, Response] = {}
         over: dict[str, Response] = {}
         order: dict[str, str] = {}  # letters by item

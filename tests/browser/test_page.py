@@ -1,0 +1,210 @@
+"""Scope: the page at `/`: what is typed is heard, what interrupts it, and what it says where something is missing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.async_api import Route, expect
+
+from realtime.config import Config
+from realtime.serve import running
+from tests.browser.conftest import KEY, Visit
+from tests.browser.unhurried import unhurried
+from tests.browser.visitor import Visitor, made
+from tests.hearing import sounds
+from tests.interop.engine_tap import EngineTap
+from tests.server.wire import Service, wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SENTENCE = "The train leaves at nine, and the next one leaves at ten."
+SHORT = "A ship comes in."
+LONG = (
+    "The harbour is quiet in the morning. The ships come in before noon, one after the other. "
+    "Then the gulls follow them, and the whole town hears it until the evening. "
+) * 3
+
+
+def home(service: Service) -> str:
+    return f"http://{service.address}/"
+
+
+async def types(visitor: Visitor, text: str) -> None:
+    await visitor["type-text"].fill(text)
+    await visitor["type-send"].click()
+
+
+async def test_a_typed_sentence_is_heard_as_loud_and_as_long_as_the_engine_made_it(
+    visit: Visit, service: Service, tap: EngineTap
+) -> None:
+    visitor = await visit(home(service), microphone=False)
+    with unhurried(service.gateway.engine):
+        await types(visitor, SENTENCE)
+        await visitor.event("output_audio_buffer.started")
+        before = await visitor.stretched_ms()
+        await visitor.event("output_audio_buffer.stopped")
+    await expect(visitor["log-it"].locator(".spoken")).to_have_text(SENTENCE)
+    await visitor.page.wait_for_timeout(300)
+    heard, spoken = await visitor.heard(), made(tap.spoken(SENTENCE)[-1].pcm)
+    stretched = await visitor.stretched_ms() - before
+    print("MEASURED", heard.energy_db - spoken.energy_db, heard.spoken_ms - spoken.spoken_ms, stretched)
+    assert await visitor["transport"].text_content() == "over WebRTC"
+    assert heard.energy_db == pytest.approx(spoken.energy_db, abs=0.5)
+    assert heard.spoken_ms == pytest.approx(spoken.spoken_ms, abs=60 + stretched)
+    assert visitor.failures == []
+
+
+async def test_a_user_who_speaks_silences_it_and_history_ends_at_the_last_sample_they_heard(
+    visit: Visit, service: Service, tap: EngineTap
+) -> None:
+    visitor = await visit(home(service))
+    question = [sounds.silence(3.0), sounds.clip("question")]
+    visitor.will_say(sounds.pcm(np.concatenate(question * 5)), sounds.RATE)
+    await visitor["connect"].click()
+    await expect(visitor["transport"]).to_have_text("over WebRTC")
+    with unhurried(service.gateway.engine):
+        await types(visitor, LONG)
+        started = await visitor.event("output_audio_buffer.started")
+        noticed = await visitor.event("input_audio_buffer.speech_started", started["at"])
+        truncated = await visitor.event("conversation.item.truncated")
+    await expect(visitor["state"]).to_have_attribute("data-state", "listening")
+    heard, said = await visitor.heard(), await visitor.heard("microphone")
+    assert heard.last_ms - noticed["at"] < 200
+    assert 0 < noticed["at"] - said.onset_before_ms(noticed["at"]) < 500
+    played = heard.place_in(made(tap.spoken(LONG)[-1].pcm))
+    print(
+        "MEASURED onset to event, event to silence, cut, heard",
+        noticed["at"] - said.onset_before_ms(noticed["at"]),
+        heard.last_ms - noticed["at"],
+        truncated["event"]["audio_end_ms"],
+        played,
+    )
+    assert truncated["event"]["audio_end_ms"] == pytest.approx(played, abs=30)
+    await is_cut(visitor)
+
+
+@pytest.mark.parametrize("hand", ["button", "key"])
+async def test_the_interrupt_button_and_its_key_silence_it_and_strike_the_rest_out(
+    visit: Visit, service: Service, tap: EngineTap, hand: str
+) -> None:
+    visitor = await visit(home(service), microphone=False)
+    with unhurried(service.gateway.engine):
+        await types(visitor, LONG)
+        started = await visitor.event("output_audio_buffer.started")
+        await visitor.page.wait_for_function("(at) => performance.now() > at + 800", arg=started["at"])
+        if hand == "button":
+            await visitor["interrupt"].click()
+        else:
+            await visitor.page.keyboard.press("Escape")
+        truncated = await visitor.event("conversation.item.truncated")
+    await expect(visitor["state"]).to_have_attribute("data-state", "connected")
+    heard, sent = await visitor.heard(), await visitor.sent()
+    (cleared,) = [one for one in sent if one["event"]["type"] == "output_audio_buffer.clear"]
+    assert heard.last_ms - cleared["at"] < 200
+    played = heard.place_in(made(tap.spoken(LONG)[-1].pcm))
+    print(
+        "MEASURED clear to silence, cut, heard",
+        heard.last_ms - cleared["at"],
+        truncated["event"]["audio_end_ms"],
+        played,
+    )
+    assert truncated["event"]["audio_end_ms"] == pytest.approx(played, abs=30)
+    await is_cut(visitor)
+    assert visitor.failures == []
+
+
+async def is_cut(visitor: Visitor) -> None:
+    """The last text of the voice is struck through from somewhere on."""
+    line = visitor["log-it"].last
+    await expect(line.locator("s")).not_to_be_empty()
+    text = "".join([await line.locator(kind).inner_text() for kind in (".spoken", "s")])
+    assert LONG.startswith(text)
+
+
+async def test_where_udp_leads_nowhere_it_speaks_over_a_websocket_and_says_why(visit: Visit, service: Service) -> None:
+    async def dead_end(route: Route) -> None:
+        answer = await route.fetch()
+        lines = (await answer.text()).splitlines(keepends=True)
+        nobody = ["192.0.2.1", "9"]  # an address for documentation
+        lost = [
+            " ".join([*line.split(" ")[:4], *nobody, *line.split(" ")[6:]]) if "a=candidate" in line else line
+            for line in lines
+        ]
+        await route.fulfill(response=answer, body="".join(lost))
+
+    visitor = await visit(home(service), microphone=False)
+    await visitor.page.route("**/v1/realtime/calls", dead_end)
+    await types(visitor, SHORT)
+    await expect(visitor["transport"]).to_have_text("over WebSocket, because no connection came about within 5 s (ICE)")
+    await expect(visitor["log-it"].locator(".spoken")).to_have_text(SHORT)
+    await visitor.page.wait_for_timeout(300)
+    assert (await visitor.heard("worklets")).audible_ms > 300
+    assert visitor.failures == []
+
+
+async def test_without_a_microphone_one_listens_and_types(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service), microphone=False)
+    await visitor["connect"].click()
+    await expect(visitor["notice-text"]).to_contain_text("The microphone is not allowed here")
+    await expect(visitor["transport"]).to_have_text("over WebRTC")
+    await types(visitor, SHORT)
+    await visitor.event("output_audio_buffer.stopped")
+    assert not (await visitor.heard()).silent
+
+
+async def test_while_the_engine_loads_it_says_how_far_that_is_and_goes_on_by_itself(
+    visit: Visit, noise_checkpoint: Callable[[int], Path]
+) -> None:
+    async with running(Config(port=0, model=str(noise_checkpoint(1)), device="cpu", threads=1)) as (_, gateway, url):
+        visitor = await visit(home(Service(gateway, url)), microphone=False)
+        await expect(visitor["notice-text"]).to_contain_text("The engine is loading. Stage: ")
+        await expect(visitor["state"]).to_have_attribute("data-state", "loading")
+        await expect(visitor["notice"]).to_be_hidden()
+        await expect(visitor["engine-badge"]).to_contain_text("noise")
+        await visitor.page.close()
+
+
+async def test_a_server_with_keys_asks_for_one_and_says_when_it_is_wrong(visit: Visit, guarded: Service) -> None:
+    visitor = await visit(home(guarded), microphone=False)
+    await expect(visitor["notice-text"]).to_have_text("This server asks for a key; enter it to go on.")
+    await visitor["key"].fill("sk-of-nobody")
+    await visitor["key"].press("Enter")
+    await expect(visitor["notice-text"]).to_have_text("The server does not know this key: enter another one.")
+    await visitor["key"].fill(KEY)
+    await visitor["key"].press("Enter")
+    await expect(visitor["notice"]).to_be_hidden()
+    await types(visitor, SHORT)
+    await visitor.event("output_audio_buffer.stopped")
+
+
+async def test_a_full_server_is_waited_for(visit: Visit, guarded: Service) -> None:
+    visitor = await visit(home(guarded), microphone=False)
+    await visitor["key"].fill(KEY)
+    await visitor["key"].press("Enter")
+    await expect(visitor["notice"]).to_be_hidden()
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with wire(guarded, additional_headers=headers):
+        async with wire(guarded, additional_headers=headers):
+            await visitor["connect"].click()
+            await expect(visitor["state"]).to_have_attribute("data-state", "full")
+            await expect(visitor["notice-text"]).to_contain_text("Trying again")
+        await expect(visitor["transport"]).to_have_text("over WebRTC")
+
+
+async def test_a_clip_that_is_no_sound_is_refused_with_a_sentence(
+    visit: Visit, service: Service, tmp_path: Path
+) -> None:
+    noise = tmp_path / "clip.wav"
+    noise.write_bytes(b"RIFF, but no sound")
+    visitor = await visit(home(service), microphone=False)
+    await visitor["voice-add"].locator("summary").click()
+    form = visitor["voice-form"]
+    await form.locator("[name=name]").fill("me")
+    await form.locator("[name=audio_sample]").set_input_files(noise)
+    await form.locator("[name=transcript]").fill("Hello.")
+    await form.locator("[name=consent]").fill("It is my own voice.")
+    await form.locator("button").click()
+    await expect(visitor["voice-form-text"]).to_have_text(
+        "The clip is neither a WAV nor a FLAC file; convert it to 16-bit PCM WAV."
+    )
