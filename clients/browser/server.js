@@ -11,11 +11,13 @@ export class Server {
   constructor(url, key = "") {
     this.url = new URL(url);
     this.key = key;
+    /** Keeps this page's place in line before a full server. */
+    this.ticket = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
   }
 
   /** Where its WebSocket is. @returns {string} */
   get socketUrl() {
-    const url = new URL("/v1/realtime", this.url);
+    const url = new URL(`/v1/realtime?ticket=${this.ticket}`, this.url);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return url.href;
   }

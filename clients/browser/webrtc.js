@@ -49,7 +49,7 @@ async function negotiate(peer, channel, wire, { server, signal }) {
 async function post(server, sdp, signal) {
   const init = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp, signal };
   try {
-    const response = await server.request("/v1/realtime/calls", init, POST_MS);
+    const response = await server.request(`/v1/realtime/calls?ticket=${server.ticket}`, init, POST_MS);
     const callId = (response.headers.get("location") ?? "").split("/").at(-1);
     return { sdp: await response.text(), callId };
   } catch (error) {

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         row["first_audio_p95_vs_alone"] = _ratio(row["first_audio_p95_ms"], alone["first_audio_p95_ms"])
     return {
         "benchmark": NAME,
+        "quick": args.quick,
         "protocol": args.protocol,
         "environment": environment(engine["threads"], engine["device"]),
         "checkpoint": engine["checkpoint"],

@@ -4,7 +4,7 @@ Their transports are used and none of their media classes, which decode in a thr
 their own and fall deaf after an empty payload. Media does not pass through their pump either: a datagram is decrypted
 and delivered as it is read from the socket, and sent without a queue.
 
-Relied on, beyond what they document (aiortc 1.16, aioice 0.10):
+Relied on, beyond what they document (aiortc 1.16, aioice 0.13):
 - aioice.Connection calls `get_component_candidates`, `check_incoming`, `query_consent`, `_check_list_maybe_fail` and
   `_remote_candidates_expected` on itself. `_protocols` are the sockets it closes, `_early_checks` the checks that came
   before `connect`, `_check_list` the pairs, `_nominated[1]` the one in use, `_queue` what `recv` takes from.

@@ -4,13 +4,14 @@ import argparse
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from realtime.bench import codec, engine, report, schedule, webrtc
+from realtime.bench import codec, engine, report, schedule, serve, webrtc
 from realtime.bench.webrtc_callers import lateness
 
 README = Path(report.__file__).parent / "README.md"
@@ -80,6 +81,16 @@ def test_schedule_refuses_under_overload_and_keeps_first_audio_early() -> None:
 
 def test_the_same_seed_gives_the_same_simulation() -> None:
     assert _run(schedule)["runs"] == _run(schedule)["runs"]
+
+
+def test_a_listener_over_webrtc_hears_what_it_asked_for(noise_checkpoint: Callable[[int], Path]) -> None:
+    options = ("--protocol", "webrtc", "--model", str(noise_checkpoint(1)), "--slots", "2", "--threads", "1")
+    result = _run(serve, *options)
+    (turn,) = result["turns"]
+    _assert_documented([*result, *turn])
+    assert turn["responses"] > 0 == turn["refused"]
+    assert turn["audio_s"] > 0
+    assert turn["first_audio_p50_ms"] > 0
 
 
 def test_calls_are_carried_both_ways_by_either_side() -> None:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soxr
 from playwright.async_api import BrowserContext, Locator, Page, TimeoutError
 
 PATIENCE_MS = 30_000
 EARS = Path(__file__).with_name("ears.js")
-BLOCK_S = 0.01
+BLOCK_S = 0.005
 WEBRTC_RATE = 48000
+PACKET_MS = 20
+OPUS_LOOKS_AHEAD_MS = 6.5
+FADE_MS = 5  # what is taken back ends in so much
 PAUSE_MS = 500
 TAIL_MS = 300
 AUDIBLE = 10 ** (-50 / 20)
@@ -32,7 +36,7 @@ class Heard:
     began_ms: float
 
     def _blocks(self) -> np.ndarray:
-        """The level of every 10 ms."""
+        """The level of every 5 ms."""
         size = int(self.rate * BLOCK_S)
         whole = self.pcm[: len(self.pcm) // size * size].reshape(-1, size)
         return np.sqrt(np.mean(np.square(whole), axis=1))
@@ -78,7 +82,7 @@ class Heard:
         return float(10 * np.log10(np.sum(np.square(self.pcm)) / self.rate))
 
     def place_in(self, whole: Heard) -> float:
-        """Which moment of `whole`, in ms from its beginning, was the last that was heard."""
+        """Which moment of `whole`, in ms from its beginning, was the last that was heard, found by its likeness."""
         tail = self._cut(self.last_ms - TAIL_MS, self.last_ms)._at(whole.rate)
         size = 1 << (len(tail) + len(whole.pcm)).bit_length()
         match = np.fft.irfft(np.fft.rfft(whole.pcm, size) * np.conj(np.fft.rfft(tail, size)), size)
@@ -86,6 +90,10 @@ class Heard:
         power = np.convolve(np.square(whole.pcm), np.ones(len(tail)), "valid")
         best = int(np.argmax(match / np.sqrt(power + 1e-3)))
         return (best + len(tail)) * 1000 / whole.rate
+
+    def until(self, at_ms: float) -> Heard:
+        """Its beginning."""
+        return self._cut(self.began_ms, self.began_ms + at_ms)
 
     def _cut(self, from_ms: float, to_ms: float) -> Heard:
         first, last = (max(0, int((at - self.began_ms) * self.rate / 1000)) for at in (from_ms, to_ms))
@@ -98,6 +106,22 @@ class Heard:
 def made(pcm: bytes, rate: int = 24000) -> Heard:
     """The server's own 16-bit samples, to compare with."""
     return Heard(np.frombuffer(pcm, "<i2").astype(np.float64) / 32768, rate, 0.0)
+
+
+def assert_cut_where_heard(truncated: Json, heard: Heard, whole: Heard) -> None:
+    """The last sound that was heard is the last before the cut."""
+    cut_ms = truncated["event"]["audio_end_ms"]
+    print(
+        "MEASURED cut",
+        cut_ms,
+        "last sound before it",
+        whole.until(cut_ms).last_ms,
+        "heard until",
+        heard.place_in(whole),
+    )
+    assert heard.place_in(whole) == pytest.approx(
+        whole.until(cut_ms).last_ms, abs=PACKET_MS + OPUS_LOOKS_AHEAD_MS + FADE_MS
+    )
 
 
 class Visitor:

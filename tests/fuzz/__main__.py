@@ -1,4 +1,4 @@
-"""Scope: the long run: `python -m tests.fuzz [sessions|PARSER …] [--cases 100000] [--steps 20000]`.
+"""Scope: the long run: `python -m tests.fuzz [sessions|calls|PARSER …] [--cases 100000] [--steps 20000]`.
 
 Not collected by pytest: there, `test_parsers.py` tries a small part of it. Without names, everything runs. Ends with 1
 when something escaped that should not have.
@@ -16,19 +16,21 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.fuzz.parsers import PARSERS
 from tests.fuzz.runs import Report, run
+from tests.session.playing import PlayingSessions
 from tests.session.sessions import Sessions
 
+_MACHINES = {"sessions": Sessions, "calls": PlayingSessions}
 _STEPS_A_SESSION = 100
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Everything strangers can send.")
-    arguments.add_argument("names", nargs="*", help="'sessions', or the beginning of a parser's name; none: all")
+    arguments.add_argument("names", nargs="*", help="'sessions', 'calls', or the beginning of a parser's name; none: all")
     arguments.add_argument("--cases", type=int, default=100_000, help="for each parser")
-    arguments.add_argument("--steps", type=int, default=20_000, help="of sessions, at least")
+    arguments.add_argument("--steps", type=int, default=20_000, help="of sessions and of calls, at least")
     arguments.add_argument("--seed", type=int, default=0, help="number of the first batch")
     asked = arguments.parse_args()
-    known = ["sessions", *(parser.name for parser in PARSERS)]
+    known = [*_MACHINES, *(parser.name for parser in PARSERS)]
     unknown = [name for name in asked.names if not any(one.startswith(name) for one in known)]
     if unknown:
         arguments.error(f"there is no {unknown[0]!r}; there are: {', '.join(known)}")
@@ -45,8 +47,9 @@ def main() -> int:
             except Exception:  # the next parsers are of interest all the same
                 traceback.print_exc()
                 failed = True
-    if wanted("sessions"):
-        _sessions(asked.steps)
+    for name, machine in _MACHINES.items():
+        if wanted(name):
+            _sessions(name, machine, asked.steps)
     return int(failed)
 
 
@@ -58,12 +61,12 @@ def _line(report: Report) -> str:
     )
 
 
-def _sessions(steps: int) -> None:
+def _sessions(name: str, machine: type[Sessions], steps: int) -> None:
     """Sessions until there were this many steps."""
-    began, before = time.monotonic(), Sessions.steps
-    while Sessions.steps - before < steps:
+    began, before = time.monotonic(), machine.steps
+    while machine.steps - before < steps:
         run_state_machine_as_test(
-            Sessions,
+            machine,
             settings=settings(
                 max_examples=100,
                 stateful_step_count=_STEPS_A_SESSION,
@@ -72,7 +75,7 @@ def _sessions(steps: int) -> None:
                 suppress_health_check=list(HealthCheck),
             ),
         )
-    print(f"{'sessions':24} {Sessions.steps - before:8} {time.monotonic() - began:8.1f}  steps, no invariant broken")
+    print(f"{name:24} {machine.steps - before:8} {time.monotonic() - began:8.1f}  steps, no invariant broken")
 
 
 if __name__ == "__main__":

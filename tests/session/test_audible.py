@@ -1,9 +1,27 @@
 """Scope: a session whose speech the server plays: when it is heard, how it is silenced, what history keeps of it."""
 
-from protocol.client_events import ItemRetrieve, OutputAudioClear, ResponseCancel, ResponseCreate
-from protocol.objects import OutputAudio, ResponseConfig
-from protocol.server_events import ItemRetrieved, ItemTruncated, PlayoutCleared, PlayoutStarted, PlayoutStopped
-from realtime.session.messages import AudioPlayed, BrainDone, BrainSaid
+from typing import Any
+
+import pytest
+
+from protocol.client_events import (
+    ItemDelete,
+    ItemRetrieve,
+    ItemTruncate,
+    OutputAudioClear,
+    ResponseCancel,
+    ResponseCreate,
+)
+from protocol.objects import AudioInput, OutputAudio, ResponseConfig, SemanticVad, ServerVad, SessionAudio
+from protocol.server_events import (
+    ItemDeleted,
+    ItemRetrieved,
+    ItemTruncated,
+    PlayoutCleared,
+    PlayoutStarted,
+    PlayoutStopped,
+)
+from realtime.session.messages import SCORE_SAMPLES, AudioPlayed, BrainDone, BrainSaid, Heard
 from tests.session.harness import RATE, Talk, content, kind_of
 
 TEXT = "One two three four five six seven eight nine ten."
@@ -146,8 +164,35 @@ def test_a_response_may_begin_while_the_one_before_is_still_heard() -> None:
     assert heard == [(started, first), (stopped, first), (started, second), (stopped, second)]
 
 
-def test_an_interruption_silences_everything_that_is_heard() -> None:
-    talk = _talk()
+@pytest.mark.parametrize("detection", [ServerVad(), SemanticVad()])
+def test_an_interruption_silences_everything_that_is_heard(detection: Any) -> None:
+    talk, first, aside = _two_heard(detection)
+    talk.tell(_speech())
+    kinds = [kind_of(event) for event in talk.deliver()]
+    assert kinds[0] == "input_audio_buffer.speech_started"
+    assert {event.response_id for event in talk.got(PlayoutCleared)} == {first, aside}
+    done = talk.done(aside)
+    assert done.status == "cancelled"
+    assert done.status_details is not None
+    assert done.status_details.reason == "turn_detected"
+    assert [event.audio_end_ms for event in talk.got(ItemTruncated)] == [500], "out of band there is no item to cut"
+    assert talk.playout == []
+
+
+def test_who_does_not_want_to_be_interrupted_is_heard_out() -> None:
+    talk, first, aside = _two_heard(ServerVad(interrupt_response=False))
+    talk.tell(_speech())
+    assert [kind_of(event) for event in talk.deliver()] == ["input_audio_buffer.speech_started"]
+    talk.end(clause=talk.clause_of(aside))
+    talk.deliver()
+    talk.play(10.0)
+    assert [event.response_id for event in talk.got(PlayoutStopped)] == [first, aside]
+
+
+def _two_heard(detection: Any) -> tuple[Talk, str, str]:
+    """A response that is done and still heard, half a second of it by now, and one out of band to be heard after it."""
+    talk = Talk(plays=True, hears="script")
+    talk.update(audio=SessionAudio(input=AudioInput(turn_detection=detection)))
     first = talk.respond(TEXT)
     talk.audio(1.5)
     talk.end()
@@ -160,12 +205,132 @@ def test_an_interruption_silences_everything_that_is_heard() -> None:
     talk.audio(1.0, talk.clause_of(aside))
     talk.deliver()
     talk.play(0.5)
-    talk.session._responses.interrupt()
-    talk.perform(talk.session._desk.take())
-    talk.deliver()
-    assert {event.response_id for event in talk.got(PlayoutCleared)} == {first, aside}
-    assert talk.done(aside).status == "cancelled"
+    return talk, first, aside
+
+
+def _speech() -> Heard:
+    """What begins a turn."""
+    return Heard(bytes(2 * 3 * SCORE_SAMPLES), (0.9, 0.9, 0.9))
+
+
+# --- the client says what was heard ---
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "cut_ms"), [(0, 0), (400, 400), (999, 999), (1000, 1000), (1001, 1000), (1200, 1000)]
+)
+def test_a_truncation_takes_back_what_is_still_heard_of_a_response_that_is_done(asked_ms: int, cut_ms: int) -> None:
+    talk, item = _heard_and_done()
+    talk.play(1.0)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=asked_ms))
+    assert [kind_of(event) for event in talk.deliver()] == [
+        "output_audio_buffer.cleared",
+        "conversation.item.truncated",
+    ]
+    assert talk.got(ItemTruncated)[0].audio_end_ms == cut_ms
     assert talk.playout == []
+    assert TEXT.startswith(_words(talk, item))
+    assert len(_words(talk, item)) <= len(TEXT) * cut_ms / 2000
+    assert talk.play(10.0) == []
+
+
+def test_a_truncation_of_what_is_still_being_made_ends_it_and_is_told_once() -> None:
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(2.0)
+    talk.deliver()
+    talk.play(0.6)
+    clause, item = talk.running, talk.message_of(response)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=400))
+    kinds = [kind_of(event) for event in talk.deliver()]
+    assert (kinds[0], kinds[-2:]) == (
+        "output_audio_buffer.cleared",
+        ["response.done", "conversation.item.truncated"],
+    )
+    assert talk.cancelled == [clause]
+    assert [event.audio_end_ms for event in talk.got(ItemTruncated)] == [400]
+    (part,) = content(talk.done(response).output[0])
+    assert part == OutputAudio(transcript=_words(talk, item))
+    assert 0 < len(_words(talk, item)) <= len(TEXT) * 0.2
+
+
+def test_nothing_can_have_been_heard_that_was_not_played_however_much_was_sent() -> None:
+    talk, item = _heard_and_done()
+    talk.play(0.5)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=701))
+    talk.deliver()
+    assert (talk.error().code, talk.error().param) == ("invalid_value", "audio_end_ms")
+    assert "500 ms" in talk.error().message
+    (stopped,) = talk.play(10.0)
+    assert isinstance(stopped, PlayoutStopped), "what is refused changes nothing"
+    assert _words(talk, item) == TEXT
+
+
+def test_a_truncation_before_the_first_packet_leaves_nothing() -> None:
+    talk, item = _heard_and_done()
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=150))
+    talk.deliver()
+    assert talk.got(ItemTruncated)[0].audio_end_ms == 0
+    assert _words(talk, item) == ""
+    assert talk.play(10.0) == []
+    assert not talk.got(PlayoutStarted)
+
+
+def test_a_truncation_after_all_was_heard_only_changes_the_message() -> None:
+    talk, item = _heard_and_done()
+    talk.play(10.0)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    assert [kind_of(event) for event in talk.deliver()] == ["conversation.item.truncated"]
+    assert 0 < len(_words(talk, item)) < len(TEXT)
+    assert not talk.got(PlayoutCleared)
+
+
+def test_what_was_taken_back_stays_taken_back_whatever_is_said_later() -> None:
+    talk, item = _heard_and_done()
+    talk.play(1.0)
+    talk.tell(OutputAudioClear())
+    talk.deliver()
+    words = _words(talk, item)
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1100))
+    assert [kind_of(event) for event in talk.deliver()] == ["conversation.item.truncated"]
+    assert talk.got(ItemTruncated)[-1].audio_end_ms == 1000
+    assert _words(talk, item) == words
+
+
+def test_a_truncation_silences_its_own_message_and_no_other() -> None:
+    talk, item = _heard_and_done()
+    talk.play(1.0)
+    second = talk.respond(TEXT)
+    talk.audio(1.0)
+    talk.end()
+    talk.deliver()
+    talk.tell(ItemTruncate(item_id=item, audio_end_ms=1000))
+    talk.deliver()
+    assert {response for response, _ in talk.playout} == {second}
+    talk.play(10.0)
+    assert [event.response_id for event in talk.got(PlayoutStopped)] == [second]
+
+
+def test_an_item_that_is_deleted_while_it_is_heard_is_not_spoken_of_when_it_is_taken_back() -> None:
+    talk, item = _heard_and_done()
+    talk.play(0.5)
+    talk.tell(ItemDelete(item_id=item))
+    talk.deliver()
+    assert [event.item_id for event in talk.got(ItemDeleted)] == [item]
+    talk.tell(OutputAudioClear())
+    assert [kind_of(event) for event in talk.deliver()] == ["output_audio_buffer.cleared"]
+    assert talk.playout == []
+
+
+def _heard_and_done() -> tuple[Talk, str]:
+    """A response of two seconds that is done and waits to be heard, and the id of its message."""
+    talk = _talk()
+    response = talk.respond(TEXT)
+    talk.audio(2.0)
+    talk.end()
+    talk.deliver()
+    assert talk.done(response).status == "completed"
+    return talk, talk.message_of(response)
 
 
 def test_a_response_that_was_never_heard_is_cleared_all_the_same() -> None:
