@@ -114,6 +114,15 @@ def median_seconds(*works: Callable[[], object], rounds: int) -> list[float]:
     return [statistics.median(taken) for taken in times]
 
 
+def percentile_ms(values_s: Sequence[float], percent: int) -> float | None:
+    """Of seconds, in milliseconds; 100 for the largest. None of nothing."""
+    if not values_s:
+        return None
+    if percent == 100 or len(values_s) == 1:
+        return max(values_s) * 1e3
+    return statistics.quantiles(values_s, n=100, method="inclusive")[percent - 1] * 1e3
+
+
 def _cell(value: Cell) -> str:
     if value is None:
         return "-"

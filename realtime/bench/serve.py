@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import json
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from realtime.bench.report import Table, add_common_arguments, environment, progress
+from realtime.bench.report import Table, add_common_arguments, environment, percentile_ms, progress
 
 NAME = "serve"
 HELP = "listeners of a running server: first audio, gaps, barge-in, CPU"
@@ -111,11 +110,11 @@ def _turn(server: psutil.Process, address: str, protocol: str, count: int, secon
         "responses": len(first),
         "refused": heard["refused"],
         "audio_s": round(heard["audio_s"], 2),
-        "first_audio_p50_ms": _percentile_ms(first, 50),
-        "first_audio_p95_ms": _percentile_ms(first, 95),
+        "first_audio_p50_ms": percentile_ms(first, 50),
+        "first_audio_p95_ms": percentile_ms(first, 95),
         "gap_share_percent": 100.0 * sum(gap > 0.1 for gap in gaps) / len(gaps) if gaps else None,
-        "longest_gap_ms": _percentile_ms(gaps, 100),
-        "silence_p95_ms": _percentile_ms(silence, 95),
+        "longest_gap_ms": percentile_ms(gaps, 100),
+        "silence_p95_ms": percentile_ms(silence, 95),
         "gateway_cpu_percent": 100.0 * (after[0] - before[0]) / took,
         "gateway_cpu_percent_per_session": 100.0 * (after[0] - before[0]) / took / count,
         "engine_cpu_percent": 100.0 * (after[1] - before[1]) / took,
@@ -159,14 +158,6 @@ def _cpu_seconds(server: psutil.Process) -> tuple[float, float]:
         return float(times.user + times.system)
 
     return spent(server), sum(spent(child) for child in server.children(recursive=True))
-
-
-def _percentile_ms(values: list[float], percent: int) -> float | None:
-    if not values:
-        return None
-    if percent == 100 or len(values) == 1:
-        return max(values) * 1e3
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] * 1e3
 
 
 def _ratio(value: float | None, reference: float | None) -> float | None:

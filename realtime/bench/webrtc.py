@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from realtime.bench.report import Table, add_common_arguments, environment, progress
+from realtime.bench.report import Table, add_common_arguments, environment, percentile_ms, progress
 from realtime.bench.webrtc_messages import (
     AnswerOffers,
     Answers,
@@ -37,6 +37,7 @@ HELP = "two-way calls: sessions per core and lateness of packets, beside aiortc"
 BARS = {"sessions_vs_stock": (">=", 4.0)}
 
 _WARM_S = 1.0
+_PATIENCE_S = 120.0
 _PACKETS_PER_S = 50
 
 
@@ -69,9 +70,9 @@ class Rounds:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the benchmark."""
     add_common_arguments(parser)
-    parser.add_argument("--sessions", type=int, default=20, help="calls at a time (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each setting (default: %(default)s)")
+    parser.add_argument("--sessions", type=_count, default=20, help="calls at a time (default: %(default)s)")
+    parser.add_argument("--seconds", type=_length, default=4.0, help="of each turn (default: %(default)s)")
+    parser.add_argument("--rounds", type=_count, default=3, help="turns of each setting (default: %(default)s)")
     parser.add_argument(
         "--rate", type=int, choices=(24000, 48000), default=24000, help="of aiortc's raw frames (default: %(default)s)"
     )
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     stock = {row["sound"]: row["sessions_per_core"] for row in runs if row["side"] == "stock"}
     for row in runs:
         row["sessions_vs_stock"] = row["sessions_per_core"] / stock[row["sound"]]
-    own_late_us = [late for taken in measured.values() for heard in taken.heard for late in heard.own_late_us]
+    own_late_s = [late / 1e6 for taken in measured.values() for heard in taken.heard for late in heard.own_late_us]
     value = runs[0]["sessions_vs_stock"]
     return {
         "benchmark": NAME,
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "rounds": rounds,
         "stock_rate": args.rate,
         "runs": runs,
-        "callers_late_p99_ms": percentile_ms(own_late_us, 99),
+        "callers_late_p99_ms": percentile_ms(own_late_s, 99),
         "bars": {key: {"bar": f"{sign} {bar}", "holds": value >= bar} for key, (sign, bar) in BARS.items()},
     }
 
@@ -131,15 +132,6 @@ def tables(result: dict[str, Any]) -> list[Table]:
     ]
 
 
-def percentile_ms(late_us: list[int], percent: int) -> float | None:
-    """Of microseconds; 100 for the largest. None of nothing."""
-    if not late_us:
-        return None
-    if percent == 100 or len(late_us) == 1:
-        return max(late_us) / 1e3
-    return statistics.quantiles(late_us, n=100, method="inclusive")[percent - 1] / 1e3
-
-
 async def _measure(sessions: int, warm_s: float, seconds: float, rounds: int, rate: int) -> dict[Setting, Rounds]:
     measured = {setting: Rounds() for setting in _SETTINGS}
     async with AsyncExitStack() as children:
@@ -155,7 +147,10 @@ async def _measure(sessions: int, warm_s: float, seconds: float, rounds: int, ra
                 progress(f"round {turn + 1}: {setting.side}, {setting.sound}{', detection' if setting.detect else ''}")
                 talk = Talk(groups[setting.side], setting.sound, warm_s, seconds)
                 play = Play(setting.sound, setting.detect, warm_s, seconds)
-                played, heard = await asyncio.gather(hosts[setting.side].ask(play, Played), callers.ask(talk, Heard))
+                within_s = warm_s + seconds + _PATIENCE_S
+                played, heard = await asyncio.gather(
+                    hosts[setting.side].ask(play, Played, within_s), callers.ask(talk, Heard, within_s)
+                )
                 taken.played.append(played)
                 taken.heard.append(heard)
     return measured
@@ -163,9 +158,9 @@ async def _measure(sessions: int, warm_s: float, seconds: float, rounds: int, ra
 
 async def _connected(callers: Child, host: Child, sessions: int) -> int:
     """The group of as many new calls."""
-    offers = await callers.ask(MakeOffers(sessions), Offers)
-    answers = await host.ask(AnswerOffers(offers.sdp), Answers)
-    return (await callers.ask(Connect(answers.sdp), Connected)).group
+    offers = await callers.ask(MakeOffers(sessions), Offers, _PATIENCE_S)
+    answers = await host.ask(AnswerOffers(offers.sdp), Answers, _PATIENCE_S)
+    return (await callers.ask(Connect(answers.sdp), Connected, _PATIENCE_S)).group
 
 
 def _row(setting: Setting, taken: Rounds, sessions: int, seconds: float) -> dict[str, Any]:
@@ -173,11 +168,11 @@ def _row(setting: Setting, taken: Rounds, sessions: int, seconds: float) -> dict
     both_ways = [played.cpu_s / max(1.0, (played.sent + played.heard) / 2) for played in taken.played]
     cpu_s = statistics.median(both_ways)
     due = sessions * _PACKETS_PER_S
-    arrival_us = [late for heard in taken.heard for late in heard.late_us]
-    host_us = [late for played in taken.played for late in played.late_us]
+    arrival_s = [late / 1e6 for heard in taken.heard for late in heard.late_us]
+    host_s = [late / 1e6 for played in taken.played for late in played.late_us]
     late = {
         f"{end}_late_{name}_ms": percentile_ms(values, percent)
-        for end, values in (("arrival", arrival_us), ("host", host_us))
+        for end, values in (("arrival", arrival_s), ("host", host_s))
         for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
     }
     return {
@@ -192,6 +187,20 @@ def _row(setting: Setting, taken: Rounds, sessions: int, seconds: float) -> dict
         "arrived_percent": statistics.median(100 * len(heard.late_us) / seconds / due for heard in taken.heard),
         **late,
     }
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is too few, give at least 1")
+    return value
+
+
+def _length(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is out of range, give 0.1 to 3600 seconds")
+    return value
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ from realtime.rtc.rtp import OutgoingStream
 PACKET_S = 0.02
 _TICKS, _CLOCK_HZ = 960, 48000
 _SPEECH_S = 4.0
-_CONNECT_S = 30.0
+_CONNECT_S = 100.0
 _LONGER_S = 0.3
 """The callers go on talking: the host may have begun later."""
 _OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000", re.MULTILINE)

@@ -36,7 +36,7 @@ _LEAD_SAMPLES = _OUR_RATE
 _PIECE_BYTES = _OUR_RATE // 5 * 2
 """Speech is given to the speaker in pieces of 200 ms, a second ahead, about as an engine does it."""
 
-_PATIENT = PeerConfig(addresses=(LOOPBACK,), connect_s=60.0, silence_s=60.0)
+_PATIENT = PeerConfig(addresses=(LOOPBACK,), connect_s=100.0, silence_s=60.0)
 
 
 @dataclass

@@ -13,7 +13,6 @@ from typing import IO, Literal, TypeVar
 import msgspec
 
 _LONGEST_LINE_BYTES = 1 << 24
-_PATIENCE_S = 60.0
 
 Sound = Literal["speech", "silence"]
 
@@ -105,7 +104,7 @@ class Child:
         self._process = process
         self._errors = errors
 
-    async def ask(self, question: Question, expected: type[_Expected], within_s: float = _PATIENCE_S) -> _Expected:
+    async def ask(self, question: Question, expected: type[_Expected], within_s: float) -> _Expected:
         """Its answer. RuntimeError when it dies of the question, TimeoutError when it says nothing."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(question) + b"\n")

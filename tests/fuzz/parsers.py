@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import soundfile
+from starlette.exceptions import HTTPException
 
 from codec_stream.audio_file import read_reference
 from codec_stream.errors import AudioError
@@ -27,6 +28,10 @@ from realtime.access.rules import RULES
 from realtime.agent.clauses import ClauseSplitter
 from realtime.agent.text.normalise import normalise
 from realtime.config import ConfigError, fields, load_config
+from realtime.rtc.sdp import BadOffer
+from realtime.session.errors import Refused
+from realtime.transports.http import Refusal
+from tests.fuzz import calls
 from tests.fuzz.mutation import Choices, as_json, as_msgpack, damaged, mutated
 from tests.protocol.examples import CLIENT_EVENTS
 
@@ -332,4 +337,10 @@ PARSERS = [
     Parser("audio formats", _samples, _convert, (ValueError,)),
     Parser("settings", _settings, _load, (ConfigError,)),
     Parser("settings file", _settings_file, _load_file, (ConfigError,)),
+    Parser("offers", calls.offer, calls.answer_offer, (BadOffer,)),
+    Parser("forms of calls", calls.form, calls.take_form, (Refusal, HTTPException)),
+    Parser("client secrets", calls.secret, calls.mint, (Refusal, Refused)),
+    Parser("RTP and RTCP", calls.datagrams, calls.take_datagrams),
+    Parser("Opus packets", calls.opus_payloads, calls.decode_opus, (ValueError,)),
+    Parser("incoming audio", calls.arrivals, calls.hear, max_case_s=0.25),
 ]
