@@ -53,7 +53,7 @@ async def test_no_more_is_lost_than_the_network_lost(loss: float, seed: int) -> 
     arrived = len({packet.sequence for packet in made.packets})
     lost_by_network = 1 - arrived / sent
     given_up = stats.lost / sent  # those that came too late among them
-    assert given_up <= lost_by_network + 0.005
+    assert given_up <= lost_by_network + 0.005 + 1 / sent
     assert stats.recovered + stats.concealed >= stats.lost - 1, "what is missing is made up"
     assert abs(heard[-1] - sent) <= 0.005 * sent + 6, "nothing is missing in time"
 
