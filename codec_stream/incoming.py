@@ -172,9 +172,15 @@ class IncomingAudio:
         samples = self._owed(stream, missing.ticks, now)
         repeated = self._ticks(following) * _RATE_HZ // stream.jitter.clock_rate
         if 0 < repeated <= samples and stream.decoder.repeats_previous(following.payload):
+            before = self._fill(stream, samples - repeated)
+            try:
+                recovered = stream.decoder.recover(following.payload, repeated)
+            except ValueError:  # the packet is broken behind what tells that it repeats one
+                self._concealed += missing.packets
+                return before + self._fill(stream, repeated)
             self._recovered += 1
             self._concealed += missing.packets - 1
-            return self._fill(stream, samples - repeated) + stream.decoder.recover(following.payload, repeated)
+            return before + recovered
         if samples:
             self._concealed += missing.packets
         return self._fill(stream, samples)
@@ -197,7 +203,9 @@ class IncomingAudio:
         if packets <= 0:
             return b""
         self._fed_until += packets * _FEED_S
-        samples = min(packets * _FEED_SAMPLES, _LONGEST_FILL_SAMPLES)
+        time_left = int((now - self._started_at) * _RATE_HZ) - self._filled
+        samples = max(min(packets * _FEED_SAMPLES, _LONGEST_FILL_SAMPLES, time_left), 0)
+        samples -= samples % _STEP_SAMPLES
         self._forget_old_silence(now)
         self._fed_counts_until = None
         self._fed += samples

@@ -30,13 +30,14 @@ _SET_SIGNAL, _SIGNAL_VOICE, _RESET_STATE = 4024, 3001, 4028
 class OpusEncoder:
     """One stream of 24 kHz mono speech to Opus packets of 20 ms; each carries a coarse copy of the one before.
 
-    `bitrate` in bit/s, on average; `complexity` 0 to 10, the time that libopus may spend. ValueError for either out of
-    range.
+    `bitrate` in bit/s, on average; `complexity` 0 to 10, the time that libopus may spend. At the least of it the copies
+    stay only from 40 kbit/s on, and speech is then nearer to what it was than at 32 kbit/s with twice the time.
+    ValueError for either out of range.
     """
 
     clock_ticks = 960
 
-    def __init__(self, bitrate: int = 32000, complexity: int = 5) -> None:
+    def __init__(self, bitrate: int = 40000, complexity: int = 1) -> None:
         if not 6000 <= bitrate <= 510000:
             raise ValueError(f"bitrate is {bitrate} bit/s, expected 6000 to 510000")
         if not 0 <= complexity <= 10:

@@ -21,6 +21,7 @@ _ATTENUATION_DB = 80.0
 # in whatever order it is added up, so that the output cannot depend on the chunks.
 _TAP_SCALE = 2.0**24
 _BLOCK = 4096
+_FEW_PHASES = 3
 
 
 def resample(pcm: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:
@@ -77,9 +78,31 @@ class StreamResampler:
         # Output i stands `phase` / up behind input sample `at`, and reaches from at - reach + 1 to at + reach.
         end = self._start + len(self._input) - self._reach
         ready = max(ceil(end * self._up / self._down), self._given) if end > 0 else self._given
-        at, phase = np.divmod(np.arange(self._given, ready) * self._down, self._up)
-        if not len(at):
+        if ready == self._given:
             return np.zeros(0, dtype=np.int16)
+        scaled = self._by_phase(bank, ready) if self._up <= _FEW_PHASES else self._by_place(bank, ready)
+        self._given = ready
+        keep_from = ready * self._down // self._up - self._reach + 1
+        self._input = self._input[max(keep_from - self._start, 0) :]
+        self._start = max(keep_from, self._start)
+        pcm16: NDArray[np.int16] = np.clip(np.rint(scaled / _TAP_SCALE), -32768, 32767).astype(np.int16)
+        return pcm16
+
+    def _by_phase(self, bank: NDArray[np.float64], ready: int) -> NDArray[np.float64]:
+        """Outputs of one phase stand `down` inputs apart: one product for each phase, with nothing gathered."""
+        windows = np.lib.stride_tricks.sliding_window_view(self._input.astype(np.float64), 2 * self._reach)
+        scaled = np.empty(ready - self._given)
+        for offset in range(min(self._up, len(scaled))):
+            at, phase = divmod((self._given + offset) * self._down, self._up)
+            first, count = at - self._reach + 1 - self._start, len(range(offset, len(scaled), self._up))
+            scaled[offset :: self._up] = (
+                windows[first : first + (count - 1) * self._down + 1 : self._down] @ bank[phase]
+            )
+        return scaled
+
+    def _by_place(self, bank: NDArray[np.float64], ready: int) -> NDArray[np.float64]:
+        """Where there are many phases, each output's inputs are gathered."""
+        at, phase = np.divmod(np.arange(self._given, ready) * self._down, self._up)
         windows = np.lib.stride_tricks.sliding_window_view(self._input, 2 * self._reach)
         first = at - self._reach + 1 - self._start
         scaled = np.empty(len(at))
@@ -87,12 +110,7 @@ class StreamResampler:
             part = slice(block, block + _BLOCK)
             gathered = windows[first[part]].astype(np.float64)
             scaled[part] = np.einsum("ik,ik->i", gathered, bank[phase[part]])
-        self._given = ready
-        keep_from = ready * self._down // self._up - self._reach + 1
-        self._input = self._input[max(keep_from - self._start, 0) :]
-        self._start = max(keep_from, self._start)
-        pcm16: NDArray[np.int16] = np.clip(np.rint(scaled / _TAP_SCALE), -32768, 32767).astype(np.int16)
-        return pcm16
+        return scaled
 
 
 @lru_cache(maxsize=32)

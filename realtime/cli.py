@@ -15,7 +15,7 @@ import msgspec
 from realtime.config import Config, ConfigError, fields, load_config
 from realtime.voices import VoiceError
 
-_BENCHMARKS = ("engine", "codec", "schedule", "serve", "webrtc")
+_BENCHMARKS = ("engine", "codec", "schedule", "serve", "webrtc", "attacks")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

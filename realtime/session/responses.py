@@ -82,6 +82,11 @@ class Responses:
         return list(self._live.values())
 
     @property
+    def heard(self) -> bool:
+        """Where the server plays: there is speech that has not all gone out."""
+        return bool(self._audible.all)
+
+    @property
     def spoken(self) -> LiveResponse | None:
         """The conversation's own response."""
         return next((live for live in self._live.values() if live.conversation_id is not None), None)

@@ -129,7 +129,7 @@ class Session:
             self._dispatch(message)
         except Refused as refused:
             self._desk.error(refused.code, str(refused), refused.param, getattr(message, "event_id", UNSET))
-        if self.state is SessionState.DRAINING and not len(self._responses):
+        if self.state is SessionState.DRAINING and not len(self._responses) and not self._responses.heard:
             self._finish(1012, _RESTARTING)
         return self._desk.take()
 
@@ -219,6 +219,7 @@ class Session:
         self.state = moved(SESSION_MOVES, self.state, SessionState.CLOSED)
         for live in self._responses.all:
             self._responses.stop(live, ResponseState.CANCELLED, reason="session_ended")
+        self._responses.silence("session_ended")
         self._desk.out += [DropContext(self._desk.context_id), Close(code, reason)]
 
     def _disconnect(self) -> None:

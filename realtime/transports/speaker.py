@@ -7,6 +7,7 @@ unbroken stream.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from codec_stream.packets import PacketEncoder
 from realtime.transports.play_queue import SILENCE, PlayQueue
 
 PACKET_S = 0.02
+_GRID_S = 0.005
+"""Calls begin on it: those that are due together wake the loop once."""
+
 _MOST_LATE_S = 0.2
 """A loop that stood still longer than this leaves a hole instead of sending what is overdue at once."""
 
@@ -66,7 +70,7 @@ class Speaker:
     async def run(self, on_played: Callable[[str, int], None]) -> None:
         """Play until cancelled; `on_played(response_id, samples)` is told what goes out, as it goes."""
         clock = asyncio.get_running_loop().time
-        due = clock()
+        due = math.ceil(clock() / _GRID_S) * _GRID_S
         while True:
             if (ahead := due - clock()) > 0:
                 await asyncio.sleep(ahead)

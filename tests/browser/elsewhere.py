@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 from tests.interop.environment import Clients
 
 
 class _Pages(SimpleHTTPRequestHandler):
     """A page, the script beside this file, and the SDK's own bundle for browsers under /sdk/."""
-
-    extensions_map: ClassVar = {".mjs": "text/javascript", ".js": "text/javascript", ".html": "text/html"}
 
     def __init__(self, *arguments: object, sdk: Path) -> None:
         self._sdk = sdk
@@ -26,6 +24,9 @@ class _Pages(SimpleHTTPRequestHandler):
         if path.startswith("/sdk/"):
             return str(self._sdk / Path(path).name)
         return str(Path(__file__).with_name("agents.js" if path == "/agents.js" else "agents.html"))
+
+    def guess_type(self, path: str | os.PathLike[str]) -> str:
+        return "text/html" if str(path).endswith(".html") else "text/javascript"
 
     def log_message(self, *arguments: object) -> None:
         """Says nothing."""

@@ -207,6 +207,26 @@ def test_payloads_that_cannot_be_decoded_are_counted_and_concealed(payload: byte
     assert level_db(heard[40 * 480 : 41 * 480], heard[39 * 480 : 40 * 480]) > -10
 
 
+def test_a_packet_that_is_broken_behind_what_it_repeats_conceals_the_lost_one_before_it() -> None:
+    first, broken = speech(count=1)[0], b"\x55\xff"  # two frames of one size, in an odd number of bytes
+    arrivals = [(0.0, first), (0.04, AudioPacket(111, 2, 4800, broken, 7))]
+    audio = IncomingAudio(TYPES)
+    heard = heard_at(audio, arrivals, until=0.1)
+    stats = audio.stats
+    assert (stats.lost, stats.concealed, stats.recovered, stats.undecodable) == (1, 2, 0, 1)
+    assert seconds(heard) <= 0.02 + 0.1
+
+
+def test_a_gap_and_a_stall_that_are_seen_together_are_no_longer_than_the_time_that_passed() -> None:
+    (first,) = speech(count=1)
+    audio = IncomingAudio(TYPES)
+    heard = [(0.0, audio.push(first, 0.0))]
+    for number, arrived in ((3, 0.17), (4, 0.17), (5, 0.32)):  # nobody polls in between
+        event = AudioPacket(101, number, first.timestamp + 19200, b"\x05", 7)
+        heard.append((arrived, audio.push(event, arrived)))
+    assert seconds(heard) <= 0.02 + 0.32
+
+
 def test_empty_packets_between_the_others_take_no_time() -> None:
     # As an SFU sends them to probe the path: numbers of their own, the timestamp of the packet before.
     packets, probed = speech(count=50), []

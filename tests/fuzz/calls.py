@@ -150,7 +150,10 @@ def form(choices: Choices) -> tuple[str, bytes]:
             del parts[choices.below(len(parts))]
     line = b"--" + _BOUNDARY.encode()
     body = b"".join(line + b"\r\nContent-Disposition: %s\r\n\r\n%s\r\n" % part for part in parts) + line + b"--\r\n"
-    kinds = [f"multipart/form-data; boundary={_BOUNDARY}"] * 9 + ["multipart/form-data", "multipart/form-data; boundary="]
+    kinds = [f"multipart/form-data; boundary={_BOUNDARY}"] * 9 + [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+    ]
     return choices.pick(kinds), damaged(body, choices)
 
 
@@ -248,8 +251,12 @@ def datagrams(choices: Choices) -> list[tuple[float, bytes]]:
             continue
         sequence = (sequence + choices.pick([1, 1, 1, 0, 2, 5000, 65535])) & 0xFFFF
         flags = 0x80 | choices.pick([0, 0x20, 0x10, 0x03, 0x3F])
-        head = struct.pack("!BBHLL", flags, choices.pick([111, 0, 239, 13]), sequence, 960 * sequence, 9 + choices.below(2))
-        made.append((now, damaged(head + choices.bytes(12) + choices.pick([b"", b"\x01", b"\xbe\xde\x00\x01"]), choices)))
+        head = struct.pack(
+            "!BBHLL", flags, choices.pick([111, 0, 239, 13]), sequence, 960 * sequence, 9 + choices.below(2)
+        )
+        made.append(
+            (now, damaged(head + choices.bytes(12) + choices.pick([b"", b"\x01", b"\xbe\xde\x00\x01"]), choices))
+        )
     return made
 
 

@@ -6,7 +6,14 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from protocol.client_events import ItemDelete, ItemRetrieve, ItemTruncate, OutputAudioClear, ResponseCreate
+from protocol.client_events import (
+    ItemDelete,
+    ItemRetrieve,
+    ItemTruncate,
+    OutputAudioClear,
+    ResponseCancel,
+    ResponseCreate,
+)
 from protocol.objects import OutputAudio, Response, ResponseConfig
 from protocol.server_events import (
     AudioDelta,
@@ -28,6 +35,7 @@ from tests.session.harness import RATE, content
 from tests.session.sessions import Sessions
 
 TOLERANCE_MS = 200
+BEYOND_MS = st.sampled_from([-500, -10, 0, TOLERANCE_MS, TOLERANCE_MS + 1])
 TEXT = "One two three four five six. Seven eight nine ten eleven twelve. "
 
 # what is told of one response: Started, stopped (Ended), cleared (X), response.Done
@@ -120,23 +128,42 @@ class PlayingSessions(Sessions):
     @precondition(lambda self: self.talk.playout and not self.gone)
     @rule(packets=st.integers(1, 60), samples=st.sampled_from([480, 480, 480, 1, 137, 24000]))
     def play(self, packets: int, samples: int) -> None:
+        self._play(packets, samples)
+
+    def _play(self, packets: int, samples: int) -> None:
         for _ in range(packets):
             if self.talk.playout:
                 self._play_packet(samples)
+
+    def _play_all(self) -> None:
+        while self.talk.playout:
+            self._play_packet(RATE)
 
     def _play_packet(self, samples: int) -> None:
         played = self.talk.next_packet(samples)
         self.played[played.response_id] += played.samples
         self.tell(played)
 
-    @rule(outside=st.booleans(), samples=st.sampled_from([480, 7000, 24000]), whole=st.booleans())
-    def respond_aloud(self, outside: bool, samples: int, whole: bool) -> None:
-        """A response that has all its words, and speech of each clause; if not `whole`, of the first alone."""
+    @rule(
+        outside=st.booleans(),
+        samples=st.sampled_from([480, 7000, 24000]),
+        whole=st.booleans(),
+        heard=st.sampled_from(["later", "later", "at once"]),
+    )
+    def respond_aloud(self, outside: bool, samples: int, whole: bool, heard: str) -> None:
+        self._speak(outside, samples, whole, heard == "at once")
+
+    def _speak(self, outside: bool, samples: int, whole: bool, at_once: bool) -> str | None:
+        """A response that has all its words, and so much speech of each clause; if not `whole`, of the first alone.
+        Where it is heard `at_once`, that is before the clause has ended. In the conversation it takes the place of
+        another. Returns its id, if it was begun."""
+        if not outside and self.talk.session.live is not None:
+            self.tell(ResponseCancel())
         before = set(self.text)
         self.tell(ResponseCreate(response=ResponseConfig(conversation="none") if outside else ResponseConfig()))
         created = self.text.keys() - before
         if not created:
-            return
+            return None
         (response,) = created
         self.text[response] = TEXT
         self.tell(BrainSaid(response, TEXT))
@@ -145,6 +172,9 @@ class PlayingSessions(Sessions):
         while clauses := self._at_engine(response):
             (clause,) = clauses
             self.tell(ClauseAudio(clause, bytes(2 * samples)))
+            if at_once and not self.gone:
+                self.deliver()
+                self._play_all()
             if not whole:
                 break
             del self.engine[clause]
@@ -152,26 +182,40 @@ class PlayingSessions(Sessions):
             self.tell(ClauseEnded(clause, "stop", frames=1))
         if not self.gone:
             self.deliver()
+        return response
 
     # --- the client cuts ---
 
+    @precondition(lambda self: self._audible())
     @rule()
     def clear(self) -> None:
-        heard = self._audible()
-        effects = self.tell(OutputAudioClear())
+        self.tell(OutputAudioClear())
         if self.talk.session.state is not SessionState.CLOSED:
             assert not self._audible()
-            assert heard or not effects
 
     @precondition(lambda self: self._audible())
-    @rule(data=st.data(), end_ms=st.integers(0, 1500))
-    def truncate_what_is_heard(self, data: st.DataObject, end_ms: int) -> None:
-        live = data.draw(st.sampled_from(self._audible()))
+    @rule(data=st.data(), beyond_ms=BEYOND_MS)
+    def truncate_what_is_heard(self, data: st.DataObject, beyond_ms: int) -> None:
+        self._truncate(data.draw(st.sampled_from(self._audible())), beyond_ms)
+
+    @precondition(lambda self: not self.gone)
+    @rule(packets=st.integers(0, 60), beyond_ms=BEYOND_MS)
+    def truncate_what_is_done(self, packets: int, beyond_ms: int) -> None:
+        self._play_all()
+        response = self._speak(outside=False, samples=24000, whole=True, at_once=False)
+        self._play(packets, 480)
+        for live in self._audible():
+            if live.id == response:
+                self._truncate(live, beyond_ms)
+
+    def _truncate(self, live: LiveResponse, beyond_ms: int) -> None:
+        """Say that so much more (or less) of it was heard than was played."""
         if live.entry is None or self.talk.session.state is SessionState.CLOSED:
             return
         item_id, was_over = live.entry.item.id, live.state.terminal
         in_conversation = live.entry in self.talk.session._desk.conversation.entries
         played_ms, before = self._played_ms(item_id), self.told[live.id]
+        end_ms = max(0, played_ms + beyond_ms)
         effects = self.tell(ItemTruncate(item_id=item_id, audio_end_ms=end_ms))
         events = [effect.event for effect in effects if isinstance(effect, Send)]
         if not in_conversation or end_ms > played_ms + TOLERANCE_MS:
@@ -214,10 +258,7 @@ class PlayingSessions(Sessions):
             assert played <= live.playout.sent <= live.playout.generated
 
     def listen_to_the_end(self) -> None:
-        if self.talk.session.state is SessionState.CLOSED:
-            return
-        while self.talk.playout:
-            self._play_packet(RATE)
+        self._play_all()
         assert not self._audible(), "a response that is heard for ever"
         for response, told in self.told.items():
             assert told in (HEARD_OUT | TAKEN_BACK if self.generated[response] else WITHOUT_SPEECH), told

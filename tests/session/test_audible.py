@@ -21,7 +21,8 @@ from protocol.server_events import (
     PlayoutStarted,
     PlayoutStopped,
 )
-from realtime.session.messages import SCORE_SAMPLES, AudioPlayed, BrainDone, BrainSaid, Heard
+from realtime.session.desk import Limits
+from realtime.session.messages import SCORE_SAMPLES, AudioPlayed, BrainDone, BrainSaid, Drain, Heard, Tick
 from tests.session.harness import RATE, Talk, content, kind_of
 
 TEXT = "One two three four five six seven eight nine ten."
@@ -159,7 +160,8 @@ def test_a_response_may_begin_while_the_one_before_is_still_heard() -> None:
     talk.end()
     talk.deliver()
     talk.play(10.0)
-    heard = [(kind_of(event), event.response_id) for event in talk.events if "output_audio_buffer" in kind_of(event)]
+    told = (PlayoutStarted, PlayoutStopped, PlayoutCleared)
+    heard = [(kind_of(event), event.response_id) for event in talk.events if isinstance(event, told)]
     started, stopped = "output_audio_buffer.started", "output_audio_buffer.stopped"
     assert heard == [(started, first), (stopped, first), (started, second), (stopped, second)]
 
@@ -364,3 +366,28 @@ def test_text_without_speech_is_never_playing() -> None:
     assert "response.done" in talk.kinds()
     assert not talk.got(PlayoutStarted)
     assert not talk.got(PlayoutStopped)
+
+
+def test_a_server_that_is_about_to_stop_lets_what_was_said_be_heard() -> None:
+    talk, _ = _heard_and_done()
+    talk.play(0.5)
+    talk.tell(Drain())
+    talk.deliver()
+    assert talk.closed is None
+    (stopped,) = talk.play(10.0)
+    assert isinstance(stopped, PlayoutStopped)
+    talk.deliver()
+    assert talk.closed is not None
+
+
+def test_at_the_end_of_a_session_what_is_still_heard_is_taken_back_and_said_to_be() -> None:
+    talk, _ = _heard_and_done()
+    talk.play(0.5)
+    talk.now += Limits().max_session_s
+    talk.tell(Tick())
+    assert [kind_of(event) for event in talk.deliver()] == [
+        "output_audio_buffer.cleared",
+        "conversation.item.truncated",
+    ]
+    assert talk.closed is not None
+    assert talk.playout == []

@@ -187,6 +187,7 @@ def test_what_was_cut_stays_cut() -> None:
     for end in (1000, 3000):
         talk.tell(ItemTruncate(item_id=item, audio_end_ms=end))
     talk.deliver()
+    assert [event.audio_end_ms for event in talk.got(ItemTruncated)] == [1000, 1000]
     assert _words(talk, item) == "One two"
 
 

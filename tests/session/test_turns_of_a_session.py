@@ -395,6 +395,17 @@ def test_there_is_no_timeout_while_somebody_speaks() -> None:
     assert ear.wait(30.0) == []
 
 
+def test_less_patience_in_the_middle_of_a_silence_ends_the_turn_now_and_not_before_it_began() -> None:
+    ear = Ear(Limits(max_input_s=0.5), silence_duration_ms=500)
+    ear.hear(".########" + "." * 7)  # the longest turn is over, and the next has begun in the silence
+    ear.turn_detection(ServerVad(silence_duration_ms=100))
+    ear.hear("..")
+    started, stopped = ear.talk.got(SpeechStarted), ear.talk.got(SpeechStopped)
+    assert [event.item_id for event in started] == [event.item_id for event in stopped]
+    assert [event.audio_start_ms for event in started] == [_ms(W), _ms(16 * W)]
+    assert [event.audio_end_ms for event in stopped] == [_ms(16 * W), _ms(16 * W)]
+
+
 @pytest.mark.parametrize("cut", ["cancelled", "truncated"])
 def test_a_response_that_was_cut_is_heard_out(cut: str) -> None:
     ear = Ear(idle_timeout_ms=5000)
