@@ -10,8 +10,8 @@ Relied on, beyond what they document (aiortc 1.16, aioice 0.13):
   before `connect`, `_check_list` the pairs, `_nominated[1]` the one in use, `_queue` what `recv` takes from.
 - StunProtocol is a socket's protocol: `datagram_received` takes STUN, `request` makes a transaction; `receiver`,
   `transport` and `local_candidate` are its own.
-- RTCDtlsTransport takes of its ICE transport `_recv`, `_send` and `role`. It has `_set_role` and `_state`; `_rx_srtp` and
-  `_tx_srtp` once connected; SCTP is sent through its `_send_data`.
+- RTCDtlsTransport takes of its ICE transport `_recv`, `_send` and `role`. It has `_set_role` and `_state`; `_rx_srtp`
+  and `_tx_srtp` once connected; SCTP is sent through its `_send_data`.
 - RTCSctpTransport takes packets in `_handle_data` and data in `_receive_data_chunk`. `_advertised_rwnd`,
   `_inbound_streams`, `_sack_misordered` are what it holds for the other side, `_outbound_queue` and `_flight_size` what
   it holds of ours.
