@@ -76,7 +76,8 @@ def test_a_secret_opens_the_sessions_of_its_kind_and_nothing_else(rule: Rule, ki
 
 def test_secrets_open_realtime_sessions_and_translations_alone() -> None:
     opened = {rule.path: rule.secret for rule in RULES if rule.secret is not None}
-    assert opened == {"/v1/realtime": "realtime", "/v1/realtime/translations": "translation"}
+    calls = dict.fromkeys(["/v1/realtime/calls", "/v1/realtime/calls/{id}/hangup"], "realtime")
+    assert opened == {"/v1/realtime": "realtime", "/v1/realtime/translations": "translation", **calls}
     assert {rule.path for rule in RULES if rule.open} == {"/healthz", "/readyz"}
 
 

@@ -111,7 +111,7 @@ async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit
             context.set_default_timeout(PATIENCE_MS)
             await context.add_init_script(path=EARS)
             visitor = Visitor(context, await context.new_page(), microphone_file)
-            visitor.will_say(bytes(96000), 48000)
+            visitor.will_say(b"", 48000)
             await visitor.page.goto(url)
             return visitor
 

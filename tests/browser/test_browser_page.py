@@ -82,6 +82,7 @@ async def test_a_user_who_speaks_silences_it_and_history_ends_at_the_last_sample
     )
     assert_cut_where_heard(truncated, heard, made(tap.spoken(LONG, since)[0].pcm), stretched)
     await is_struck(visitor)
+    print("FAILURES", visitor.failures, await visitor.page.evaluate("performance.now()"), [round(e["at"]) for e in await visitor.events()][-2:])
     print("TIMELINE", await visitor["timeline-text"].text_content(), said.audible_ms, said.last_ms - said.first_ms)
     await visitor.page.screenshot(path="/tmp/browser_shots/barge.png", full_page=True)
 

@@ -17,6 +17,7 @@ PATIENCE_MS = 30_000
 EARS = Path(__file__).with_name("ears.js")
 BLOCK_S = 0.005
 WEBRTC_RATE = 48000
+SILENCE_AFTER_S = 60
 PACKET_MS = 20
 OPUS_LOOKS_AHEAD_MS = 6.5
 FADE_MS = 5
@@ -145,12 +146,13 @@ class Visitor:
         return self.page.get_by_test_id(test_id)
 
     def will_say(self, pcm: bytes, rate: int) -> None:
-        """What the microphone hears from when it is opened next: 16-bit samples, then silence."""
+        """What the microphone hears from when it is opened next: 16-bit samples, then silence. (At the end of its file
+        Chromium's microphone would not fall silent but stop.)"""
         with wave.open(str(self._microphone), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(rate)
-            file.writeframes(pcm)
+            file.writeframes(pcm + bytes(2 * rate * SILENCE_AFTER_S))
 
     async def event(self, kind: str, after_ms: float = 0.0) -> Json:
         """The first event of a kind that the page got after a moment of its clock, as {at, event}; waits for it."""
