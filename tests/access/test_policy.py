@@ -78,7 +78,7 @@ def test_secrets_open_realtime_sessions_and_translations_alone() -> None:
     opened = {rule.path: rule.secret for rule in RULES if rule.secret is not None}
     calls = dict.fromkeys(["/v1/realtime/calls", "/v1/realtime/calls/{id}/hangup"], "realtime")
     assert opened == {"/v1/realtime": "realtime", "/v1/realtime/translations": "translation", **calls}
-    assert {rule.path for rule in RULES if rule.open} == {"/healthz", "/readyz"}
+    assert {rule.path for rule in RULES if rule.open} == {"/", "/browser/{name}", "/healthz", "/readyz"}
 
 
 @ROWS

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -52,8 +53,17 @@ async def chromium(microphone_file: Path) -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest.fixture(scope="session")
+def unbroken() -> Iterator[None]:
+    """What tests hold in memory is not looked through for garbage while somebody listens: that would be heard."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def service() -> AsyncIterator[Service]:
+async def service(unbroken: None) -> AsyncIterator[Service]:
     config = Config(port=0, device="cpu", threads=1, slots=4)
     async with running(config) as (_, gateway, url):
         await asyncio.wait_for(gateway.engine.wait_ready(), 120)
@@ -68,7 +78,7 @@ def elsewhere() -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def guarded(elsewhere: str) -> AsyncIterator[Service]:
+async def guarded(unbroken: None, elsewhere: str) -> AsyncIterator[Service]:
     """Another one, that wants a key, lets pages from elsewhere in, and has room for two."""
     config = Config(
         port=0, device="cpu", threads=1, slots=2, api_keys=[KEY], allowed_origins=[elsewhere], max_sessions=2

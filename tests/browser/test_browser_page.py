@@ -49,7 +49,6 @@ async def test_a_typed_sentence_is_heard_as_loud_and_as_long_as_the_engine_made_
     await visitor.page.wait_for_timeout(300)
     heard, spoken = await visitor.heard(), made(tap.spoken(SENTENCE)[-1].pcm)
     stretched = await visitor.stretched_ms() - before
-    print("MEASURED", heard.energy_db - spoken.energy_db, heard.spoken_ms - spoken.spoken_ms, stretched)
     assert await visitor["transport"].text_content() == "over WebRTC"
     assert heard.energy_db == pytest.approx(spoken.energy_db, abs=0.5)
     assert heard.spoken_ms == pytest.approx(spoken.spoken_ms, abs=60 + stretched)
@@ -75,16 +74,8 @@ async def test_a_user_who_speaks_silences_it_and_history_ends_at_the_last_sample
     stretched = await visitor.stretched_ms() - before
     assert heard.since(noticed["at"]).audible_ms < 200 + stretched
     assert 0 < noticed["at"] - said.onset_before_ms(noticed["at"]) < 500
-    print(
-        "MEASURED onset to event, event to silence",
-        noticed["at"] - said.onset_before_ms(noticed["at"]),
-        heard.last_ms - noticed["at"],
-    )
     assert_cut_where_heard(truncated, heard, made(tap.spoken(LONG, since)[0].pcm), stretched)
     await is_struck(visitor)
-    print("FAILURES", visitor.failures, await visitor.page.evaluate("performance.now()"), [round(e["at"]) for e in await visitor.events()][-2:])
-    print("TIMELINE", await visitor["timeline-text"].text_content(), said.audible_ms, said.last_ms - said.first_ms)
-    await visitor.page.screenshot(path="/tmp/browser_shots/barge.png", full_page=True)
 
 
 @pytest.mark.parametrize("hand", ["button", "key"])

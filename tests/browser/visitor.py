@@ -126,7 +126,6 @@ def assert_cut_where_heard(truncated: Json, heard: Heard, whole: Heard, stretche
     back fades, and what the browser's jitter buffer made up."""
     before_cut = whole.until(truncated["event"]["audio_end_ms"])
     allowed_ms = PACKET_MS + OPUS_LOOKS_AHEAD_MS + FADE_MS + stretched_ms
-    print("MEASURED cut", before_cut.last_ms, "heard until", heard.place_in(whole), "stretched", stretched_ms)
     assert heard.place_in(whole) == pytest.approx(before_cut.last_ms, abs=allowed_ms)
 
 
