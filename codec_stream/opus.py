@@ -37,7 +37,7 @@ class OpusEncoder:
 
     clock_ticks = 960
 
-    def __init__(self, bitrate: int = 40000, complexity: int = 1) -> None:
+    def __init__(self, bitrate: int = 48000, complexity: int = 1) -> None:
         if not 6000 <= bitrate <= 510000:
             raise ValueError(f"bitrate is {bitrate} bit/s, expected 6000 to 510000")
         if not 0 <= complexity <= 10:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -85,6 +86,8 @@ def describe(info: EngineInfo) -> str:
 
 async def _announce(gateway: Gateway, url: str) -> None:
     info = await follow(gateway.engine)
+    gc.collect()
+    gc.freeze()  # what is here now stays: a collection that looks through it makes packets late
     print(f"voiced: ready at {url}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
     config = gateway.config
     if config.api_keys and not config.tls_cert and not is_loopback(config.host):
