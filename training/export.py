@@ -18,7 +18,7 @@ from training.language import pocket_config
 from training.prepare import load_quantizer
 from training.speech import VOICES
 
-SAMPLING = {"do_sample": True, "temperature": 0.3, "top_k": 20, "top_p": 0.9}
+SAMPLING = {"do_sample": True, "temperature": 0.15, "top_k": 20, "top_p": 0.9}
 """Low, and no repetition-aware sampling: a steady vowel is the same code again and again, and so is the voice's."""
 MAX_CLAUSE_CHARS = 60  # as long as the clauses it was trained on
 CONTEXT_CLAUSES = 0  # the scene holds the voice; its own speech before a clause only spreads mistakes

@@ -62,14 +62,14 @@ export function microphoneFault(error) {
     case "SecurityError":
       return new Fault(
         "microphone_denied",
-        "The microphone is not allowed here: allow it in the browser's site settings, then connect again.",
+        "The microphone is not allowed here: allow it in the browser's site settings, then start it again.",
       );
     case "NotFoundError":
     case "OverconstrainedError":
       return new Fault("microphone_missing", "No such microphone is there: plug one in or choose another.");
     case "NotReadableError":
     case "AbortError":
-      return new Fault("microphone_in_use", "Another program holds the microphone: close it, then connect again.");
+      return new Fault("microphone_in_use", "Another program holds the microphone: close it, then start it again.");
     default:
       return new Fault("microphone_missing", "This browser gives no microphone to pages: try another browser.");
   }
