@@ -66,6 +66,7 @@ class WebRtcWire:
     async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
         while (message := await self._incoming.get()) is not None:
             yield message
+            await asyncio.sleep(0)  # others have their turn between the events of one who sends many
 
     def on_message(self, text: str) -> None:
         """A message of the caller's."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from realtime.bench import codec, engine, report, schedule, serve, webrtc
+from realtime.bench import attacks, codec, engine, report, schedule, serve, webrtc
 from realtime.bench.webrtc_callers import lateness
 
 README = Path(report.__file__).parent / "README.md"
@@ -77,6 +77,18 @@ def test_schedule_refuses_under_overload_and_keeps_first_audio_early() -> None:
     assert ours["refused_percent"] > 0 == theirs["refused_percent"]
     assert ours["first_audio_p95_ms"] < theirs["first_audio_p95_ms"]
     assert ours["gap_percent"] == 0
+
+
+def test_attacks_are_answered_and_leave_nothing_behind(noise_checkpoint: Callable[[int], Path]) -> None:
+    options = ("--model", str(noise_checkpoint(1)), "--slots", "2", "--threads", "1", "--connects", "2")
+    result = _run(attacks, *options, "--attacks", "1.2 MB,16 KiB,empty RTP,event flood")
+    _assert_documented([*result, *result["runs"][0], *result["connects"][0]])
+    answers = {run["attack"]: set(run["answered"]) for run in result["runs"]}
+    assert answers["1.2 MB offers"] == {"413 request_too_large"}
+    assert answers["16 KiB offers"] == {"400 invalid_offer"}
+    assert answers["empty RTP"] == {"packets"}
+    assert all(run["released"] and run["failed_responses"] == 0 for run in result["runs"])
+    assert all(calls["failed"] == calls["sessions_left"] == 0 for calls in result["connects"])
 
 
 def test_the_same_seed_gives_the_same_simulation() -> None:
