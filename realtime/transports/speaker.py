@@ -69,20 +69,32 @@ class Speaker:
 
     async def run(self, on_played: Callable[[str, int], None]) -> None:
         """Play until cancelled; `on_played(response_id, samples)` is told what goes out, as it goes."""
-        clock = asyncio.get_running_loop().time
-        due = math.ceil(clock() / _GRID_S) * _GRID_S
-        while True:
-            if (ahead := due - clock()) > 0:
-                await asyncio.sleep(ahead)
-            late = clock() - due
+        loop = asyncio.get_running_loop()
+        broken: asyncio.Future[None] = loop.create_future()
+        due = math.ceil(loop.time() / _GRID_S) * _GRID_S
+
+        def tick() -> None:  # a timer each packet, not a task that sleeps: that costs half as much again
+            nonlocal due, timer
+            late = loop.time() - due
             if late > _MOST_LATE_S:
                 missed = int(late / PACKET_S)
                 self._line.skip(missed * self._encoder.clock_ticks)
                 due += missed * PACKET_S
-            for response_id, samples in self._play():
-                on_played(response_id, samples)
-            self._on_packet(late)
+            try:
+                for response_id, samples in self._play():
+                    on_played(response_id, samples)
+                self._on_packet(late)
+            except Exception as error:  # whoever runs it is to know
+                broken.set_exception(error)
+                return
             due += PACKET_S
+            timer = loop.call_at(due, tick)
+
+        timer = loop.call_at(due, tick)
+        try:
+            await broken
+        finally:
+            timer.cancel()
 
     def _play(self) -> tuple[tuple[str, int], ...]:
         packet = self._queue.take()
