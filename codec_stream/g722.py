@@ -10,7 +10,7 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
-from codec_stream.waveform import PacketResampler, WaveformDecoder
+from codec_stream.waveform import PACKET_SAMPLES, PacketResampler, WaveformDecoder
 
 _RATE_HZ = 16000
 
@@ -21,7 +21,8 @@ class G722Encoder:
     clock_ticks = 160
 
     def __init__(self) -> None:
-        self.reset()
+        self._codec = _codec("w")
+        self._resampler = PacketResampler(_RATE_HZ)
 
     def encode(self, pcm16: bytes) -> bytes:
         """480 samples of PCM16 -> 160 bytes. ValueError for any other length."""
@@ -30,10 +31,12 @@ class G722Encoder:
         frame.sample_rate = _RATE_HZ
         return b"".join(bytes(packet) for packet in self._codec.encode(frame))
 
-    def reset(self) -> None:
-        """Forgets the audio so far."""
-        self._codec = _codec("w")
-        self._resampler = PacketResampler(_RATE_HZ)
+    def protect(self, on: bool) -> None:
+        """Packets of this encoding stand alone."""
+
+    def rest(self) -> bytes:
+        """A payload of silence."""
+        return self.encode(bytes(2 * PACKET_SAMPLES))
 
 
 class G722Decoder(WaveformDecoder):

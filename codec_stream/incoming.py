@@ -24,6 +24,7 @@ _CONCEALED_SAMPLES = _RATE_HZ // 10
 _FADE_SAMPLES = 480
 _LONGEST_FILL_SAMPLES = _RATE_HZ
 _FEED_S, _FEED_SAMPLES = 0.020, 480
+_SLACK_S = 1e-6  # of the clock's arithmetic
 _FED_COUNTS_S = 1.0
 
 
@@ -115,7 +116,8 @@ class IncomingAudio:
 
     def poll(self, now: float) -> bytes:
         """The PCM16 that became ready without a packet: what waited for a gap long enough, and a stall's silence."""
-        if self._stream is None:
+        due_at = self.due_at
+        if self._stream is None or due_at is None or now < due_at - _SLACK_S:
             return b""
         return self._play(self._stream, self._stream.jitter.take(now), now) + self._feed(self._stream, now)
 
@@ -199,7 +201,7 @@ class IncomingAudio:
 
     def _feed(self, stream: "_Stream", now: float) -> bytes:
         """The silence of a stall up to `now`, in whole packets; of a clock that stood still, 1 s at most."""
-        packets = int((now - self._fed_until) / _FEED_S + 1e-6)
+        packets = int((now - self._fed_until) / _FEED_S + _SLACK_S)
         if packets <= 0:
             return b""
         self._fed_until += packets * _FEED_S

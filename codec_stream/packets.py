@@ -32,8 +32,11 @@ class PacketEncoder(Protocol):
     def encode(self, pcm16: bytes) -> bytes:
         """480 samples of PCM16 -> a payload. ValueError for any other length."""
 
-    def reset(self) -> None:
-        """Forgets the audio so far."""
+    def protect(self, on: bool) -> None:
+        """Whether packets are to make up for lost ones before them, where the encoding can."""
+
+    def rest(self) -> bytes:
+        """The payload of silence that may be sent again and again, once some silence was encoded."""
 
 
 class PacketDecoder(Protocol):

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from codec_stream.g711 import decode_alaw, decode_mulaw, encode_alaw, encode_mulaw
-from codec_stream.waveform import PacketResampler, WaveformDecoder
+from codec_stream.waveform import PACKET_SAMPLES, PacketResampler, WaveformDecoder
 
 Law = Literal["PCMU", "PCMA"]
 _RATE_HZ = 8000
@@ -20,15 +20,18 @@ class G711Encoder:
 
     def __init__(self, law: Law) -> None:
         self._codes = _ENCODE[law]
-        self.reset()
+        self._resampler = PacketResampler(_RATE_HZ)
 
     def encode(self, pcm16: bytes) -> bytes:
         """480 samples of PCM16 -> 160 bytes. ValueError for any other length."""
         return self._codes(self._resampler.push(pcm16)).tobytes()
 
-    def reset(self) -> None:
-        """Forgets the audio so far."""
-        self._resampler = PacketResampler(_RATE_HZ)
+    def protect(self, on: bool) -> None:
+        """Packets of this encoding stand alone."""
+
+    def rest(self) -> bytes:
+        """A payload of silence."""
+        return self.encode(bytes(2 * PACKET_SAMPLES))
 
 
 class G711Decoder(WaveformDecoder):

@@ -43,16 +43,19 @@ _PACKETS_PER_S = 50
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured in turns: a side, what both ends say, and whether the host looks for speech."""
+    """What is measured in turns: a side, what both ends say, whether the host looks for speech, and whether callers
+    report losses, which makes us protect packets."""
 
     side: str
     sound: Sound
     detect: bool = False
+    lossy: bool = False
 
 
 _SETTINGS = (
     Setting("ours", "speech"),
     Setting("stock", "speech"),
+    Setting("ours", "speech", lossy=True),
     Setting("ours", "speech", detect=True),
     Setting("ours", "silence"),
     Setting("stock", "silence"),
@@ -112,7 +115,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """The result for people."""
-    names = [_name(row) for row in result["runs"]]
+    settings = [Setting(row["side"], row["sound"], row["detection"], row["lossy"]) for row in result["runs"]]
+    names = [_name(setting) for setting in settings]
     cost = ["sessions_per_core", "sessions_vs_stock", "cpu_us_per_packet", "cpu_percent"]
     cost += ["sent_percent", "heard_percent"]
     late = [f"{end}_late_{share}_ms" for end in ("arrival", "host") for share in ("p50", "p99", "max")]
@@ -151,8 +155,8 @@ async def _measure(sessions: int, warm_s: float, seconds: float, rounds: int, ra
             groups[side] = await _connected(callers, hosts[side], sessions)
         for turn in range(rounds):
             for setting, taken in measured.items():
-                progress(f"round {turn + 1}: {setting.side}, {setting.sound}{', detection' if setting.detect else ''}")
-                talk = Talk(groups[setting.side], setting.sound, warm_s, seconds)
+                progress(f"round {turn + 1}: {_name(setting)}")
+                talk = Talk(groups[setting.side], setting.sound, setting.lossy, warm_s, seconds)
                 play = Play(setting.sound, setting.detect, warm_s, seconds)
                 within_s = warm_s + seconds + _PATIENCE_S
                 played, heard = await asyncio.gather(
@@ -185,6 +189,7 @@ def _row(setting: Setting, taken: Rounds, sessions: int, seconds: float) -> dict
         "side": setting.side,
         "sound": setting.sound,
         "detection": setting.detect,
+        "lossy": setting.lossy,
         "sessions_per_core": 1 / (cpu_s * _PACKETS_PER_S),
         "cpu_us_per_packet": cpu_s * 1e6,
         "cpu_percent": statistics.median(100 * played.cpu_s / played.wall_s for played in taken.played),
@@ -209,6 +214,13 @@ def _length(text: str) -> float:
     return value
 
 
-def _name(row: dict[str, Any]) -> str:
-    side = "voiced" if row["side"] == "ours" else "aiortc"
-    return f"{side}, {row['sound']}{', speech detection' if row['detection'] else ''}"
+def _name(setting: Setting) -> str:
+    side = "voiced" if setting.side == "ours" else "aiortc"
+    return ", ".join(
+        [
+            side,
+            setting.sound,
+            *(["losses reported"] if setting.lossy else []),
+            *(["detection"] if setting.detect else []),
+        ]
+    )

@@ -2,13 +2,17 @@
 
 `python -m realtime.bench.webrtc_callers` answers the questions of `webrtc_messages`. aiortc connects the calls and
 keeps them alive; media bypasses it. What is said was encoded before. What comes is not decrypted: the time at which a
-packet belongs is in its header, which SRTP leaves in clear.
+packet belongs is in its header, which SRTP leaves in clear. What is missed is reported once a second, as any
+listener does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import re
+import struct
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -28,6 +32,8 @@ from realtime.bench.webrtc_messages import (
     answer_questions,
 )
 from realtime.bench.webrtc_sound import speech_like
+from realtime.rtc.reception import Reception
+from realtime.rtc.rtcp import receiver_report, source_description
 from realtime.rtc.rtp import OutgoingStream
 
 PACKET_S = 0.02
@@ -36,6 +42,9 @@ _SPEECH_S = 4.0
 _CONNECT_S = 100.0
 _LONGER_S = 0.3
 """The callers go on talking: the host may have begun later."""
+_REPORT_S = 1.0
+_REPORTED_LOSS = 0.02
+_SRTP_HEADER = struct.Struct("!2xHLL")
 _OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000", re.MULTILINE)
 
 
@@ -50,6 +59,7 @@ class Caller:
         self._stream = OutgoingStream(0)
         self.arrivals: list[tuple[float, int]] | None = None
         """When packets came, and their timestamps, while it is a list."""
+        self._reception: Reception | None = None
 
     async def offer(self) -> str:
         """The SDP of the offer."""
@@ -77,6 +87,17 @@ class Caller:
         packet = self._dtls._tx_srtp.protect(self._stream.packet(payload, _TICKS, False))
         self._path.protocol.transport.sendto(packet, self._path.remote_addr)
 
+    def report(self, lossy: bool) -> None:
+        """How well the host is heard; with `lossy`, not so well."""
+        if self._reception is None:
+            return
+        block = self._reception.report(asyncio.get_running_loop().time())
+        if lossy:
+            block = dataclasses.replace(block, lost_fraction=_REPORTED_LOSS)
+        ssrc = self._stream.ssrc
+        packet = self._dtls._tx_srtp.protect_rtcp(receiver_report(ssrc, [block]) + source_description(ssrc, "caller"))
+        self._path.protocol.transport.sendto(packet, self._path.remote_addr)
+
     async def hang_up(self) -> None:
         """End it."""
         await self._connection.close()
@@ -92,8 +113,13 @@ class Caller:
         def received(data: bytes, source: tuple[str, int]) -> None:
             if len(data) < 12 or not 127 < data[0] < 192 or 192 <= data[1] <= 223:
                 receive(data, source)
-            elif self.arrivals is not None:
-                self.arrivals.append((clock(), int.from_bytes(data[4:8], "big")))
+                return
+            now, (sequence, timestamp, ssrc) = clock(), _SRTP_HEADER.unpack_from(data)
+            if self._reception is None:
+                self._reception = Reception(ssrc, _CLOCK_HZ)
+            self._reception.arrived(sequence, timestamp, now)
+            if self.arrivals is not None:
+                self.arrivals.append((now, timestamp))
 
         socket.datagram_received = received
 
@@ -104,6 +130,7 @@ class Callers:
     def __init__(self) -> None:
         self._new: list[Caller] = []
         self._groups: list[list[Caller]] = []
+        self._lossy: set[int] = set()
         self._payloads: dict[Sound, list[bytes]] = {
             "speech": _encoded(speech_like(_SPEECH_S, RATE_HZ, seed=1)),
             "silence": _encoded(bytes(2 * PACKET_SAMPLES * 50)),
@@ -124,6 +151,14 @@ class Callers:
                 return await self._talk(question)
         raise ValueError(f"callers are not asked for {type(question).__name__}")
 
+    async def report(self) -> None:
+        """Report to all hosts, until cancelled."""
+        while True:
+            await asyncio.sleep(_REPORT_S)
+            for number, callers in enumerate(self._groups):
+                for caller in callers:
+                    caller.report(number in self._lossy)
+
     async def hang_up(self) -> None:
         """End all calls."""
         for group in self._groups:
@@ -132,6 +167,10 @@ class Callers:
     async def _talk(self, wish: Talk) -> Heard:
         callers, payloads = self._groups[wish.group], self._payloads[wish.sound]
         clock = asyncio.get_running_loop().time
+        if wish.lossy:
+            self._lossy.add(wish.group)
+        for caller in callers:
+            caller.report(wish.lossy)
         begun = due = clock()
         listen_at = begun + wish.warm_s
         until = listen_at + wish.seconds
@@ -148,6 +187,7 @@ class Callers:
             callers[index].say(payloads[(turn + index * 7) % len(payloads)])
             said += 1
             due = begun + said * PACKET_S / len(callers)
+        self._lossy.discard(wish.group)
         late_s = [late for caller in callers for late in lateness(caller.arrivals or [])]
         for caller in callers:
             caller.arrivals = None
@@ -182,9 +222,13 @@ async def main() -> None:
     """Call until standard input ends."""
     use_loopback()
     callers = Callers()
+    reporting = asyncio.create_task(callers.report())
     try:
         await answer_questions(callers.answer)
     finally:
+        reporting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reporting
         await callers.hang_up()
 
 

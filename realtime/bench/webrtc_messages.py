@@ -75,10 +75,12 @@ class Played(_Message, frozen=True):
 
 
 class Talk(_Message, frozen=True):
-    """To the callers: say something to the host of a group, as long as it plays. Answered by `Heard`."""
+    """To the callers: say something to the host of a group, as long as it plays; with `lossy`, report to miss some of
+    what it plays. Answered by `Heard`."""
 
     group: int
     sound: Sound
+    lossy: bool
     warm_s: float
     seconds: float
 

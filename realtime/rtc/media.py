@@ -16,6 +16,9 @@ from realtime.rtc.sdp import Audio
 _MAX_SOURCES = 4
 _NTP_EPOCH_S = 2208988800  # from 1900 to 1970
 
+_LOSSY_S = 10.0
+"""A way that lost nothing for so long is taken for one that loses nothing."""
+
 
 class Media:
     """Both directions of the offered `audio`, as far as they are used. `wall_clock_s`: what to add to `now` for the
@@ -29,9 +32,12 @@ class Media:
         self.cname = secrets.token_hex(8)
         self.received = 0
         self.rtt_s: float | None = None
+        self.lossy = True
+        """Whether the peer may miss packets: until its reports tell of none for a while."""
         self._clock_rate = RTP_CLOCKS[codec]
         self._wall_clock_s = wall_clock_s
         self._last_sent: tuple[float, int] | None = None
+        self._lossless_since: float | None = None
         self._sources: dict[int, Reception] = {}
         self._told: ReportBlock | None = None
 
@@ -76,11 +82,17 @@ class Media:
         for block in reports.blocks:
             if block.ssrc == self.stream.ssrc:
                 self._told = block
+                self._weigh(block.lost_fraction, now)
                 round_trip = ((self._ntp(now) >> 16) - block.last_report - block.delay) & 0xFFFFFFFF
                 if block.last_report and round_trip < 1 << 31:  # a delay rounded up can exceed the whole
                     self.rtt_s = round_trip / 65536
         for ssrc in reports.goodbyes:
             self._sources.pop(ssrc, None)
+
+    def _weigh(self, lost_fraction: float, now: float) -> None:
+        if lost_fraction or self._lossless_since is None:
+            self._lossless_since = now
+        self.lossy = now - self._lossless_since < _LOSSY_S
 
     def report(self, now: float) -> bytes:
         """What we say of both directions; due about once a second."""

@@ -120,6 +120,11 @@ class Peer:
         return self._connection.connected
 
     @property
+    def lossy(self) -> bool:
+        """Whether the peer may miss packets of ours: until its reports tell of none for ten seconds."""
+        return self._media is None or self._media.lossy
+
+    @property
     def messages_bytes_waiting(self) -> int:
         """Bytes of messages that the peer has not acknowledged."""
         return self._connection.messages_bytes_waiting

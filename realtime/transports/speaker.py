@@ -22,7 +22,7 @@ _MOST_LATE_S = 0.2
 """A loop that stood still longer than this leaves a hole instead of sending what is overdue at once."""
 
 _SETTLED_PACKETS = 10
-"""After so much silence an encoder says the same again and again: it need not be asked."""
+"""After so much silence an encoder rests: it need not be asked again for the same."""
 
 
 class Line(Protocol):
@@ -34,6 +34,10 @@ class Line(Protocol):
     def skip(self, ticks: int) -> None:
         """Time passed without a packet."""
 
+    @property
+    def lossy(self) -> bool:
+        """Whether packets may not arrive."""
+
 
 class Speaker:
     """`on_packet(late_s)` is told how late each packet was, after it."""
@@ -43,8 +47,9 @@ class Speaker:
         self._line = line
         self._on_packet = on_packet
         self._queue = PlayQueue()
-        self._payload = b""
+        self._rest = b""
         self._silent_packets = 0
+        self._protected: bool | None = None
 
     @property
     def underruns(self) -> int:
@@ -72,6 +77,7 @@ class Speaker:
         loop = asyncio.get_running_loop()
         broken: asyncio.Future[None] = loop.create_future()
         due = math.ceil(loop.time() / _GRID_S) * _GRID_S
+        timer: asyncio.TimerHandle
 
         def tick() -> None:  # a timer each packet, not a task that sleeps: that costs half as much again
             nonlocal due, timer
@@ -85,7 +91,8 @@ class Speaker:
                     on_played(response_id, samples)
                 self._on_packet(late)
             except Exception as error:  # whoever runs it is to know
-                broken.set_exception(error)
+                if not broken.done():
+                    broken.set_exception(error)
                 return
             due += PACKET_S
             timer = loop.call_at(due, tick)
@@ -100,6 +107,14 @@ class Speaker:
         packet = self._queue.take()
         self._silent_packets = self._silent_packets + 1 if packet.pcm == SILENCE else 0
         if self._silent_packets <= _SETTLED_PACKETS:
-            self._payload = self._encoder.encode(packet.pcm)
-        self._line.send_audio(self._payload, self._encoder.clock_ticks)
+            self._rest, payload = b"", self._encoded(packet.pcm)
+        else:
+            self._rest = payload = self._rest or self._encoder.rest()
+        self._line.send_audio(payload, self._encoder.clock_ticks)
         return packet.heard
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        if self._protected != (lossy := self._line.lossy):
+            self._protected = lossy
+            self._encoder.protect(lossy)
+        return self._encoder.encode(pcm)

@@ -52,15 +52,6 @@ def test_only_packets_of_20_ms_are_encoded(size: int) -> None:
         G722Encoder().encode(bytes(size))
 
 
-def test_after_a_reset_the_encoder_is_as_new() -> None:
-    first, second = (voiced_sound(960).tobytes()[start : start + PACKET_BYTES] for start in (0, PACKET_BYTES))
-    encoder = G722Encoder()
-    fresh = encoder.encode(first)
-    encoder.encode(second)
-    encoder.reset()
-    assert encoder.encode(first) == fresh
-
-
 @settings(max_examples=100, deadline=None)
 @given(payloads=st.lists(st.binary(max_size=200), max_size=8))
 def test_any_bytes_decode_to_their_length_and_no_byte_is_refused(payloads: list[bytes]) -> None:

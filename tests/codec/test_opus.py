@@ -97,15 +97,41 @@ def test_settings_out_of_range_are_refused() -> None:
         OpusEncoder(complexity=11)
 
 
-def test_after_a_reset_the_encoder_is_as_new() -> None:
+@pytest.mark.parametrize("protected", [True, False])
+def test_after_a_rest_the_encoder_is_as_new(protected: bool) -> None:
     first, *more = cut(voiced_sound(RATE))
     encoder = OpusEncoder()
+    encoder.protect(protected)
     fresh = encoder.encode(first)
     for packet in more:
         encoder.encode(packet)
     assert encoder.encode(first) != fresh
-    encoder.reset()
+    assert len(encoder.rest()) <= (40 if protected else 3)
     assert encoder.encode(first) == fresh
+
+
+def test_without_protection_packets_repeat_nothing_and_keep_the_level() -> None:
+    voice, encoder, decoder = voiced_sound(2 * RATE), OpusEncoder(), OpusDecoder()
+    encoder.protect(False)
+    packets = [encoder.encode(packet) for packet in cut(voice)]
+    assert not any(map(repeats_previous, packets))
+    heard = samples(b"".join(map(decoder.decode, packets)))
+    assert abs(level_db(heard[LAG:], voice[:-LAG])) < 0.1
+
+
+def test_protection_comes_and_goes_without_a_click() -> None:
+    voice, encoder, decoder = voiced_sound(4 * RATE), OpusEncoder(), OpusDecoder()
+    heard, repeating = [], list[bool]()
+    for number, packet in enumerate(cut(voice)):
+        encoder.protect(number // 25 % 2 == 0)
+        payload = encoder.encode(packet)
+        repeating.append(repeats_previous(payload))
+        heard.append(samples(decoder.decode(payload)))
+    assert sum(repeating[:25]) > 15
+    assert not any(repeating[26:50])  # the first is half of each
+    ours, sent = np.concatenate(heard)[LAG:], voice[:-LAG]
+    assert np.abs(np.diff(ours.astype(float), 2)).max() < 1.2 * np.abs(np.diff(sent.astype(float), 2)).max()
+    assert abs(level_db(ours, sent)) < 0.5
 
 
 @pytest.mark.parametrize("frame_ms", ["2.5", "5", "10", "20", "40", "60"])

@@ -37,3 +37,22 @@ def test_other_encodings_are_refused_with_the_known_ones() -> None:
     for make in (packet_encoder, packet_decoder):
         with pytest.raises(ValueError, match="encoding is 'AMR'; use one of opus, PCMU, PCMA, G722"):
             make("AMR")
+
+
+@pytest.mark.parametrize("protected", [True, False])
+@pytest.mark.parametrize("encoding", RTP_CLOCKS)
+def test_a_rest_is_silence_as_often_as_it_is_sent_and_speech_comes_back_after_it(
+    encoding: str, protected: bool
+) -> None:
+    encoder, decoder = packet_encoder(encoding), packet_decoder(encoding)
+    encoder.protect(protected)
+    packets = [part.tobytes() for part in tone(500, RATE, 1.0).reshape(-1, 480)]
+    said = [decoder.decode(encoder.encode(packet)) for packet in packets]
+    for _ in range(10):
+        decoder.decode(encoder.encode(bytes(PACKET_BYTES)))
+    rest = encoder.rest()
+    silent = [np.frombuffer(decoder.decode(rest), dtype="<i2") for _ in range(100)]
+    assert max(np.abs(pcm).max() for pcm in silent) <= 16
+    again = [decoder.decode(encoder.encode(packet)) for packet in packets]
+    before, after = (np.frombuffer(b"".join(heard[5:]), dtype="<i2") for heard in (said, again))
+    assert abs(level_db(after, before)) < 0.1

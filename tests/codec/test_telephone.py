@@ -41,16 +41,6 @@ def test_only_packets_of_20_ms_are_encoded(law: Law, size: int) -> None:
         G711Encoder(law).encode(bytes(size))
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_after_a_reset_the_encoder_is_as_new(law: Law) -> None:
-    first, second = tone(700, RATE, 0.04).reshape(2, -1)
-    encoder = G711Encoder(law)
-    fresh = encoder.encode(first.tobytes())
-    encoder.encode(second.tobytes())
-    encoder.reset()
-    assert encoder.encode(first.tobytes()) == fresh
-
-
 @settings(max_examples=50, deadline=None)
 @given(law=st.sampled_from(LAWS), payloads=st.lists(st.binary(min_size=1, max_size=500), max_size=6))
 def test_any_bytes_decode_to_their_length(law: Law, payloads: list[bytes]) -> None:

@@ -10,6 +10,7 @@ from realtime.transports.play_queue import PACKET_SAMPLES, SILENCE
 from realtime.transports.speaker import PACKET_S, Speaker
 
 TICKS = 960
+REST = b"rest"
 SPEECH = array("h", [1000] * PACKET_SAMPLES).tobytes()
 
 
@@ -19,14 +20,19 @@ class Plain:
     clock_ticks = TICKS
 
     def __init__(self) -> None:
-        self.encoded = 0
+        self.encoded = self.rested = 0
+        self.protected: list[bool] = []
 
     def encode(self, pcm: bytes) -> bytes:
         self.encoded += 1
         return pcm
 
-    def reset(self) -> None:
-        self.encoded = 0
+    def protect(self, on: bool) -> None:
+        self.protected.append(on)
+
+    def rest(self) -> bytes:
+        self.rested += 1
+        return REST
 
 
 class Wire:
@@ -35,6 +41,7 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[tuple[int, bytes]] = []
         self.clock = 0
+        self.lossy = True
 
     def send_audio(self, payload: bytes, ticks: int) -> None:
         self.sent.append((self.clock, payload))
@@ -81,8 +88,38 @@ async def test_long_silence_is_encoded_once_and_sent_all_the_same() -> None:
     wire, encoder = Wire(), Plain()
     speaker = Speaker(encoder, wire, lambda _: None)
     await _run(speaker, lambda *_: None, lambda: len(wire.sent) >= 20)
-    assert encoder.encoded == 10
-    assert {payload for _, payload in wire.sent} == {SILENCE}
+    assert (encoder.encoded, encoder.rested) == (10, 1)
+    assert [payload for _, payload in wire.sent] == [SILENCE] * 10 + [REST] * (len(wire.sent) - 10)
+
+
+async def test_after_a_rest_speech_is_encoded_again_and_the_next_silence_rests_anew() -> None:
+    wire, encoder = Wire(), Plain()
+    speaker = Speaker(encoder, wire, lambda _: None)
+
+    def speak_once() -> bool:
+        if len(wire.sent) >= 12 and not spoken_at:
+            spoken_at.append(len(wire.sent))
+            speaker.put("a", SPEECH * 3)
+            speaker.finish("a")
+        return len(wire.sent) >= 40
+
+    spoken_at: list[int] = []
+    await _run(speaker, lambda *_: None, speak_once)
+    assert [payload for _, payload in wire.sent].count(SPEECH) == 3
+    assert encoder.rested == 2
+
+
+async def test_packets_are_protected_while_the_line_may_lose_them() -> None:
+    wire, encoder = Wire(), Plain()
+    speaker = Speaker(encoder, wire, lambda _: None)
+    speaker.put("a", SPEECH * 100)
+
+    def heal_once() -> bool:
+        wire.lossy = len(wire.sent) < 5
+        return len(wire.sent) >= 10
+
+    await _run(speaker, lambda *_: None, heal_once)
+    assert encoder.protected == [True, False]
 
 
 async def test_a_loop_that_stood_still_leaves_a_hole_and_no_burst() -> None:
