@@ -62,7 +62,7 @@ def create_app(config: Config) -> Starlette:
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
     )
-    app.state.gateway = gateway
+    app.state.gateway, app.state.drain = gateway, calls.drain
     return app
 
 

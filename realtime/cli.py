@@ -16,6 +16,8 @@ from realtime.config import Config, ConfigError, fields, load_config
 from realtime.voices import VoiceError
 
 _BENCHMARKS = ("engine", "codec", "schedule", "serve", "webrtc", "attacks")
+_TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_multipart": logging.ERROR}
+"""What these tell below is the matter of a caller, not of who runs the server: each check of a path, each bad form."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,6 +115,9 @@ def _serve(options: argparse.Namespace) -> int:
 
     config = _settings(options)
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if config.log_level != "debug":
+        for name, least in _TALKATIVE.items():
+            logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
     try:
         return asyncio.run(serve(config))
     except OSError as error:

@@ -47,7 +47,7 @@ async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
     app = create_app(config)
     listener = listen(config.host, config.port)
     host, port = listener.getsockname()[:2]
-    server = create_server(app, config)
+    server = create_server(app, config, app.state.drain)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not task.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,7 +21,16 @@ _LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error"
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`."""
+    """uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`. `drain` is called
+    then, first of all: uvicorn knows connections only, and ends the rest of the application after them."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drain()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,8 +58,9 @@ def check_listening(config: Config) -> None:
             ) from error
 
 
-def create_server(app: Starlette, config: Config) -> Server:
-    """The server with our connection class: own pings, no compression, bounded messages, a drain on shutdown."""
+def create_server(app: Starlette, config: Config, drain: Callable[[], None] = lambda: None) -> Server:
+    """The server with our connection class: own pings, no compression, bounded messages, a drain on shutdown; `drain`
+    begins that of what is no connection."""
     return Server(
         uvicorn.Config(
             app,
@@ -68,7 +78,8 @@ def create_server(app: Starlette, config: Config) -> Server:
             log_level=_LOG_LEVELS[config.log_level],
             access_log=config.log_level == "debug",
             server_header=False,
-        )
+        ),
+        drain,
     )
 
 

@@ -47,6 +47,7 @@ class CallRoutes:
         self._config = config
         self._drain_s = drain_s
         self._drain = asyncio.Event()
+        self._drained_by = 0.0
         self._calls: dict[str, WebRtcCall] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -59,12 +60,17 @@ class CallRoutes:
                 yield
             finally:
                 self._tasks = None
-                self._drain.set()
-                deadline = asyncio.get_running_loop().time() + self._drain_s
-                while self._calls and asyncio.get_running_loop().time() < deadline:
+                self.drain()
+                while self._calls and asyncio.get_running_loop().time() < self._drained_by:
                     await asyncio.sleep(0.05)
                 for call in self._calls.values():
                     call.hang_up()
+
+    def drain(self) -> None:
+        """From now on calls under way finish what they are saying and hang up, and none is taken."""
+        if not self._drain.is_set():
+            self._drain.set()
+            self._drained_by = asyncio.get_running_loop().time() + self._drain_s
 
     def find(self, call_id: str) -> WebRtcCall:
         """A call under way. Raises Refusal."""
@@ -87,7 +93,9 @@ class CallRoutes:
     async def _answered(self, request: Request) -> Response:
         waiting = sum(not call.talking for call in self._calls.values())
         runtime = self._door.check(request.query_params.get("ticket"), coming=waiting)
-        if waiting >= _MOST_WAITING or self._tasks is None:
+        if self._tasks is None or self._drain.is_set():
+            raise Refusal(503, "server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
+        if waiting >= _MOST_WAITING:
             self._door.metrics.refused("too_many_offers")
             message = "Too many offers wait to be connected; try again shortly."
             raise Refusal(503, "too_many_offers", message, retry_after_s=_RETRY_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from realtime.config import Config
+from realtime.serve import running
 from tests.server.asking import BOUNDARY, ask
 from tests.server.caller import HEARD_RATE, SDP, Caller, caller
 from tests.server.wire import LONG, RATE, Service, eventually, wire
@@ -125,7 +128,9 @@ async def test_hanging_up_ends_the_call_and_is_told(resting: Service) -> None:
         reply = await ask(resting.address, "POST", f"{call.path}/hangup")
         assert reply.status == 200
         await eventually(lambda: not resting.gateway.calls, "the call is over")
-        again = await ask(resting.address, "POST", f"{call.path}/hangup")
+        async with asyncio.timeout(5):  # the last words may still be on their way
+            while (again := await ask(resting.address, "POST", f"{call.path}/hangup")).status == 200:
+                await asyncio.sleep(0.05)
         assert (again.status, again.error["code"]) == (404, "call_not_found")
 
 
@@ -165,3 +170,21 @@ async def test_a_caller_who_leaves_gives_everything_back(resting: Service) -> No
         async with caller(resting) as call:
             await call.start(LONG)
             await call.until("output_audio_buffer.started")
+
+
+async def test_a_server_that_stops_lets_calls_finish_their_sentence_while_connections_finish_theirs(
+    tiny_checkpoint: Path,
+) -> None:
+    config = Config(port=0, model=str(tiny_checkpoint), device="cpu", threads=1, slots=2, drain_s=20.0)
+    async with running(config) as (server, gateway, url):
+        await asyncio.wait_for(gateway.engine.wait_ready(), 60)
+        service = Service(gateway, url)
+        async with caller(service) as call, wire(service) as socket:
+            response = await call.start("A ship comes in.")
+            await call.until("output_audio_buffer.started")
+            await socket.start(LONG)
+            await socket.until("response.output_audio.delta")
+            server.should_exit = True
+            ended = {event["type"] for event in await call.until("error")}
+            assert "output_audio_buffer.stopped" in ended, f"{response} was heard to its end"
+            assert len(gateway.calls) == 1, "the connection is still being spoken to"
