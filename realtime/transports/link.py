@@ -45,6 +45,12 @@ class Link(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[SCOPE_KEY] = self
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            # uvicorn takes a refusal that was answered for a handshake that was forgotten, and logs it as an error
+            self.handshake_complete = True
+
     @property
     def stalled(self) -> bool:
         """The peer's answer to the last ping is late."""
