@@ -43,7 +43,7 @@ from realtime.engine.messages import (
 log = logging.getLogger("voiced.engine")
 
 Sink = Callable[[Event], None]
-"""Takes a request's events, in the event loop, without waiting."""
+"""Takes a request's events, in the event loop, without waiting. One that raises gets no more of them."""
 
 LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
 _NOT_READY = "The speech engine is not ready yet; try again shortly."
@@ -94,13 +94,20 @@ class Router:
             raise ValueError(f"request {request_id} is already running")
         self._sinks[request_id] = sink
 
-    def deliver(self, event: Event) -> None:
-        """Pass an event on; events of requests nobody waits for any more are dropped."""
-        sink = self._sinks.get(event.request_id)
-        if isinstance(event, Ended):
-            self._sinks.pop(event.request_id, None)
-        if sink is not None:
+    def deliver(self, event: Event) -> bool:
+        """Pass an event on; events of requests nobody waits for any more are dropped. False: who waited for this one
+        broke just now, and its request goes on for nobody."""
+        ended = isinstance(event, Ended)
+        sink = self._sinks.pop(event.request_id, None) if ended else self._sinks.get(event.request_id)
+        if sink is None:
+            return True
+        try:
             sink(event)
+        except Exception:  # the boundary of this request: all others are delivered to from here as well
+            log.exception("request %s is dropped: its events cannot be delivered", event.request_id)
+            self._sinks.pop(event.request_id, None)
+            return ended
+        return True
 
     def fail_all(self, why: str) -> None:
         for request_id in list(self._sinks):
@@ -248,7 +255,8 @@ class EngineProcess:
                     case StepOutput():
                         self.gauges = message.gauges
                         for event in message.events:
-                            self._router.deliver(event)
+                            if not self._router.deliver(event):
+                                self.cancel(event.request_id)
                     case Loading():
                         await self._set(info=None, stage=message.stage)
                     case VoiceRegistered():

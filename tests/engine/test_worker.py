@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.engine.client import EngineProcess
+from realtime.engine.client import EngineProcess, Router
 from realtime.engine.framing import frame
 from realtime.engine.inline import InlineEngine
 from realtime.engine.messages import (
@@ -154,6 +154,47 @@ async def test_messages_reach_the_worker_while_it_speaks(tiny_checkpoint: Path) 
         while engine.gauges.slots or engine.gauges.pages_held or engine.gauges.requests:
             assert time.monotonic() < deadline, engine.gauges
             await asyncio.sleep(0.01)
+
+
+class Broken:
+    """Takes its first event badly."""
+
+    def __init__(self) -> None:
+        self.offered: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.offered.append(event)
+        raise RuntimeError("a bug of one session")
+
+
+async def test_a_session_that_breaks_is_let_go_and_the_others_are_spoken_to(
+    tiny_checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
+        await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
+        broken = Broken()
+        engine.submit(Speak("broken", _TEXT * 4, [SYSTEM], sampling=GREEDY, max_frames=300), broken)
+        other = _speak(engine, "other", text=_TEXT * 4, max_frames=300)
+        await asyncio.wait_for(other.heard.wait(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            while engine.gauges.requests > 1:
+                await asyncio.sleep(0.01)
+        assert not other.ended, "the broken one was cancelled, not waited for"
+        engine.cancel("other")
+        assert (await other.end()).reason == "cancelled"
+        assert engine.restarts == 0
+    assert len(broken.offered) == 1
+    assert ["broken" in record.message for record in caplog.records] == [True], "said once"
+
+
+def test_a_sink_that_breaks_at_the_end_keeps_no_other_from_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    router, broken, listener = Router(), Broken(), Listener()
+    router.open("broken", broken)
+    router.open("other", listener)
+    router.fail_all("the engine is gone")
+    assert [event.reason for event in listener.ended] == ["failed"]
+    assert len(broken.offered) == len(caplog.records) == 1
+    assert len(router) == 0
 
 
 async def test_an_engine_that_cannot_load_says_why_and_does_not_try_again(tmp_path: Path) -> None:
