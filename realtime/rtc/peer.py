@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 MAX_PAYLOAD_BYTES = 1300
 MAX_WAITING_BYTES = 1024 * 1024
 _REPORT_EVERY_S = 1.0
+_AWAY_S = 5.0
 _CLOSED_HERE = "closed here"
 
 
@@ -40,20 +41,16 @@ class PeerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerStats:
-    """`lost_fraction` (0 to 1) and `jitter_s` are of our audio, as the peer last told; None before. The candidate
-    types are those of the path in use, empty before there is one."""
+    """`lost_fraction` (0 to 1) is of our audio, as the peer last told; None before."""
 
     rtt_s: float | None
     packets_sent: int
     packets_received: int
     lost_fraction: float | None
-    jitter_s: float | None
-    local_candidate: str
-    remote_candidate: str
 
 
 class Peer:
-    """Made by `answering`; `run` must be called, even after `close`, for it releases what is held.
+    """Made by `answering`; `run` or `discard` must be called, even after `close`, for they release what is held.
 
     `answer`: the session description to send back. `encoding`: the codec `send_audio` takes, '' if we send none.
     `incoming`: payload type to codec of what `on_audio` may get."""
@@ -120,6 +117,11 @@ class Peer:
         return self._connection.connected
 
     @property
+    def candidate_types(self) -> tuple[str, str]:
+        """Of the path in use, ours and theirs: host, srflx, prflx or relay; empty before there is one."""
+        return self._connection.candidate_types
+
+    @property
     def lossy(self) -> bool:
         """Whether the peer may miss packets of ours: until its reports tell of none for ten seconds."""
         return self._media is None or self._media.lossy
@@ -137,16 +139,12 @@ class Peer:
     @property
     def stats(self) -> PeerStats:
         media = self._media
-        local, remote = self._connection.candidate_types
         told = media.rtt_s if media is not None else None
         return PeerStats(
             rtt_s=told if told is not None else self._connection.rtt_s,
             packets_sent=media.stream.packets if media is not None else 0,
             packets_received=media.received if media is not None else 0,
             lost_fraction=media.lost_fraction if media is not None else None,
-            jitter_s=media.jitter_s if media is not None else None,
-            local_candidate=local,
-            remote_candidate=remote,
         )
 
     async def run(self) -> str:
@@ -167,12 +165,21 @@ class Peer:
         """End it; `run` returns 'closed here' once messages sent before are acknowledged, 1 s later at most."""
         self.ended(_CLOSED_HERE)
 
+    async def discard(self) -> None:
+        """Release everything without having run."""
+        await self._connection.close()
+
+    @property
+    def away(self) -> bool:
+        """Nothing has come of the peer for so long that it may be gone."""
+        return self.silent_s(self._loop.time()) > _AWAY_S
+
     def silent_s(self, now: float) -> float:
         """Seconds since anything authenticated came, at the loop's time `now`: RTP, RTCP, a message, a check or its
         answer."""
         return max(0.0, now - self._connection.heard_at)
 
-    def send_audio(self, payload: bytes, ticks: int, *, marker: bool = False) -> None:
+    def send_audio(self, payload: bytes, ticks: int) -> None:
         """Send one packet now, `ticks` of the RTP clock long. Without a connection only time passes; while the
         socket is full the packet is lost. Raises ValueError for a payload that fits no packet."""
         if len(payload) > MAX_PAYLOAD_BYTES:
@@ -180,7 +187,7 @@ class Peer:
         if self._media is None or not self.encoding or not self._connection.connected:
             self.skip(ticks)
             return
-        self._connection.send_rtp(self._media.packet(payload, ticks, marker, self._loop.time()))
+        self._connection.send_rtp(self._media.packet(payload, ticks, False, self._loop.time()))
 
     def skip(self, ticks: int) -> None:
         """Let `ticks` of the RTP clock pass without packets."""

@@ -103,7 +103,7 @@ class Items:
                 self._recording.append(message.pcm[2 * heard : 2 * end], rolling=True)
                 heard = end
                 self._follow(score, rules)
-        self._recording.append(message.pcm[2 * heard :], rolling=rules is not None)
+        self._recording.append(message.pcm[2 * heard :], rolling=rules is not None or self._desk.plays)
 
     def commit(self) -> None:
         """Make the buffered audio a user item; a turn under way ends with it. Raises Refused."""

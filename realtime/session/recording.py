@@ -23,7 +23,8 @@ class Recording:
 
     def append(self, pcm: bytes, *, rolling: bool) -> None:
         """More audio. When it is full, a `rolling` one forgets its beginning (whoever detects turns has passed over
-        it), another raises Refused: the client decides what it meant to say."""
+        it, or it comes whether anybody speaks or not), another raises Refused: the client decides what it meant to
+        say."""
         if len(pcm) % 2:
             raise Refused("invalid_value", "PCM must be whole 16-bit samples of 2 bytes.", "audio")
         room = int(self._max_s * self._rate) * 2

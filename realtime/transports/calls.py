@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from protocol.objects import SessionConfig
+from protocol.objects import ErrorBody, SessionConfig
 from realtime.agent.brain import Brain
 from realtime.rtc.peer import PeerConfig
 from realtime.rtc.sdp import BadOffer, Offer, parse_offer
@@ -20,7 +20,7 @@ from realtime.session.errors import Refused
 from realtime.session.settings import Runtime, Settings
 from realtime.transports.call import Call
 from realtime.transports.client_secrets import initial_session
-from realtime.transports.door import Door
+from realtime.transports.door import Door, Place
 from realtime.transports.guard import grant_of
 from realtime.transports.http import Refusal, decoded
 from realtime.transports.webrtc import WebRtcCall
@@ -31,9 +31,13 @@ log = logging.getLogger("voiced.webrtc")
 _MOST_WAITING = 32
 """Offers that are answered and not connected: each holds sockets for some seconds, whoever sent it."""
 
+_LEAST_MESSAGE_BYTES = 16 * 1024
+"""A channel that takes less would lose common events. RFC 8841 section 6.1 lets peers assume 64 KiB."""
+
 _MAX_PARTS = 4
 _MAX_SESSION_BYTES = 64 * 1024
 _RETRY_S = 2
+_STOPPED = ErrorBody("server_error", "server_draining", "The server stops; call again shortly.")
 _CLOSED: dict[str, CloseReason] = {"closed here": "server", "closed by the peer": "client", "failed here": "failed"}
 
 
@@ -64,18 +68,21 @@ class CallRoutes:
                 while self._calls and asyncio.get_running_loop().time() < self._drained_by:
                     await asyncio.sleep(0.05)
                 for call in self._calls.values():
-                    call.hang_up()
+                    call.hang_up(_STOPPED)
 
     def drain(self) -> None:
         """From now on calls under way finish what they are saying and hang up, and none is taken."""
         if not self._drain.is_set():
             self._drain.set()
             self._drained_by = asyncio.get_running_loop().time() + self._drain_s
+            for call in self._calls.values():
+                if not call.talking:
+                    call.hang_up()
 
     def find(self, call_id: str) -> WebRtcCall:
         """A call under way. Raises Refusal."""
         call = self._calls.get(call_id)
-        if call is None:
+        if call is None or call.wire.ended:
             message = (
                 f"There is no call {call_id[:64]!r}, or it is over; its id is the end of the Location of its answer."
             )
@@ -91,46 +98,63 @@ class CallRoutes:
             raise
 
     async def _answered(self, request: Request) -> Response:
-        waiting = sum(not call.talking for call in self._calls.values())
-        runtime = self._door.check(request.query_params.get("ticket"), coming=waiting)
+        sdp, session = await _parts(request)
+        # From here to the place in `_calls` nothing may wait, or others would pass the same check meanwhile.
+        runtime = self._door.check(request.query_params.get("ticket"))
+        offer, initial = _offer(sdp), _initial(session, initial_session(grant_of(request)), runtime)
+        self._check_waiting()
+        call = WebRtcCall(f"rtc_{secrets.token_hex(12)}", self._meters)
+        self._calls[call.id] = call
+        place = self._door.expect()
+        try:
+            speaker = await call.answer_offer(offer, self._config)
+            tasks = self._open()
+            begun = self._door.call(call.wire, self._brain, runtime, "webrtc", self._drain, initial, speaker=speaker)
+            tasks.create_task(self._run(call, begun, place))
+        except BaseException as error:
+            del self._calls[call.id]
+            place.give_back()
+            await call.discard()
+            if isinstance(error, OSError):
+                message = f"No address of this server can take the call ({error}); its owner must mend rtc_addresses."
+                raise Refusal(503, "no_address", message) from error
+            raise
+        location = f"/v1/realtime/calls/{call.id}"
+        return Response(call.answer, 201, {"Location": location}, media_type="application/sdp")
+
+    def _open(self) -> asyncio.TaskGroup:
+        """Where calls run. Raises Refusal once none is taken any more."""
         if self._tasks is None or self._drain.is_set():
-            raise Refusal(503, "server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
-        if waiting >= _MOST_WAITING:
+            raise Refusal(503, "server_draining", _STOPPED.message, retry_after_s=_RETRY_S)
+        return self._tasks
+
+    def _check_waiting(self) -> None:
+        self._open()
+        if sum(not call.talking for call in self._calls.values()) >= _MOST_WAITING:
             self._door.metrics.refused("too_many_offers")
             message = "Too many offers wait to be connected; try again shortly."
             raise Refusal(503, "too_many_offers", message, retry_after_s=_RETRY_S)
-        sdp, session = await _parts(request)
-        offer, initial = _offer(sdp), _initial(session, initial_session(grant_of(request)), runtime)
-        call = WebRtcCall(f"rtc_{secrets.token_hex(12)}", self._meters)
-        self._calls[call.id] = call
-        try:
-            speaker = await call.answer_offer(offer, self._config)
-        except OSError as error:
-            del self._calls[call.id]
-            message = f"No address of this server can take the call ({error}); its owner must mend rtc_addresses."
-            raise Refusal(503, "no_address", message) from error
-        except BaseException:
-            del self._calls[call.id]
-            raise
-        session_call = self._door.call(call.wire, self._brain, runtime, "webrtc", self._drain, initial, speaker=speaker)
-        self._tasks.create_task(self._run(call, session_call))
-        location = f"/v1/realtime/calls/{call.id}"
-        return Response(call.answer, 201, {"Location": location}, media_type="application/sdp")
 
     async def hang_up(self, request: Request) -> Response:
         """End a call."""
         self.find(str(request.path_params["id"])).hang_up()
         return Response(status_code=200)
 
-    async def _run(self, call: WebRtcCall, session_call: Call) -> None:
+    async def _run(self, call: WebRtcCall, begun: Call, place: Place) -> None:
         closed: CloseReason = "failed"
+
+        async def talk(connected: Call) -> None:
+            place.give_back()
+            await self._door.run(connected)
+
         try:
-            reason = await call.run(session_call, self._door.run)
+            reason = await call.run(begun, talk)
             log.info("call %s: %s", call.id, reason)
             closed = _CLOSED.get(reason, "lost")
         except Exception:  # the boundary of this call
             log.exception("call %s broke and is over", call.id)
         finally:
+            place.give_back()
             del self._calls[call.id]
         if call.talking:
             self._meters.call_closed(closed)
@@ -173,6 +197,12 @@ def _offer(sdp: str) -> Offer:
     if offer.audio is None:
         message = "The offer has no audio to send speech on; add an audio transceiver (recvonly will do)."
         raise Refusal(400, "invalid_offer", message, "sdp")
+    if not offer.audio.we_send:
+        message = "The offer takes no speech, its audio being sendonly or inactive; make it sendrecv or recvonly."
+        raise Refusal(400, "invalid_offer", message, "sdp")
+    if offer.data is not None and 0 < offer.data.max_message_bytes < _LEAST_MESSAGE_BYTES:
+        message = f"The offer takes messages of {offer.data.max_message_bytes} bytes, and events have up to "
+        raise Refusal(400, "invalid_offer", message + f"{_LEAST_MESSAGE_BYTES}; raise a=max-message-size.", "sdp")
     return offer
 
 

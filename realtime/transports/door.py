@@ -27,6 +27,18 @@ from realtime.transports.waiting_line import WaitingLine
 _FULL_RETRY_S = 5
 
 
+class Place:
+    """Room for one session, among the `expected` ones until it is given back: when the session begins, or will not."""
+
+    def __init__(self, expected: set[Place]) -> None:
+        self._expected = expected
+        expected.add(self)
+
+    def give_back(self) -> None:
+        """May be called twice."""
+        self._expected.discard(self)
+
+
 class Door:
     """`calls` holds all sessions of the server, at most `max_sessions`."""
 
@@ -47,15 +59,19 @@ class Door:
         self._runtime = runtime
         self._calls = calls
         self._max_sessions = max_sessions
+        self._expected: set[Place] = set()
         self._line = WaitingLine()
 
-    def check(self, ticket: str | None = None, coming: int = 0) -> Runtime:
-        """What runs, for a session that may begin while `coming` others are about to. `ticket` keeps its place in the
-        line. Raises Refusal."""
+    def expect(self) -> Place:
+        """Keep room for a session that begins later, until the place is given back."""
+        return Place(self._expected)
+
+    def check(self, ticket: str | None = None) -> Runtime:
+        """What runs, for a session that may begin. `ticket` keeps its place in the line. Raises Refusal."""
         if self.engine.info is None:
             self.metrics.refused("engine_not_ready")
         runtime = self._runtime(ready(self.engine))
-        free = self._max_sessions - len(self._calls) - coming
+        free = self._max_sessions - len(self._calls) - len(self._expected)
         if (place := self._line.place(ticket, free, time.monotonic())) is not None:
             self.metrics.refused("too_many_sessions")
             message = f"All {self._max_sessions} connections are in use; you are number {place} in line."

@@ -34,13 +34,11 @@ class Packet:
 
 @dataclass
 class _Speech:
-    """Of one response: what waits, whether more comes, whether it has started since it last ran dry, and whether it
-    ran dry while more was to come."""
+    """Of one response: what waits, whether more comes, and whether it has started since it last ran dry."""
 
     waiting: bytearray = field(default_factory=bytearray)
     finished: bool = False
     playing: bool = False
-    dry: bool = False
 
 
 class PlayQueue:
@@ -49,15 +47,10 @@ class PlayQueue:
     def __init__(self) -> None:
         self._speeches: dict[str, _Speech] = {}
         self._fading = b""
-        self.underruns = 0
-        """How often more speech came after a response had run dry."""
 
     def put(self, response_id: str, pcm: bytes) -> None:
         """More speech of a response."""
-        speech = self._speeches.setdefault(response_id, _Speech())
-        speech.waiting += pcm
-        self.underruns += speech.dry
-        speech.dry = False
+        self._speeches.setdefault(response_id, _Speech()).waiting += pcm
 
     def finish(self, response_id: str) -> None:
         """No more of it follows."""
@@ -96,7 +89,7 @@ class PlayQueue:
             if speech.finished and not speech.waiting:
                 del self._speeches[response_id]
             elif len(pcm) < len(SILENCE):
-                speech.playing, speech.dry = False, True
+                speech.playing = False
                 break
         return Packet(pcm.ljust(len(SILENCE), b"\0"), tuple(heard))
 

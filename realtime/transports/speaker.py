@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from codec_stream.packets import PacketEncoder
-from realtime.transports.play_queue import SILENCE, PlayQueue
+from realtime.transports.play_queue import SILENCE, Packet, PlayQueue
 
 PACKET_S = 0.02
 _GRID_S = 0.005
@@ -20,6 +20,8 @@ _GRID_S = 0.005
 
 _MOST_LATE_S = 0.2
 """A loop that stood still longer than this leaves a hole instead of sending what is overdue at once."""
+
+_NOTHING = Packet(SILENCE)
 
 _SETTLED_PACKETS = 10
 """After so much silence an encoder rests: it need not be asked again for the same."""
@@ -38,6 +40,10 @@ class Line(Protocol):
     def lossy(self) -> bool:
         """Whether packets may not arrive."""
 
+    @property
+    def away(self) -> bool:
+        """Whether the listener may be gone."""
+
 
 class Speaker:
     """`on_packet(late_s)` is told how late each packet was, after it."""
@@ -50,11 +56,6 @@ class Speaker:
         self._rest = b""
         self._silent_packets = 0
         self._protected: bool | None = None
-
-    @property
-    def underruns(self) -> int:
-        """How often a response ran dry before it was over."""
-        return self._queue.underruns
 
     def put(self, response_id: str, pcm: bytes) -> None:
         """Speech to be played after what is there, 24 kHz PCM."""
@@ -104,7 +105,8 @@ class Speaker:
             timer.cancel()
 
     def _play(self) -> tuple[tuple[str, int], ...]:
-        packet = self._queue.take()
+        # what nobody may hear is kept: it would count as heard
+        packet = _NOTHING if self._line.away else self._queue.take()
         self._silent_packets = self._silent_packets + 1 if packet.pcm == SILENCE else 0
         if self._silent_packets <= _SETTLED_PACKETS:
             self._rest, payload = b"", self._encoded(packet.pcm)

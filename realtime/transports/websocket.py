@@ -18,6 +18,7 @@ from realtime.transports.client_socket import ClientSocket
 from realtime.transports.door import Door
 from realtime.transports.guard import grant_of
 from realtime.transports.http import Refusal
+from realtime.transports.sideband import Sideband
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
@@ -94,14 +95,19 @@ class RealtimeRoute:
         await self._door.run(call)
 
     async def _listen_in(self, websocket: WebSocket, call_id: str) -> None:
+        sideband = Sideband()
         try:
             call = self._calls.find(call_id)
+            call.wire.join(sideband)
         except Refusal as refused:
             await websocket.send_denial_response(refused.response)
             return
-        encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
-        await websocket.accept(subprotocol)
-        await call.listen_in(WebSocketWire(ClientSocket(websocket), encoding))
+        try:
+            encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
+            await websocket.accept(subprotocol)
+            await call.listen_in(sideband, WebSocketWire(ClientSocket(websocket), encoding))
+        finally:
+            call.wire.leave(sideband)
 
 
 def _too_large(event: ClientEvent, size: int) -> ErrorBody:

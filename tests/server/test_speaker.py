@@ -42,6 +42,7 @@ class Wire:
         self.sent: list[tuple[int, bytes]] = []
         self.clock = 0
         self.lossy = True
+        self.away = False
 
     def send_audio(self, payload: bytes, ticks: int) -> None:
         self.sent.append((self.clock, payload))
@@ -135,6 +136,23 @@ async def test_a_loop_that_stood_still_leaves_a_hole_and_no_burst() -> None:
     steps = [after - before for (before, _), (after, _) in zip(wire.sent, wire.sent[1:], strict=False)]
     assert max(steps) >= 0.4 / PACKET_S * TICKS
     assert sum(step > TICKS for step in steps) == 1
+
+
+async def test_speech_is_kept_for_a_listener_who_may_be_gone() -> None:
+    wire, told = Wire(), list[int]()
+    speaker = Speaker(Plain(), wire, lambda _: None)
+    speaker.put("a", SPEECH * 10)
+
+    def lose_and_find_again() -> bool:
+        wire.away = 3 <= len(wire.sent) < 8
+        return len(wire.sent) >= 12
+
+    await _run(speaker, lambda _, samples: told.append(samples), lose_and_find_again)
+    spoken = [payload == SPEECH for _, payload in wire.sent]
+    assert 3 <= spoken.index(False) <= 5
+    assert not all(spoken[3:8])
+    assert spoken[-1]
+    assert sum(told) == sum(spoken) * PACKET_SAMPLES
 
 
 async def test_speech_taken_back_is_never_encoded() -> None:

@@ -105,6 +105,15 @@ def test_a_full_buffer_refuses_more_until_it_is_committed_or_cleared() -> None:
     assert _append(talk, _pcm(1.0)) == []
 
 
+def test_the_buffer_of_a_call_rolls_for_its_audio_never_stops() -> None:
+    talk = Talk(Limits(max_input_s=1.0), plays=True)
+    assert talk.session.listening.turn_detection is None
+    for value in range(1, 6):
+        assert _append(talk, _pcm(0.5, value)) == []
+    _commit(talk)
+    assert _recorded(talk, talk.got(InputCommitted)[0].item_id).audio == _pcm(0.5, 4) + _pcm(0.5, 5)
+
+
 def test_with_turn_detection_the_buffer_rolls_and_keeps_the_newest() -> None:
     talk = Talk(Limits(max_input_s=1.0))
     talk.update(audio=SessionAudio(input=AudioInput(turn_detection=ServerVad())))
