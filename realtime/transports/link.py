@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from asyncio.transports import BaseTransport
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -38,6 +39,14 @@ class Link(WebSocketsSansIOProtocol):
                 if hasattr(socket, "TCP_USER_TIMEOUT"):
                     milliseconds = int((PING_INTERVAL_S + PING_TIMEOUT_S) * 1000)
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # the head cannot be that of a handshake (a line too long, a body): uvicorn hears nothing of it
+            answer = b"".join(self.conn.data_to_send())
+            self.transport.write(answer or self.conn.reject(HTTPStatus.BAD_REQUEST, "").serialize())
+            self.transport.close()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

@@ -1,5 +1,6 @@
-"""Scope: the WebSocket connection itself: handshakes that are refused."""
+"""Scope: the WebSocket connection itself: handshakes that are refused, and those that are none."""
 
+import asyncio
 import logging
 
 import msgspec
@@ -29,3 +30,12 @@ async def test_a_refused_handshake_is_answered_and_no_error_of_the_server(
     assert (nobody.status, nobody.error["code"]) == (401, "invalid_api_key")
     assert (lost.status, lost.error["code"]) == (404, "call_not_found")
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize(("name", "value", "status"), [("X-Long", "a" * 9000, 431), ("Content-Length", "5", 400)])
+async def test_what_cannot_be_a_handshake_does_not_keep_its_connection(
+    server_config: Config, name: str, value: str, status: int
+) -> None:
+    async with running(server_config) as (_, gateway, url), asyncio.timeout(10):
+        refused = await handshake(Service(gateway, url).address, "/v1/realtime", {name: value})
+    assert refused.status == status
