@@ -6,8 +6,11 @@ sender by silence; more than 100 ms of either by silence as well, and by 1 s of 
 When no audio came for 200 ms, silence passes in real time (its first 100 ms fade out what was heard), so that a voice
 activity detector sees time go by. Audio that comes after such a *stall* is given out at once and whole: what is heard
 from there on lies later in the stream than in time, by the silence fed. But up to a second after the stall that silence
-stands for packets that prove missing and for pauses, which are not filled a second time. So what is made up is never
-longer than the time since the first packet, and all that is heard never longer than that and the packets together.
+stands for packets that prove missing and for pauses, which are not filled a second time.
+
+What is made up is never longer than the time since the first packet, and what is decoded never more than 5 s longer:
+what comes faster is dropped before it costs anything. Time that was not used counts for the next 5 s only, so that
+nobody saves it up. Together that is a burst of 10 s, as after the longest stalls.
 """
 
 from array import array
@@ -26,6 +29,7 @@ _LONGEST_FILL_SAMPLES = _RATE_HZ
 _FEED_S, _FEED_SAMPLES = 0.020, 480
 _SLACK_S = 1e-6  # of the clock's arithmetic
 _FED_COUNTS_S = 1.0
+_SAVED_S, _AHEAD_S = 5.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,9 @@ class IncomingStats:
     recovered: int
     late: int
     duplicates: int
-    reordered: int
     ignored: int  # of no encoding that was agreed on
     undecodable: int
+    excess: int  # came faster than time passes
     delay_ms: float  # how long the last packet heard had waited for one before it
 
 
@@ -57,11 +61,11 @@ class IncomingAudio:
                 raise ValueError(f"encoding is {encoding!r}; use one of {', '.join(RTP_CLOCKS)}")
         self._encodings = dict(encodings)
         self._counters = JitterCounters()
-        self._concealed = self._recovered = self._ignored = self._undecodable = 0
+        self._concealed = self._recovered = self._ignored = self._undecodable = self._excess = 0
         self._waited_s = 0.0
         self._stream: _Stream | None = None
-        self._started_at = 0.0
-        self._filled = 0  # samples made up since then
+        self._decoders: dict[str, PacketDecoder] = {}
+        self._to_decode, self._to_fill = _Allowance(0.0), _Allowance(0.0)  # from the first packet on
         self._made_up = 0  # samples made up since the last decoded one
         self._fed_until = 0.0  # up to where silence was fed; `STALL_S` ahead of audio
         self._fed = 0  # samples of silence fed that stand for what may yet prove missing
@@ -86,9 +90,9 @@ class IncomingAudio:
             recovered=self._recovered,
             late=counters.late,
             duplicates=counters.duplicates,
-            reordered=counters.reordered,
             ignored=self._ignored,
             undecodable=self._undecodable,
+            excess=self._excess,
             delay_ms=1000 * self._waited_s,
         )
 
@@ -105,7 +109,7 @@ class IncomingAudio:
             # Events and comfort noise take numbers of the sequence: without them there would be gaps.
         elif stream is None or encoding != stream.encoding:
             if stream is None:
-                self._started_at = now
+                self._to_decode, self._to_fill = _Allowance(now), _Allowance(now)
                 self._fed_until = now + STALL_S
             else:
                 pcm16 += self._play(stream, stream.jitter.flush(now), now)
@@ -122,8 +126,10 @@ class IncomingAudio:
         return self._play(self._stream, self._stream.jitter.take(now), now) + self._feed(self._stream, now)
 
     def _open(self, encoding: str) -> "_Stream":
-        jitter = JitterBuffer(RTP_CLOCKS[encoding], self._ticks, self._counters)
-        return _Stream(encoding, jitter, packet_decoder(encoding))
+        # A decoder is dear, and a sender may go to and fro with every packet.
+        decoder = self._decoders.get(encoding) or packet_decoder(encoding)
+        self._decoders[encoding] = decoder
+        return _Stream(encoding, JitterBuffer(RTP_CLOCKS[encoding], self._ticks, self._counters), decoder)
 
     def _ticks(self, packet: AudioPacket) -> int:
         encoding = self._encodings.get(packet.payload_type)
@@ -151,17 +157,21 @@ class IncomingAudio:
 
     def _hear(self, stream: "_Stream", ready: Ready, now: float) -> bytes:
         self._waited_s = ready.waited_s
+        seconds = ready.ticks / stream.jitter.clock_rate
+        if seconds > self._to_decode.left_s(now) + _AHEAD_S:
+            self._excess += 1
+            return b""
+        self._to_decode.spend(seconds, now)
         try:
             pcm16 = stream.decoder.decode(ready.packet.payload)
         except ValueError:
             self._undecodable += 1
-            ticks = self._ticks(ready.packet)
-            if not ticks:
+            if not ready.ticks:
                 # What it should have held shows in the timestamp of the next one.
                 self._unheard += 1
                 return b""
             self._concealed += 1
-            pcm16 = self._fill(stream, self._owed(stream, ticks, now))
+            pcm16 = self._fill(stream, self._owed(stream, ready.ticks, now))
         else:
             self._made_up = self._unheard = 0
         self._fed_until = now + STALL_S
@@ -188,15 +198,19 @@ class IncomingAudio:
         return self._fill(stream, samples)
 
     def _owed(self, stream: "_Stream", ticks: int, now: float) -> int:
-        """How many samples are to be made up for `ticks` of the stream; counts them as made up."""
+        """How many samples are to be made up for `ticks` of the stream; they count as made up."""
         samples = ticks * _RATE_HZ // stream.jitter.clock_rate
         self._forget_old_silence(now)
         paid = min(samples, self._fed)
         self._fed -= paid
-        time_left = int((now - self._started_at) * _RATE_HZ) - self._filled
-        samples = max(min(samples - paid, _LONGEST_FILL_SAMPLES, time_left), 0)
+        return self._allowed(samples - paid, now)
+
+    def _allowed(self, samples: int, now: float) -> int:
+        """As many of these as may be made up; they count as made up."""
+        time_left = int(self._to_fill.left_s(now) * _RATE_HZ)
+        samples = max(min(samples, _LONGEST_FILL_SAMPLES, time_left), 0)
         samples -= samples % _STEP_SAMPLES
-        self._filled += samples
+        self._to_fill.spend(samples / _RATE_HZ, now)
         return samples
 
     def _feed(self, stream: "_Stream", now: float) -> bytes:
@@ -205,13 +219,10 @@ class IncomingAudio:
         if packets <= 0:
             return b""
         self._fed_until += packets * _FEED_S
-        time_left = int((now - self._started_at) * _RATE_HZ) - self._filled
-        samples = max(min(packets * _FEED_SAMPLES, _LONGEST_FILL_SAMPLES, time_left), 0)
-        samples -= samples % _STEP_SAMPLES
+        samples = self._allowed(packets * _FEED_SAMPLES, now)
         self._forget_old_silence(now)
         self._fed_counts_until = None
         self._fed += samples
-        self._filled += samples
         return self._fill(stream, samples)
 
     def _forget_old_silence(self, now: float) -> None:
@@ -235,6 +246,20 @@ class _Stream:
     encoding: str
     jitter: JitterBuffer
     decoder: PacketDecoder
+
+
+class _Allowance:
+    """Seconds of audio as time allows them: as many as pass from `start` on. Of those not spent the last 5 are kept."""
+
+    def __init__(self, start: float) -> None:
+        self._spent_until = start
+
+    def left_s(self, now: float) -> float:
+        """Negative where more was spent than time had allowed."""
+        return min(now - self._spent_until, _SAVED_S)
+
+    def spend(self, seconds: float, now: float) -> None:
+        self._spent_until = max(self._spent_until, now - _SAVED_S) + seconds
 
 
 def _faded_out(pcm16: bytes) -> bytes:

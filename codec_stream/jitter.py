@@ -23,9 +23,11 @@ _HISTORY_MASK = (1 << _MAX_BEHIND) - 1
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The next packet. `pause_ticks`: what the sender left out before it though no packet is missing (DTX)."""
+    """The next packet, `ticks` long. `pause_ticks`: what the sender left out before it though no packet is missing
+    (DTX)."""
 
     packet: AudioPacket
+    ticks: int
     pause_ticks: int
     waited_s: float
 
@@ -40,13 +42,12 @@ class Missing:
 
 @dataclass(slots=True)
 class JitterCounters:
-    """`late` packets came after they were given up, or belong to no stream; `reordered` ones filled a gap in time."""
+    """`late` packets came after they were given up, or belong to no stream."""
 
     received: int = 0
     lost: int = 0
     late: int = 0
     duplicates: int = 0
-    reordered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,6 @@ class JitterBuffer:
             return
         if len(self._held) > MAX_HELD_PACKETS:
             return  # nobody takes them
-        if any(_signed(held - packet.sequence, 16) > 0 for held in self._held):
-            self.counters.reordered += 1
         self._held[packet.sequence] = arrival
         self._watch(now)
 
@@ -191,7 +190,7 @@ class JitterBuffer:
         if held.ticks:
             pause = self._ticks_until(held.packet.timestamp)
             self._next_timestamp = (held.packet.timestamp + held.ticks) & 0xFFFFFFFF
-        return Ready(held.packet, pause, now - held.arrived)
+        return Ready(held.packet, held.ticks, pause, now - held.arrived)
 
     def _give_up(self) -> Missing:
         packets, sequence = min(((held - self._next) & 0xFFFF, held) for held in self._held)

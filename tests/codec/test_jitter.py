@@ -55,7 +55,7 @@ def fed(jitter: JitterBuffer, arrivals: Iterable[tuple[float, AudioPacket]]) -> 
 def test_packets_in_order_pass_at_once_even_where_numbers_wrap_around(sequence: int, timestamp: int) -> None:
     jitter = buffer()
     for number, packet in enumerate(stream(20, sequence, timestamp)):
-        assert pushed(jitter, packet, 0.02 * number) == [Ready(packet, 0, 0.0)]
+        assert pushed(jitter, packet, 0.02 * number) == [Ready(packet, TICKS, 0, 0.0)]
         assert jitter.due_at is None
 
 
@@ -69,7 +69,7 @@ def test_a_gap_is_waited_for_and_the_packet_that_fills_it_releases_the_rest() ->
     assert packets(released) == [second, third, fourth]
     assert [item.waited_s for item in released if isinstance(item, Ready)] == pytest.approx([0, 0.015, 0.005])
     assert jitter.due_at is None
-    assert (jitter.counters.reordered, jitter.counters.lost) == (1, 0)
+    assert jitter.counters.lost == 0
 
 
 @pytest.mark.parametrize(("sequence", "timestamp"), [(100, 5000), (65534, 0xFFFFFFFF - 200)])
@@ -178,8 +178,9 @@ def test_after_a_single_loss_the_next_packets_pass_at_once_again(seed: int) -> N
 def test_reordered_packets_are_not_given_up(seed: int) -> None:
     sent = stream(1500)
     jitter = buffer()
-    out = fed(jitter, carried(sent, 0.0, 0.05, 0.02, seed))
-    assert jitter.counters.reordered > 100
+    arrivals = carried(sent, 0.0, 0.05, 0.02, seed)
+    assert sum(packet.sequence > after.sequence for (_, packet), (_, after) in pairwise(arrivals)) > 100
+    out = fed(jitter, arrivals)
     assert jitter.counters.lost <= 0.005 * len(sent)
     sequences = [item.packet.sequence for _, item in out if isinstance(item, Ready)]
     assert sequences == sorted(sequences)
@@ -197,7 +198,7 @@ def test_packets_without_audio_take_their_number_and_leave_the_time_to_the_next(
     jitter, sent = buffer(), stream(5)
     pushed(jitter, sent[0], 0.0)
     event = AudioPacket(101, sent[1].sequence, sent[1].timestamp, b"", 7)
-    assert pushed(jitter, event, 0.02) == [Ready(event, 0, 0.0)]
+    assert pushed(jitter, event, 0.02) == [Ready(event, 0, 0, 0.0)]
     (ready,) = pushed(jitter, sent[2], 0.04)
     assert isinstance(ready, Ready) and ready.pause_ticks == TICKS
 
@@ -206,7 +207,7 @@ def test_a_timestamp_that_goes_back_is_no_pause() -> None:
     jitter, sent = buffer(), stream(5)
     pushed(jitter, sent[3], 0.0)
     back = AudioPacket(111, sent[4].sequence, 0, bytes(TICKS), 7)
-    assert pushed(jitter, back, 0.02) == [Ready(back, 0, 0.0)]
+    assert pushed(jitter, back, 0.02) == [Ready(back, TICKS, 0, 0.0)]
 
 
 @pytest.mark.parametrize(("ssrc", "sequence"), [(8, 103), (8, 40000), (7, 40000), (7, 30)])
