@@ -60,13 +60,16 @@ class Media:
         self.stream.skip(ticks)
 
     def rtp_arrived(self, data: bytes, now: float) -> AudioPacket | None:
-        """The packet in `data`, if it is one of a codec we agreed on."""
+        """The packet in `data`, if its source sends a codec we agreed on. That includes what it sends of other payload
+        types: events and comfort noise take numbers of the sequence, and would be taken for lost without."""
         packet = parse_rtp(data)
-        codec = self.incoming.get(packet.payload_type) if packet is not None else None
-        if packet is None or codec is None:
+        if packet is None:
             return None
         source = self._sources.get(packet.ssrc)
         if source is None:
+            codec = self.incoming.get(packet.payload_type)
+            if codec is None:
+                return None
             if len(self._sources) >= _MAX_SOURCES:
                 del self._sources[next(iter(self._sources))]
             source = self._sources[packet.ssrc] = Reception(packet.ssrc, RTP_CLOCKS[codec])

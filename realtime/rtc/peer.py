@@ -87,9 +87,10 @@ class Peer:
         on_open: Callable[[], None],
     ) -> Peer:
         """The peer for `offer`, its sockets open and `answer` written; in 5 s at most. `on_audio` gets every packet
-        of our codecs with the loop's time, at once, in the order of arrival; `on_message` every text of the
-        channel; `on_open` is called once, when messages can be sent or, for an offer without a channel, audio.
-        Raises OSError if no socket can be bound, TimeoutError (one too) if gathering takes longer."""
+        of a source of our codecs, those of other payload types among them (they keep its sequence whole), with the
+        loop's time, at once, in the order of arrival; `on_message` every text of the channel; `on_open` is called
+        once, when messages can be sent or, for an offer without a channel, audio. Raises OSError if no socket can be
+        bound, TimeoutError (one too) if gathering takes longer."""
         peer = cls(offer, config, on_audio, on_message, on_open)
         try:
             candidates = await peer._connection.gather()

@@ -8,6 +8,7 @@ from aiortc import rtp as theirs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec_stream.incoming import IncomingAudio
 from realtime.rtc.media import Media
 from realtime.rtc.reception import Reception
 from realtime.rtc.rtcp import ReportBlock, goodbye, parse_rtcp, receiver_report, sender_report, source_description
@@ -99,12 +100,36 @@ def test_garbage_is_no_packet_and_no_report_and_raises_nothing(data: bytes) -> N
     media.report(2.0)
 
 
-def test_a_packet_of_another_payload_type_is_none_of_ours() -> None:
+def test_a_packet_of_another_payload_type_alone_is_none_of_ours() -> None:
     media = Media(AUDIO, 0.0)
     for kind in (13, 63, 110, 126, 127):
         assert media.rtp_arrived(OutgoingStream(kind).packet(b"x", 1, False), 1.0) is None
     assert media.rtp_arrived(OutgoingStream(111).packet(b"", 1, False), 1.0) is not None
     assert media.received == 1
+
+
+def test_comfort_noise_and_events_between_the_audio_are_no_losses() -> None:
+    media = Media(AUDIO, 0.0)
+    ears = IncomingAudio(media.incoming)
+    sender, heard = OutgoingStream(0), 0
+    for number in range(100):
+        audio = sender.packet(bytes(160), 160, False)
+        other = bytes((0x80, 13 if number < 45 else 101)) + audio[2:12] + b"\x40"
+        packet = media.rtp_arrived(other if 40 <= number < 50 else audio, 0.02 * number)
+        assert packet is not None
+        heard += len(ears.push(packet, 0.02 * number))
+    (block,) = parse_rtcp(media.report(2.0)).blocks
+    assert (block.lost, block.lost_fraction) == (0, 0.0)
+    assert (ears.stats.ignored, ears.stats.lost, ears.stats.concealed) == (10, 0, 0)
+    assert heard == 100 * 960
+
+
+def test_packets_of_other_payload_types_make_no_source_and_push_none_out() -> None:
+    media, speaker = Media(AUDIO, 0.0), OutgoingStream(111)
+    media.rtp_arrived(speaker.packet(b"x", 960, False), 0.0)
+    for _ in range(20):
+        assert media.rtp_arrived(OutgoingStream(13).packet(b"x", 960, False), 0.0) is None
+    assert [block.ssrc for block in parse_rtcp(media.report(1.0)).blocks] == [speaker.ssrc]
 
 
 def test_sender_reports_are_read_by_aiortc_and_theirs_by_us() -> None:
