@@ -21,13 +21,17 @@ _LOSSES = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 @dataclass(frozen=True)
 class PacketTotals:
     """What became of one call's audio packets so far: `sent`, and those of the caller that were `received` or `lost`;
-    lost ones were `recovered` from what came after them, or `concealed`."""
+    lost ones were `recovered` from what came after them, or `concealed`. Received and yet not heard are those that were
+    `late` (given up before they came, or fit for no stream), `undecodable`, or in `excess` of the time that passed."""
 
     sent: int = 0
     received: int = 0
     lost: int = 0
     recovered: int = 0
     concealed: int = 0
+    late: int = 0
+    undecodable: int = 0
+    excess: int = 0
 
 
 class WebRtcMeters:
@@ -47,6 +51,15 @@ class WebRtcMeters:
         )
         self._concealed = counter(
             "voiced_webrtc_packets_concealed_total", "Lost audio packets that were made up instead."
+        )
+        self._late = counter(
+            "voiced_webrtc_packets_late_total", "Audio packets that were given up before they came, or fit no stream."
+        )
+        self._undecodable = counter(
+            "voiced_webrtc_packets_undecodable_total", "Audio packets that came and could not be decoded."
+        )
+        self._excess = counter(
+            "voiced_webrtc_packets_excess_total", "Audio packets dropped because they came faster than time passes."
         )
         self._lateness = Histogram(
             "voiced_webrtc_packet_lateness_seconds",
@@ -94,6 +107,9 @@ class WebRtcMeters:
         self._lost.inc(more.lost)
         self._recovered.inc(more.recovered)
         self._concealed.inc(more.concealed)
+        self._late.inc(more.late)
+        self._undecodable.inc(more.undecodable)
+        self._excess.inc(more.excess)
 
     def path(self, round_trip_s: float | None, outbound_loss: float | None) -> None:
         """How the way to a caller is now, where that is known: seconds there and back, and the share (0 to 1) of our
@@ -120,6 +136,9 @@ class PacketWatch:
             totals.lost - counted.lost,
             totals.recovered - counted.recovered,
             totals.concealed - counted.concealed,
+            totals.late - counted.late,
+            totals.undecodable - counted.undecodable,
+            totals.excess - counted.excess,
         )
         self._counted = totals
         self._meters.count(more)

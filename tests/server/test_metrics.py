@@ -178,9 +178,9 @@ async def test_web_rtc_calls_are_measured_by_packet_and_by_call() -> None:
     for late_s in (-0.0001, 0.0012, 0.3):
         calls.packet_late(late_s)
     packets, others = calls.packets_of_call(), calls.packets_of_call()
-    packets.look(PacketTotals(sent=50, received=48, lost=2, recovered=1, concealed=1))
+    packets.look(PacketTotals(sent=50, received=48, lost=2, recovered=1, concealed=1, late=1, excess=4))
     others.look(PacketTotals(sent=10))
-    packets.look(PacketTotals(sent=100, received=97, lost=3, recovered=1, concealed=2))
+    packets.look(PacketTotals(sent=100, received=97, lost=3, recovered=1, concealed=2, late=1, undecodable=6, excess=9))
     calls.path(0.042, 0.03)
     calls.path(None, None)
     scraped = await house.scrape()
@@ -188,7 +188,16 @@ async def test_web_rtc_calls_are_measured_by_packet_and_by_call() -> None:
     assert scraped.value(f"{prefix}connects_total", outcome="connected") == 1
     assert scraped.value(f"{prefix}connects_total", outcome="never_connected") == 1
     assert scraped.value(f"{prefix}calls_closed_total", reason="lost") == 1
-    for name, value in {"sent": 110, "received": 97, "lost": 3, "recovered": 1, "concealed": 2}.items():
+    for name, value in {
+        "sent": 110,
+        "received": 97,
+        "lost": 3,
+        "recovered": 1,
+        "concealed": 2,
+        "late": 1,
+        "undecodable": 6,
+        "excess": 9,
+    }.items():
         assert scraped.value(f"{prefix}packets_{name}_total") == value, name
     assert scraped.value(f"{prefix}packet_lateness_seconds_bucket", le="0.001") == 1
     assert scraped.value(f"{prefix}packet_lateness_seconds_bucket", le="0.1") == 2
