@@ -24,8 +24,12 @@ export class Fault extends Error {
 
 const KEY_WANTED = "This server asks for a key; enter it to go on.";
 
-/** The refusal in an HTTP answer. @param {Response} response @returns {Promise<Fault>} */
-export async function faultOf(response) {
+/**
+ * The refusal in an HTTP answer.
+ *
+ * @param {Response} response @param {string} key that was sent, "": none @returns {Promise<Fault>}
+ */
+export async function faultOf(response, key) {
   const body = await response.json().catch(() => null);
   const error = body?.error ?? {};
   const { status } = response;
@@ -33,14 +37,12 @@ export async function faultOf(response) {
   const retry = Number.parseFloat(response.headers.get("retry-after") ?? "");
   const waits = (status === 503 || status === 429) && code !== "server_draining";
   const retryAfterS = waits ? (Number.isFinite(retry) ? Math.min(Math.max(retry, 0.5), 60) : 2) : null;
-  return new Fault(code, sentence(status, error.message), { retryAfterS, status });
+  const message = status === 401 && key === "" ? KEY_WANTED : error.message;
+  return new Fault(code, message ?? unexplained(status), { retryAfterS, status });
 }
 
-function sentence(status, message) {
-  if (status === 401) {
-    return KEY_WANTED;
-  }
-  return message ?? `The server answered ${status}; try again, and look at its log if it stays so.`;
+function unexplained(status) {
+  return `The server answered ${status}; try again, and look at its log if it stays so.`;
 }
 
 /** Nobody answers. @returns {Fault} */
@@ -48,6 +50,12 @@ export function serverGone() {
   return new Fault("server_gone", "The server does not answer; check that it runs and that you are online.", {
     retryAfterS: 0.5,
   });
+}
+
+/** Somebody answers, but not for this page. @returns {Fault} */
+export function originRefused() {
+  const { origin } = globalThis.location;
+  return new Fault("origin_not_allowed", `The server lets no page of ${origin} in; add that to its allowed_origins.`);
 }
 
 /** Why there is no microphone. @param {unknown} error that getUserMedia threw; null: there is none @returns {Fault} */

@@ -14,7 +14,10 @@ import { Voices } from "./voices.js";
 const KEY = "voiced.key";
 const SETTLED_MS = 1_000; // a new session is as it was asked to be
 const LOOK_AGAIN_MS = 1_000;
+const UNANSWERED_MS = 2_500;
+const WORDLESS = "You were heard, but nothing here turns speech into words yet: type what the voice should say.";
 const WAITING = new Set(["loading", "connecting", "reconnecting", "full"]);
+const IN_WORDS = { offline: "not connected", loading: "loading the engine", full: "server full" };
 const STAGES = ["starting", "language", "codec", "warm"]; // words in the engine's stages, in their order
 /** What an interruption is told that comes as the response ends by itself: nothing to mend. */
 const LATE = new Set(["response_cancel_not_active"]);
@@ -65,6 +68,8 @@ let typed = 0;
 let spokenFromMs = 0;
 let looking = false;
 let resume = null; // what a key is asked for
+let unanswered = 0; // the timer that tells so
+let toldWordless = false;
 
 function key() {
   return sessionStorage.getItem(KEY) ?? "";
@@ -142,6 +147,7 @@ async function open(microphone) {
   call = opened;
   const on = (type, show) => opened.addEventListener(type, ({ detail }) => opened === call && show(detail));
   on("state", onState);
+  on("busy", showBusy);
   on("event", onEvent);
   on("words", (speech) => transcript.speech(speech));
   on("levels", (levels) => timeline.push(levels));
@@ -299,9 +305,14 @@ function onEvent(detail) {
       if (!transcript.has(event.item_id)) {
         transcript.you(event.item_id, "(spoken)");
       }
+      expectAnswer();
       break;
     case "conversation.item.input_audio_transcription.completed":
+      clearTimeout(unanswered);
       transcript.you(event.item_id, event.transcript);
+      break;
+    case "response.created":
+      clearTimeout(unanswered);
       break;
     case "response.done":
       onDone(event.response);
@@ -321,15 +332,26 @@ function onDone({ status, status_details: details }) {
 }
 
 function complainOfResponse(code, message) {
-  const wordless = "You were heard, but nothing here turns speech into words yet: type what the voice should say.";
-  notice.show("say", code === "nothing_to_say" ? wordless : message, { alarm: true });
+  clearTimeout(unanswered);
+  notice.show("say", code === "nothing_to_say" ? WORDLESS : message, { alarm: true });
+}
+
+/** Who talks and is not answered is told why, once. */
+function expectAnswer() {
+  clearTimeout(unanswered);
+  unanswered = setTimeout(() => {
+    if (call?.isOpen && !toldWordless) {
+      toldWordless = true;
+      notice.show("say", WORDLESS);
+    }
+  }, UNANSWERED_MS);
 }
 
 // --- what the screen shows ---
 
 function showState({ state, stage = "", reason = "", transport = "" }) {
   $("state").dataset.state = state;
-  $("state-text").textContent = state === "loading" ? `loading the engine${stage ? `: ${stage}` : ""}` : state;
+  $("state-text").textContent = `${IN_WORDS[state] ?? state}${stage ? `: ${stage}` : ""}`;
   const isOpen = Boolean(call?.isOpen);
   const waits = call !== null && WAITING.has(state);
   const names = { webrtc: "WebRTC", websocket: "WebSocket" };
@@ -339,9 +361,13 @@ function showState({ state, stage = "", reason = "", transport = "" }) {
   $("connect").textContent = waits ? "Cancel" : talks ? "Hang up" : isOpen ? "Start microphone" : "Start talking";
   $("connect").classList.toggle("primary", !talks);
   $("mute").disabled = !talks;
-  $("interrupt").disabled = $("say-stop").disabled = !isOpen;
   $("disconnect").hidden = !isOpen || talks;
   $("push").disabled = !talks;
+  showBusy();
+}
+
+function showBusy() {
+  $("interrupt").disabled = $("say-stop").disabled = !call?.isBusy;
 }
 
 function selectTab(name) {

@@ -1,9 +1,12 @@
 /** The server's HTTP side: requests with the key on them, refusals as faults. */
 
-import { Fault, asFault, faultOf, serverGone } from "./faults.js";
+import { Fault, asFault, faultOf, originRefused, serverGone } from "./faults.js";
 
 const DEADLINE_MS = 10_000;
 const LOADING_RETRY_S = 1;
+const REFUSED_RETRY_S = 2;
+/** Answers to a call with an empty offer that do not come from the door: it is passed, or there are no calls here. */
+const NOT_OF_THE_DOOR = new Set([400, 404, 405]);
 
 /** One server and the key that opens it. */
 export class Server {
@@ -32,7 +35,7 @@ export class Server {
   async request(path, init = {}, deadlineMs = DEADLINE_MS) {
     const response = await this.#fetch(path, init, deadlineMs);
     if (!response.ok) {
-      throw await faultOf(response);
+      throw await faultOf(response, this.key);
     }
     return response;
   }
@@ -50,7 +53,7 @@ export class Server {
       return body;
     }
     if (response.status !== 503) {
-      throw await faultOf(response);
+      throw await faultOf(response, this.key);
     }
     const stage = body.status ?? "starting";
     const why = body.error ? `The engine does not start (${body.error}); its log says more.` : "The engine is loading.";
@@ -64,19 +67,24 @@ export class Server {
     return performance.now() - begun;
   }
 
-  /** Why a WebSocket was refused, which browsers do not tell. @param {AbortSignal} signal @returns {Promise<Fault>} */
+  /**
+   * Why a WebSocket was refused, which browsers do not tell. A call with an empty offer passes the same door, with the
+   * same place in line, and begins nothing.
+   *
+   * @param {AbortSignal} signal @returns {Promise<Fault>}
+   */
   async whyRefused(signal) {
+    const init = { method: "POST", headers: { "Content-Type": "application/sdp" }, signal };
     try {
-      await this.ready(signal);
-      await this.request("/v1/models", { signal });
+      await this.request(`/v1/realtime/calls?ticket=${this.ticket}`, init);
     } catch (error) {
       const fault = asFault(error);
-      if (fault.code !== "secret_not_allowed") {
+      if (!NOT_OF_THE_DOOR.has(fault.status)) {
         return fault;
       }
     }
-    const message = "The server takes no further call; most likely all its places are in use.";
-    return new Fault("too_many_sessions", message, { retryAfterS: 2, status: 503 });
+    const message = "The server is there, but its WebSocket does not open; a proxy on the way may not let it through.";
+    return new Fault("websocket_refused", message, { retryAfterS: REFUSED_RETRY_S });
   }
 
   async #fetch(path, init, deadlineMs = DEADLINE_MS) {
@@ -92,7 +100,23 @@ export class Server {
       if (init.signal?.aborted) {
         throw error;
       }
-      throw serverGone();
+      throw (await this.#keepsFromThisPage()) ? originRefused() : serverGone();
     }
+  }
+
+  /**
+   * Whether it answers, but keeps that from pages of this origin, which browsers do not tell from silence.
+   *
+   * @returns {Promise<boolean>}
+   */
+  async #keepsFromThisPage() {
+    if (this.url.origin === globalThis.location?.origin) {
+      return false;
+    }
+    const answers = (mode) => {
+      const init = { mode, signal: AbortSignal.timeout(DEADLINE_MS) };
+      return fetch(new URL("/healthz", this.url), init).then(() => true, () => false);
+    };
+    return (await answers("no-cors")) && !(await answers("cors"));
   }
 }

@@ -16,7 +16,7 @@ const MARKERS = {
 };
 
 export class Timeline {
-  #columns = []; // { at, you, it } with { rms, peak }, oldest first
+  #columns = []; // { at, you, it } with { rms, peak }, oldest first; null: there is no microphone
   #markers = []; // { kind, at }
   #canvas;
   #text;
@@ -34,7 +34,7 @@ export class Timeline {
     setInterval(() => this.#describe(), 1_000);
   }
 
-  /** @param {Record<"you" | "it", { rms: number, peak: number }>} levels */
+  /** @param {Record<"you" | "it", { rms: number, peak: number } | null>} levels */
   push(levels) {
     this.#columns.push({ at: performance.now(), ...levels });
     this.#forget();
@@ -94,6 +94,11 @@ export class Timeline {
     this.#wave(pen, plot, "you", lane / 2, lane / 2 - 12);
     this.#wave(pen, plot, "it", lane * 1.5, lane / 2 - 12);
     this.#marks(pen, plot, lane);
+    if (this.#columns.at(-1)?.you === null) {
+      pen.fillStyle = this.#colors["--soft"];
+      pen.textAlign = "left";
+      pen.fillText("no microphone", plot.left + 12, lane / 2);
+    }
   }
 
   #grid(pen, { left, width, height }) {
@@ -127,6 +132,7 @@ export class Timeline {
   /** The peaks pale, the mean level full, mirrored about the middle of the lane. */
   #wave(pen, { left, width, now }, side, middle, reach) {
     const shown = this.#columns
+      .filter((column) => column[side] !== null)
       .map((column) => ({ ...column[side], x: left + width * (1 - (now - column.at) / SPAN_MS) }))
       .filter(({ x }) => x > left + 1);
     pen.fillStyle = this.#colors[`--${side}`];
@@ -163,14 +169,15 @@ export class Timeline {
       return;
     }
     const spoken = (side) => {
-      const share = this.#columns.filter((column) => column[side].rms > SPEAKS).length / this.#columns.length;
+      const share = this.#columns.filter((column) => column[side]?.rms > SPEAKS).length / this.#columns.length;
       const span = (this.#columns.at(-1).at - this.#columns[0].at) / 1000;
-      return (share * span).toFixed(1);
+      return `${(share * span).toFixed(1)} s`;
     };
+    const you = this.#columns.every((column) => column.you === null) ? "no microphone" : `you ${spoken("you")}`;
     const count = (kind) => this.#markers.filter((marker) => marker.kind === kind).length;
     const interrupted = plural(count("interrupt"), "interruption");
     const dry = plural(count("underrun"), "underrun");
-    this.#text.textContent = `Last 20 s: you ${spoken("you")} s, voice ${spoken("it")} s, ${interrupted}, ${dry}.`;
+    this.#text.textContent = `Last 20 s: ${you}, voice ${spoken("it")}, ${interrupted}, ${dry}.`;
   }
 }
 

@@ -1,18 +1,23 @@
 /** The conversation as a log: what you said, what the voice says, and how much of that was heard. */
 
 const MOST_ENTRIES = 200;
+const SETTLED_MS = 500; // where speech was cut is first guessed, then told by the server
+const NEAR_END = 80; // pixels
 
 export class Transcript {
   #list;
   #empty;
   #announce;
-  #lines = new Map(); // key -> { entry, text, note }
+  #lines = new Map(); // key -> { entry, text, note, key: what it shows, settling: timer, announced }
+  #follows = true;
 
   /** @param {HTMLElement} list @param {HTMLElement} empty shown while it is @param {(text: string) => void} announce */
   constructor(list, empty, announce) {
     this.#list = list;
     this.#empty = empty;
     this.#announce = announce;
+    list.addEventListener("scroll", () => (this.#follows = distanceToEnd(list) < NEAR_END));
+    new ResizeObserver(() => this.#follow()).observe(list);
   }
 
   /** The server remembers nothing of the lines so far. */
@@ -36,6 +41,7 @@ export class Transcript {
     const line = this.#line(key, "you", "You");
     line.text.textContent = text;
     line.note.textContent = note;
+    this.#follow();
   }
 
   /** What the voice says. @param {import("./speech.js").Speech} speech */
@@ -54,11 +60,19 @@ export class Transcript {
     line.key = key;
     line.text.replaceChildren(...states.flatMap((state, index) => marked(state, shown[index])));
     line.note.textContent = noteOf(speech);
-    if (speech.over && !line.announced) {
-      line.announced = true;
-      this.#announce(speech.cutS === null ? `Voice: ${speech.text}` : `Voice, interrupted: ${shown[0]}`);
+    if (speech.over) {
+      const text = speech.cutS === null ? `Voice: ${speech.text}` : `Voice, interrupted: ${shown[0]}`;
+      clearTimeout(line.settling);
+      line.settling = setTimeout(() => this.#announceOnce(line, text), speech.cutS === null ? 0 : SETTLED_MS);
     }
     this.#follow();
+  }
+
+  #announceOnce(line, text) {
+    if (line.announced !== text) {
+      line.announced = text;
+      this.#announce(text);
+    }
   }
 
   #line(key, kind, who) {
@@ -76,7 +90,7 @@ export class Transcript {
     name.textContent = who;
     body.append(text, note);
     entry.append(name, body);
-    const line = { entry, text, note, key: "", announced: false };
+    const line = { entry, text, note, key: "", settling: 0, announced: "" };
     this.#lines.set(key, line);
     this.#append(entry);
     return line;
@@ -91,16 +105,20 @@ export class Transcript {
       this.#lines.delete(key);
       first.remove();
     }
-    this.#follow(true);
+    this.#follows = true;
+    this.#follow();
   }
 
   /** Scrolls along, unless the reader went back. */
-  #follow(force = false) {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    if (force || scrollHeight - scrollTop - clientHeight < 80) {
-      this.#list.scrollTop = scrollHeight;
+  #follow() {
+    if (this.#follows) {
+      this.#list.scrollTop = this.#list.scrollHeight;
     }
   }
+}
+
+function distanceToEnd({ scrollHeight, scrollTop, clientHeight }) {
+  return scrollHeight - scrollTop - clientHeight;
 }
 
 function marked(state, text) {

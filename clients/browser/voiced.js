@@ -67,10 +67,11 @@ export async function connect(options = {}) {
  * One conversation. It mends itself while it can: it waits for an engine that loads and for a place, and comes back
  * (as a new session) when the server was away.
  *
- * Events, each with its `detail`: `state` {state, transport, reason, fault, retryInS, stage} · `event` {direction,
- * event, at} every message of the protocol · `words` a Speech whose words or position changed · `levels` {you, it} as
- * {rms, peak} · `latency` a summary · `stats` NetworkStats · `marker` {kind, at} · `audio` {side, pcm, at} 20 ms of
- * 24 kHz PCM. `at` is in ms of performance.now().
+ * Events, each with its `detail`: `state` {state, transport, reason, fault, retryInS, stage} · `busy` {busy} whether
+ * there is anything to interrupt · `event` {direction, event, at} every message of the protocol · `words` a Speech whose
+ * words or position changed · `levels` {you, it} as {rms, peak}; `you` is null without a microphone · `latency` a
+ * summary · `stats` NetworkStats · `marker` {kind, at} · `audio` {side, pcm, at} 20 ms of 24 kHz PCM. `at` is in ms of
+ * performance.now().
  */
 export class Call extends EventTarget {
   #options;
@@ -90,6 +91,7 @@ export class Call extends EventTarget {
   #held = false;
   #heldSince = 0;
   #turnDetection = null;
+  #wasBusy = false;
 
   /** @param {Options} [options] */
   constructor(options = {}) {
@@ -124,6 +126,11 @@ export class Call extends EventTarget {
   /** @returns {boolean} */
   get isOpen() {
     return this.#wire !== null;
+  }
+
+  /** Whether there is anything to interrupt: something is said, or a response is on its way. @returns {boolean} */
+  get isBusy() {
+    return this.isOpen && this.#said.isBusy;
   }
 
   /** Opens it; returns once it is. @throws {Fault} what waiting does not mend, or `closed` */
@@ -181,7 +188,7 @@ export class Call extends EventTarget {
 
   /** Falls silent, and tells the server what was heard. @returns {boolean} whether there was anything to interrupt */
   interrupt() {
-    if (!this.isOpen || !this.#said.isBusy) {
+    if (!this.isBusy) {
       return false;
     }
     if (this.#said.active) {
@@ -319,6 +326,7 @@ export class Call extends EventTarget {
     this.transport = "";
     this.#sound?.silence();
     this.#said.lose(new Fault("connection_lost", message));
+    this.#noteBusy();
   }
 
   /** The end of the call. @returns {Fault | null} */
@@ -446,7 +454,7 @@ export class Call extends EventTarget {
 
   #tick() {
     const { you, it } = this.#sound.meters;
-    this.#tell("levels", { you: you.level(), it: it.level() });
+    this.#tell("levels", { you: this.hasMicrophone ? you.level() : null, it: it.level() });
     if (this.transport === "webrtc" && this.#said.playing) {
       const sinceS = Math.max(0, performance.now() - this.#playingSince) / 1000;
       this.#said.hear(this.#said.of(this.#said.playing), sinceS);
@@ -506,6 +514,15 @@ export class Call extends EventTarget {
     }
     if (force || state !== this.state) {
       this.#enter(state);
+    }
+    this.#noteBusy();
+  }
+
+  #noteBusy() {
+    const busy = this.isBusy;
+    if (busy !== this.#wasBusy) {
+      this.#wasBusy = busy;
+      this.#tell("busy", { busy });
     }
   }
 

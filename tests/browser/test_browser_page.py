@@ -26,6 +26,18 @@ LONG = (
     "Then the gulls follow them, and the whole town hears it until the evening. "
 ) * 3
 
+HAS_LEVEL = """(name) => {
+  const canvas = document.getElementById("timeline");
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name);
+  const wanted = [1, 3, 5].map((at) => Number.parseInt(pen.fillStyle.slice(at, at + 2), 16));
+  const labels = 60 * devicePixelRatio;
+  const { data } = pen.getImageData(labels, 0, canvas.width - labels, canvas.height);
+  const isWanted = (at) => wanted.every((value, index) => Math.abs(data[at + index] - value) < 8) && data[at + 3] > 200;
+  return data.some((_, at) => at % 4 === 0 && isWanted(at));
+}"""
+"""Whether the timeline draws anything in a colour, but for its labels."""
+
 
 def home(service: Service) -> str:
     return f"http://{service.address}/"
@@ -86,6 +98,8 @@ async def test_the_interrupt_button_and_its_key_silence_it_and_strike_the_rest_o
     since = len(tap.utterances)
     with unhurried(service.gateway.engine):
         await types(visitor, LONG)
+        await visitor.event("response.created")
+        await expect(visitor["interrupt"]).to_be_enabled()
         started = await visitor.event("output_audio_buffer.started")
         before = await visitor.stretched_ms()
         await visitor.page.wait_for_function("(at) => performance.now() > at + 800", arg=started["at"])
@@ -140,6 +154,34 @@ async def test_without_a_microphone_one_listens_and_types(visit: Visit, service:
     await types(visitor, SHORT)
     await visitor.event("output_audio_buffer.stopped")
     assert not (await visitor.heard()).silent
+    await expect(visitor["timeline-text"]).to_contain_text("Last 20 s: no microphone, voice ")
+    assert not await visitor.page.evaluate(HAS_LEVEL, "--you")
+    assert await visitor.page.evaluate(HAS_LEVEL, "--it")
+
+
+async def test_while_nothing_is_said_there_is_nothing_to_interrupt(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service), microphone=False)
+    await expect(visitor["interrupt"]).to_be_disabled()
+    await visitor["connect"].click()
+    await expect(visitor["transport"]).to_have_text("over WebRTC")
+    await expect(visitor["interrupt"]).to_be_disabled()
+    await types(visitor, SHORT)
+    await expect(visitor["interrupt"]).to_be_enabled()
+    await visitor.event("output_audio_buffer.stopped")
+    await expect(visitor["interrupt"]).to_be_disabled()
+    await expect(visitor["say-stop"]).to_be_disabled()
+    before = await visitor.sent()
+    await visitor.page.keyboard.press("Escape")
+    await visitor.page.wait_for_timeout(100)
+    assert await visitor.sent() == before
+
+
+async def test_who_talks_and_is_not_answered_is_told_why(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service))
+    visitor.will_say(sounds.pcm(np.concatenate([sounds.silence(1.0), sounds.clip("question")])), sounds.RATE)
+    await visitor["connect"].click()
+    await visitor.event("input_audio_buffer.committed")
+    await expect(visitor["notice-text"]).to_contain_text("nothing here turns speech into words yet: type")
 
 
 async def test_while_the_engine_loads_it_says_how_far_that_is_and_goes_on_by_itself(
@@ -167,8 +209,9 @@ async def test_a_server_with_keys_asks_for_one_and_says_when_it_is_wrong(visit: 
     await visitor.event("output_audio_buffer.stopped")
 
 
-async def test_a_full_server_is_waited_for(visit: Visit, guarded: Service) -> None:
-    visitor = await visit(home(guarded), microphone=False)
+@pytest.mark.parametrize(("transport", "name"), [("auto", "WebRTC"), ("websocket", "WebSocket")])
+async def test_a_full_server_is_waited_for(visit: Visit, guarded: Service, transport: str, name: str) -> None:
+    visitor = await visit(f"{home(guarded)}?transport={transport}", microphone=False)
     await visitor["key"].fill(KEY)
     await visitor["key"].press("Enter")
     await expect(visitor["notice"]).to_be_hidden()
@@ -177,8 +220,8 @@ async def test_a_full_server_is_waited_for(visit: Visit, guarded: Service) -> No
         async with wire(guarded, additional_headers=headers):
             await visitor["connect"].click()
             await expect(visitor["state"]).to_have_attribute("data-state", "full")
-            await expect(visitor["notice-text"]).to_contain_text("Trying again")
-        await expect(visitor["transport"]).to_have_text("over WebRTC")
+            await expect(visitor["notice-text"]).to_contain_text("you are number 1 in line. Trying again")
+        await expect(visitor["transport"]).to_contain_text(f"over {name}")
 
 
 async def test_a_clip_that_is_no_sound_is_refused_with_a_sentence(

@@ -1,4 +1,5 @@
-"""Scope: how the page looks in its main states, wide and narrow, light and dark: nothing sticks out.
+"""Scope: how the page looks in its main states, wide and narrow, light and dark: nothing sticks out or is pale, what is
+new is in sight.
 
 The pictures are left in the folder SCREENSHOTS, if that is set.
 """
@@ -27,6 +28,39 @@ STICKS_OUT = """() => [...document.querySelectorAll("body *")]
   .filter((one) => !one.closest("#log, #events-list, .sr"))
   .map((one) => one.outerHTML.slice(0, 120))"""
 
+PALE = """() => {
+  const rgba = (text) => {
+    const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+    return { rgb: [r, g, b], a };
+  };
+  const over = (top, a, below) => top.map((value, index) => value * a + below[index] * (1 - a));
+  const ground = (one) => {
+    if (one === null) {
+      return [255, 255, 255];
+    }
+    const { rgb, a } = rgba(getComputedStyle(one).backgroundColor);
+    return a === 1 ? rgb : over(rgb, a, ground(one.parentElement));
+  };
+  const opacity = (one) => (one === null ? 1 : getComputedStyle(one).opacity * opacity(one.parentElement));
+  const luminance = (rgb) => {
+    const shares = rgb.map((value) => value / 255);
+    const [r, g, b] = shares.map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (one) => {
+    const below = ground(one);
+    const { rgb, a } = rgba(getComputedStyle(one).color);
+    const [dark, light] = [below, over(rgb, a * opacity(one), below)].map(luminance).sort((x, y) => x - y);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const hasText = (one) => [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  return [...document.querySelectorAll("body *")]
+    .filter((one) => one.checkVisibility() && hasText(one) && !one.closest(":disabled, .sr"))
+    .filter((one) => contrast(one) < 4.5)
+    .map((one) => `${contrast(one).toFixed(1)}: ${one.outerHTML.slice(0, 120)}`);
+}"""
+"""Text of less contrast than WCAG AA asks for."""
+
 Look = Callable[[Visitor, str], Awaitable[None]]
 
 
@@ -42,6 +76,7 @@ def look(tmp_path: Path) -> Look:
             await page.emulate_media(color_scheme=colours)
             await page.screenshot(path=folder / f"{state}-{width}-{colours}.png", full_page=True)
             assert await page.evaluate(STICKS_OUT) == [], f"{state} at {width} px"
+            assert await page.evaluate(PALE) == [], f"{state} in {colours}"
 
     return at
 
@@ -84,3 +119,21 @@ async def test_with_something_to_complain_of(visit: Visit, service: Service, gua
     await visitor["connect"].click()
     await expect(visitor["notice-text"]).to_contain_text("microphone")
     await look(visitor, "no-microphone")
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])
+async def test_the_newest_line_is_in_sight(visit: Visit, service: Service, width: int, height: int) -> None:
+    visitor = await visit(f"http://{service.address}/", microphone=False, width=width, height=height)
+    with unhurried(service.gateway.engine):
+        await visitor["type-text"].fill(LONG)
+        await visitor["type-text"].press("Enter")
+        await expect(visitor["log-it"].locator(".spoken")).not_to_be_empty()
+        await expect(visitor["log-it"].locator(".queued")).to_be_in_viewport(ratio=1)
+        await visitor["type-text"].press("Escape")
+        await visitor.event("conversation.item.truncated")
+    await expect(visitor["log-it"].locator("small")).to_contain_text("cut after")
+    await expect(visitor["log-it"].locator("small")).to_be_in_viewport(ratio=1)
+    await expect(visitor["log-it"].locator("s")).to_be_in_viewport(ratio=1)
+    await visitor["drawer"].locator("summary").click()
+    if width > 900:
+        await expect(visitor["log-it"].locator("small")).to_be_in_viewport(ratio=1)
