@@ -41,7 +41,6 @@ class IncomingStats:
     concealed: int
     recovered: int
     late: int
-    duplicates: int
     ignored: int  # of no encoding that was agreed on
     undecodable: int
     excess: int  # came faster than time passes
@@ -89,7 +88,6 @@ class IncomingAudio:
             concealed=self._concealed,
             recovered=self._recovered,
             late=counters.late,
-            duplicates=counters.duplicates,
             ignored=self._ignored,
             undecodable=self._undecodable,
             excess=self._excess,

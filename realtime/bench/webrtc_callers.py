@@ -84,7 +84,7 @@ class Caller:
 
     def say(self, payload: bytes) -> None:
         """One packet, now."""
-        packet = self._dtls._tx_srtp.protect(self._stream.packet(payload, _TICKS, False))
+        packet = self._dtls._tx_srtp.protect(self._stream.packet(payload, _TICKS))
         self._path.protocol.transport.sendto(packet, self._path.remote_addr)
 
     def report(self, lossy: bool) -> None:

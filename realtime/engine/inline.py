@@ -36,7 +36,8 @@ class InlineEngine:
                 output = self._engine.step(time.monotonic())
                 self.gauges = output.gauges
                 for event in output.events:
-                    self._router.deliver(event)
+                    if not self._router.deliver(event):
+                        self.cancel(event.request_id)
                 await asyncio.sleep(0)
         finally:
             self._router.fail_all(LOST)

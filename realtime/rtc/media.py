@@ -46,15 +46,10 @@ class Media:
         """Of our packets, as the peer last told; None before."""
         return self._told.lost_fraction if self._told is not None else None
 
-    @property
-    def jitter_s(self) -> float | None:
-        """Of our packets where they arrive, as the peer last told; None before."""
-        return self._told.jitter / self._clock_rate if self._told is not None else None
-
-    def packet(self, payload: bytes, ticks: int, marker: bool, now: float) -> bytes:
+    def packet(self, payload: bytes, ticks: int, now: float) -> bytes:
         """The next packet, to be sent now."""
         self._last_sent = (now, self.stream.timestamp)
-        return self.stream.packet(payload, ticks, marker)
+        return self.stream.packet(payload, ticks)
 
     def skip(self, ticks: int) -> None:
         self.stream.skip(ticks)

@@ -53,7 +53,7 @@ class Peer:
     """Made by `answering`; `run` or `discard` must be called, even after `close`, for they release what is held.
 
     `answer`: the session description to send back. `encoding`: the codec `send_audio` takes, '' if we send none.
-    `incoming`: payload type to codec of what `on_audio` may get."""
+    `incoming`: payload type to codec of the audio that `on_audio` gets."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class Peer:
         if self._media is None or not self.encoding or not self._connection.connected:
             self.skip(ticks)
             return
-        self._connection.send_rtp(self._media.packet(payload, ticks, False, self._loop.time()))
+        self._connection.send_rtp(self._media.packet(payload, ticks, self._loop.time()))
 
     def skip(self, ticks: int) -> None:
         """Let `ticks` of the RTP clock pass without packets."""

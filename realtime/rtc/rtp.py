@@ -54,10 +54,9 @@ class OutgoingStream:
             self._flags |= _EXTENDED
             self._extension = struct.pack("!HH", _ONE_BYTE_EXTENSIONS, len(named) // 4) + named
 
-    def packet(self, payload: bytes, ticks: int, marker: bool) -> bytes:
+    def packet(self, payload: bytes, ticks: int) -> bytes:
         """The next packet, `ticks` of the RTP clock long."""
-        kind = self._payload_type | (0x80 if marker else 0)
-        header = _HEADER.pack(self._flags, kind, self._sequence, self.timestamp, self.ssrc)
+        header = _HEADER.pack(self._flags, self._payload_type, self._sequence, self.timestamp, self.ssrc)
         self._sequence = (self._sequence + 1) & 0xFFFF
         self.packets += 1
         self.octets += len(payload)

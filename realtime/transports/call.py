@@ -121,6 +121,7 @@ class Call:
         self._speech_in = SpeechIn()
         self._ears = Ears(detectors)
         self._tasks: asyncio.TaskGroup | None = None
+        self._broken: asyncio.Future[None] | None = None
         self._drain = drain
         self.session = Session(
             runtime,
@@ -146,7 +147,8 @@ class Call:
         """Until the connection ends; then nothing of it is left anywhere."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+                self._tasks, self._broken = tasks, asyncio.get_running_loop().create_future()
+                tasks.create_task(_outcome(self._broken))
                 self._perform(self.session.open())
                 tasks.create_task(self._write())
                 tasks.create_task(self._tick())
@@ -158,11 +160,11 @@ class Call:
             pass
         finally:
             self._tasks = None
-            self._tell(Disconnected())
             self._watch.hung_up()
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
             self._ears.rest()
+            self._tell(Disconnected())  # last: a session that broke may break again
 
     def hear(self, pcm: bytes) -> None:
         """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends
@@ -230,13 +232,13 @@ class Call:
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """For what is called from a reader that others depend on: what goes wrong ends this call, not that."""
-        if self._tasks is None:
+        if self._tasks is None or self._broken is None or self._broken.done():
             return
         try:
             action()
         except Exception as error:  # the boundary of this connection
             log.exception("a session broke and is closed")
-            self._tasks.create_task(_raise(error))
+            self._broken.set_exception(error)
 
     def _take_in(self, event: Event) -> None:
         request_id = event.request_id
@@ -391,8 +393,8 @@ class Call:
         return bound if self._speaker is None else bound + _PLAYED_AHEAD_S
 
 
-async def _raise(error: Exception) -> None:
-    raise error
+async def _outcome(future: asyncio.Future[None]) -> None:
+    await future
 
 
 def _new_id(prefix: str) -> str:

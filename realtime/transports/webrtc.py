@@ -118,7 +118,18 @@ class WebRtcCall:
         if self._peer is None or self._ears is None:
             return
         out, back = self._peer.stats, self._ears.stats
-        self._packets.look(PacketTotals(out.packets_sent, back.received, back.lost, back.recovered, back.concealed))
+        self._packets.look(
+            PacketTotals(
+                sent=out.packets_sent,
+                received=back.received,
+                lost=back.lost,
+                recovered=back.recovered,
+                concealed=back.concealed,
+                late=back.late,
+                undecodable=back.undecodable,
+                excess=back.excess,
+            )
+        )
         self._meters.path(out.rtt_s, out.lost_fraction)
 
     def _hear(self, pcm: bytes) -> None:

@@ -355,7 +355,7 @@ def hear(made: list[tuple[float, AudioPacket]]) -> None:
     assert samples <= (now - began + in_packets) * _RATE_HZ + 1
     stats = audio.stats
     assert stats.received == len(made)
-    counts = (stats.lost, stats.concealed, stats.recovered, stats.late, stats.duplicates, stats.ignored)
+    counts = (stats.lost, stats.concealed, stats.recovered, stats.late, stats.undecodable, stats.excess, stats.ignored)
     assert min(counts) >= 0
 
 

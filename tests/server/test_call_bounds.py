@@ -17,6 +17,7 @@ from realtime.engine.client import EngineProcess, Sink
 from realtime.engine.messages import Audio, EngineConfig, EngineInfo, Gauges, Speak
 from realtime.metrics import Metrics
 from realtime.session.desk import Limits
+from realtime.session.messages import Effect
 from realtime.transports import call
 from realtime.transports.call import Call
 from tests.session.harness import RATE, runtime
@@ -95,6 +96,51 @@ async def test_a_client_that_asks_faster_than_it_reads_is_read_no_further() -> N
     assert client.taken < 1024 + 200
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+class Closing:
+    """A brain that takes its time to close."""
+
+    async def reply(self, dialogue: Dialogue) -> AsyncIterator[str]:
+        try:
+            yield "Hello there, this is it. And then there is some more to say. "
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.5)
+
+
+class Later(Engine):
+    """Gives audio when it is told to."""
+
+    async def started(self) -> tuple[Speak, Sink]:
+        while not self.asked:
+            await asyncio.sleep(0.01)
+        return self.asked[0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Speak, Sink]] = []
+
+    def submit(self, request: Speak, sink: Sink) -> None:
+        self.asked.append((request, sink))
+
+
+async def test_a_session_that_breaks_is_over_and_never_raises_into_the_engines_reader() -> None:
+    engine = Later()
+    talk = _call(Client(ASK), engine, Closing())
+    running = asyncio.create_task(talk.run())
+    request, sink = await engine.started()
+
+    def break_down(*_: object) -> list[Effect]:
+        raise KeyError("a bug")
+
+    talk.session.receive = break_down  # type: ignore[method-assign]
+    for _ in range(3):  # the last ones, while the brain closes
+        sink(Audio(request.request_id, 0, bytes(960)))
+        await asyncio.sleep(0.1)
+    with pytest.raises((ExceptionGroup, KeyError)):
+        await running
+    assert engine.cancelled == [request.request_id]
 
 
 async def test_a_brain_that_says_nothing_fails_the_response_as_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
