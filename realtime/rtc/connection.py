@@ -56,6 +56,7 @@ _LAST_WORDS_S = 1.0
 _CERTIFICATE_S = 24 * 3600
 
 _MAX_WAITING_DATAGRAMS = 64
+_MAX_HANDSHAKE_DATAGRAMS = 256  # of some 20 that a handshake has, were each lost again and again
 _MAX_REMOTE_ADDRESSES = 64
 _MAX_SOURCES = 16
 _MAX_STREAMS = 16
@@ -164,6 +165,7 @@ class Connection:
         await self._dtls.start(RTCDtlsParameters(fingerprints))
         if self._dtls.state != "connected":
             raise ConnectionError("the DTLS handshake failed")
+        self._ice.secured = True
         if self._sctp is not None and self._offer.data is not None:
             self._sctp.on("datachannel", self._channel_offered)
             await self._sctp.start(RTCSctpCapabilities(self._offer.data.max_message_bytes), self._offer.data.port)
@@ -302,6 +304,9 @@ class _Ice(aioice.ice.Connection):
         self._on_lost = on_lost
         self._checked: set[tuple[str, int]] = set()
         self._first_check = asyncio.Event()
+        self._handshake_datagrams = 0
+        self.secured = False
+        """The handshake is over."""
         self._recv, self._send = self.recv, self.send
 
     @property
@@ -324,8 +329,13 @@ class _Ice(aioice.ice.Connection):
             return
         if 127 < data[0] < 192:
             self._on_media(data)
-        elif 19 < data[0] < 64 and self._queue.qsize() < _MAX_WAITING_DATAGRAMS:
+        elif 19 < data[0] < 64 and self._queue.qsize() < _MAX_WAITING_DATAGRAMS and self._may_be_handshake():
             self.data_received(data, 1)
+
+    def _may_be_handshake(self) -> bool:
+        """A handshake has an end; who goes on throwing records at one is not listened to. Later all are data."""
+        self._handshake_datagrams += 1
+        return self.secured or self._handshake_datagrams <= _MAX_HANDSHAKE_DATAGRAMS
 
     async def connect(self) -> None:
         # Without a candidate to check, aioice would give up before the other side's first check arrives.

@@ -282,3 +282,22 @@ async def test_checks_from_more_and_more_addresses_are_not_answered_with_ours() 
         assert len(ice._check_list) <= 64
         for stranger in strangers:
             stranger.close()
+
+
+async def test_records_thrown_at_a_handshake_are_taken_up_to_a_bound() -> None:
+    async with call() as running:
+        ice = running.peer._connection._ice
+        taken = 0
+
+        def take(data: bytes, component: int) -> None:
+            nonlocal taken
+            taken += 1
+
+        (known, *_), record = ice._checked, b"\x16\xfe\xfd" + bytes(40)
+        honest = ice.data_received
+        ice.data_received, ice.secured = take, False  # as if the handshake had not come to its end
+        for _ in range(1000):
+            ice.datagram_arrived(record, known)
+        assert 200 < taken <= 256
+        ice.data_received, ice.secured = honest, True
+        await still_speaks(running)
