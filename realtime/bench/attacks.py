@@ -1,9 +1,9 @@
 """Scope: `voiced bench attacks`: what hostile callers cost the others, and what calls leave behind.
 
 A real server speaks to a few listeners. Attacks are measured in turns, each beside a quiet turn just before it, so that
-what else the machine does slows both. Attackers are a process of their own that gives way to all others; what their CPU
-time alone costs the listeners is the first row, and the server's own view of its lateness, in which the listeners'
-process has no part, is a column.
+what else the machine does slows both. Attackers are a process of their own that runs where nobody else wants to; what
+their CPU time alone costs is the first row. The server's own view of its lateness, in which the listeners' process has
+no part, is what the bar is for.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 from realtime.bench.attacks_companion import Companion, companion
 from realtime.bench.attacks_listeners import Arrival, Heard
 from realtime.bench.attacks_server import Held, Observed
-from realtime.bench.attacks_strangers import ATTACKS, NICE, NO_ATTACK
+from realtime.bench.attacks_strangers import ATTACKS, NO_ATTACK
 from realtime.bench.report import Table, add_common_arguments, environment, percentile_ms, progress
 from realtime.bench.serve import _server
 from realtime.bench.webrtc_callers import lateness
 
 NAME = "attacks"
 HELP = "hostile WebRTC callers: what the others notice, and what is left behind"
-BARS = {"late_p99_vs_quiet": ("<=", 1.2), "rss_growth_mib": ("<=", 20.0), "kib_per_connect": ("<", 20.0)}
+BARS = {"server_late_p99_vs_quiet": ("<=", 1.2), "rss_growth_mib": ("<=", 20.0), "kib_per_connect": ("<", 20.0)}
 
 _TEXT = "Good morning. The train to the coast leaves at nine from platform four. Would you like a seat by the window?"
 _QUICK = ("mutated offers", "half-open offers", "event flood")
@@ -111,7 +111,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     late += ["server_quiet_p99_ms", "server_late_p99_ms", "server_late_p99_vs_quiet"]
     left = ["missing_packets", "rss_growth_mib", "released_s", "released"]
     notes = [
-        f"packets at the listeners, against the earliest of each call; attackers give way to all others (nice {NICE})",
+        "packets at the listeners, against the earliest of each call; attackers run where nobody else wants to",
         f"load average of the machine: {before:.2g} before, {after:.2g} after",
         *(f"{key} {bar['bar']}: {_word(bar['holds'])}" for key, bar in result["bars"].items()),
         *(["quick: too small to mean anything"] if result["quick"] else []),

@@ -1,4 +1,4 @@
-"""The attacking half of `voiced bench attacks`, in a process of its own that gives way to all others (nice 10).
+"""The attacking half of `voiced bench attacks`, in a process of its own that runs where nobody else wants to.
 
 `python -m realtime.bench.attacks_strangers ADDRESS ATTACK SECONDS` gets ready and says "ready"; told a line, it attacks
 for SECONDS and says what was answered, with counts; then it leaves when its standard input ends.
@@ -23,7 +23,6 @@ from realtime.bench.attacks_guests import Guest, Unfinished
 from realtime.bench.attacks_offers import mutated, post, real_offer, with_candidates
 from realtime.bench.webrtc_loopback import use_loopback
 
-NICE = 10
 NO_ATTACK = "busy neighbour, no attack"
 
 _OFFERS_PER_S = 50
@@ -235,6 +234,14 @@ async def _paced(per_s: float, seconds: float) -> AsyncIterator[int]:
         yield number
 
 
+def give_way() -> None:
+    """Run only where nobody else wants to, as far as the system knows how."""
+    if hasattr(os, "sched_setscheduler") and hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
+
+
 async def main(address: str, name: str, seconds: float) -> None:
     """Attack once."""
     use_loopback()
@@ -246,6 +253,6 @@ async def main(address: str, name: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(NICE)
+    give_way()
     _address, _name, _seconds = sys.argv[1:]
     asyncio.run(main(_address, _name, float(_seconds)))

@@ -74,7 +74,7 @@ class Door:
         free = self._max_sessions - len(self._calls) - len(self._expected)
         if (place := self._line.place(ticket, free, time.monotonic())) is not None:
             self.metrics.refused("too_many_sessions")
-            message = f"All {self._max_sessions} connections are in use; you are number {place} in line."
+            message = f"No session is free ({self._max_sessions} in all); you are number {place} in line."
             raise Refusal(503, "too_many_sessions", message, retry_after_s=_FULL_RETRY_S)
         return runtime
 

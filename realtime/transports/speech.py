@@ -101,7 +101,7 @@ class Speech:
         _check_voice(asked.voice_name, runtime)
         if len(self._calls) >= self._max_sessions:
             self._metrics.refused("too_many_sessions")
-            message = f"All {self._max_sessions} connections are in use; try again later."
+            message = f"No session is free ({self._max_sessions} in all); try again later."
             raise Refusal(429, "too_many_sessions", message, retry_after_s=_RETRY_S)
         wire = SpeechWire(asked, info, Answer(scope, receive, send, self._stall_s))
         link = http_link_of(scope)

@@ -60,7 +60,7 @@ async def test_why_a_websocket_was_refused_is_found_out(visit: Visit, guarded: S
         for key in (KEY, secret):
             found = await why_refused(page, guarded, key)
             assert (found["code"], found["waits"]) == ("too_many_sessions", True)
-            assert found["message"].startswith("All 2 connections are in use; you are number ")
+            assert found["message"].startswith("No session is free (2 in all); you are number ")
 
 
 async def test_where_the_server_would_let_it_in_something_on_the_way_is_at_fault(
