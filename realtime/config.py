@@ -85,7 +85,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = []
     rtc_addresses: Annotated[
         list[str],
-        Meta(description="addresses that WebRTC calls come in at; empty: this machine's, or loopback as host is"),
+        Meta(
+            description="addresses for WebRTC calls; empty: all here, for callers from here only while host is loopback"
+        ),
     ] = []
     stun_server: Annotated[str, Meta(description="STUN server that tells our public address, as stun:HOST:PORT")] = ""
     turn_server: Annotated[

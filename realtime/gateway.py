@@ -68,12 +68,12 @@ def _access(config: Config) -> Access:
 
 
 def peer_config(config: Config) -> PeerConfig:
-    """Where WebRTC calls come in: where the server listens, unless told otherwise."""
-    addresses = tuple(config.rtc_addresses)
-    if not addresses and is_loopback(config.host):
-        addresses = ("127.0.0.1",)
+    """Where WebRTC calls come in: where the server listens, unless told otherwise. For a server on loopback these are
+    all addresses of the machine, for callers on it: Firefox calls from no loopback address and to none."""
+    told_otherwise = bool(config.rtc_addresses or config.stun_server or config.turn_server)
     return PeerConfig(
-        addresses=addresses,
+        addresses=tuple(config.rtc_addresses),
+        only_here=is_loopback(config.host) and not told_otherwise,
         stun=config.stun_server,
         turn=config.turn_server,
         turn_username=config.turn_username,

@@ -35,7 +35,7 @@ _READY_S = 120.0
 _STRIKE_S = 60.0
 _RELEASE_S = 25.0
 _SETTLE_S = 0.5
-_WARM_UP = 100
+_WARM_UP = 300
 _AT_A_TIME = 10
 _CALL_S = 60.0
 
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each attack (default: %(default)s)")
     parser.add_argument("--attacks", default="", help="beginnings of names, with commas; empty: all")
-    parser.add_argument("--connects", type=int, default=500, help="calls of the second table (default: %(default)s)")
+    parser.add_argument("--connects", type=int, default=900, help="calls of the second table (default: %(default)s)")
     parser.add_argument("--model", default="", help="checkpoint; empty: the built-in one")
     parser.add_argument("--slots", type=int, default=16, help="voices at once (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="torch threads of the engine (default: half the cores)")
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             runs = asyncio.run(_attacked(Observed(process, address), address, names, listeners, seconds, rounds))
     connects: list[dict[str, Any]] = []
     if args.connects:
-        warm_up, count = (2, 4) if args.quick else (min(_WARM_UP, args.connects // 2), args.connects)
+        warm_up, count = (2, 4) if args.quick else (min(_WARM_UP, args.connects // 3), args.connects)
         with _server(args) as (process, address):
             connects = asyncio.run(_connected(Observed(process, address), address, warm_up, count - warm_up))
     return {

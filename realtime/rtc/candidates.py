@@ -43,10 +43,15 @@ def parse_candidate(value: str) -> RemoteCandidate | None:
     return RemoteCandidate(foundation[:32], min(int(priority), 2**31 - 1), str(address), int(port), kind)
 
 
-def reachable(candidates: Iterable[RemoteCandidate], our_addresses: Iterable[str]) -> tuple[RemoteCandidate, ...]:
+def reachable(
+    candidates: Iterable[RemoteCandidate], our_addresses: Iterable[str], only_here: bool = False
+) -> tuple[RemoteCandidate, ...]:
     """Those we may send checks to. Checks go to whatever address an offer names, so loopback and link-local
-    ones count only between peers of one machine: when all our own addresses are loopback."""
+    ones count only between peers of one machine: when all our own addresses are loopback. With `only_here`, none but
+    our own addresses count."""
     ours = [ipaddress.ip_address(address) for address in our_addresses]
+    if only_here:
+        return tuple(candidate for candidate in candidates if ipaddress.ip_address(candidate.address) in ours)
     at_home = bool(ours) and all(address.is_loopback for address in ours)
     return tuple(candidate for candidate in candidates if at_home or not _is_local(candidate.address))
 

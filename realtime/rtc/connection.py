@@ -58,6 +58,8 @@ _CERTIFICATE_S = 24 * 3600
 _MAX_WAITING_DATAGRAMS = 64
 _MAX_HANDSHAKE_DATAGRAMS = 256  # of some 20 that a handshake has, were each lost again and again
 _MAX_REMOTE_ADDRESSES = 64
+_LOOPBACK = "127.0.0.1"
+_MANY_ADDRESSES = 4  # of one machine; containers give it dozens
 _MAX_SOURCES = 16
 _MAX_STREAMS = 16
 _MAX_FRAGMENTS = 1024
@@ -74,13 +76,15 @@ class Receiver(Protocol):
 
 
 class Connection:
-    """The path to the peer that made `offer`. Addresses: those offered to it; none: all of this machine's."""
+    """The path to the peer that made `offer`. Addresses: those offered to it; none: all of this machine's. With
+    `only_here` loopback is one of them, and nothing counts that comes from another machine."""
 
     def __init__(
         self,
         offer: Offer,
         receiver: Receiver,
         addresses: Sequence[str] = (),
+        only_here: bool = False,
         stun_url: str = "",
         turn_url: str = "",
         turn_username: str = "",
@@ -91,7 +95,8 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         servers = [RTCIceServer(stun_url)] if stun_url else []
         servers += [RTCIceServer(turn_url, turn_username, turn_password)] if turn_url else []
-        self._ice = _Ice(offer.ice_lite, addresses, connection_kwargs(servers), self._media_arrived, self._ended)
+        settings = connection_kwargs(servers)
+        self._ice = _Ice(offer.ice_lite, addresses, only_here, settings, self._media_arrived, self._ended)
         self._certificate = _certificate(int(time.monotonic() // _CERTIFICATE_S))
         self._dtls = _Dtls(self._ice, self._certificate)
         self._dtls._set_role("client" if offer.setup == "active" else "server")
@@ -153,7 +158,7 @@ class Connection:
             raise OSError(f"No UDP socket could be bound on {self._ice.addresses or 'any address'}.")
         ours = [candidate.host for candidate in found if candidate.type == "host"]
         self._ice.remote_username, self._ice.remote_password = self._offer.ice_ufrag, self._offer.ice_pwd
-        for candidate in reachable(self._offer.candidates, ours):
+        for candidate in reachable(self._offer.candidates, ours, self._ice.only_here):
             await self._ice.add_remote_candidate(_signalled(candidate))
         return tuple(found)
 
@@ -272,12 +277,12 @@ class _Socket(aioice.ice.StunProtocol):
     receiver: _Ice
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        datagram = cast(bytes, data)
-        if not datagram:
+        datagram, ice = cast(bytes, data), self.receiver
+        if not datagram or (ice.only_here and addr[0] not in ice.addresses):
             return
         try:
             if datagram[0] > 3:
-                self.receiver.datagram_arrived(datagram, (addr[0], addr[1]))
+                ice.datagram_arrived(datagram, (addr[0], addr[1]))
             else:
                 super().datagram_received(datagram, addr)
         except Exception:
@@ -291,6 +296,7 @@ class _Ice(aioice.ice.Connection):
         self,
         controlling: bool,
         addresses: Sequence[str],
+        only_here: bool,
         servers: dict[str, Any],
         on_media: Callable[[bytes], None],
         on_lost: Callable[[str], None],
@@ -298,6 +304,7 @@ class _Ice(aioice.ice.Connection):
         super().__init__(ice_controlling=controlling, **servers)
         self.remote_is_lite = controlling
         self.addresses = tuple(addresses)
+        self.only_here = only_here
         self.heard_at = asyncio.get_running_loop().time()
         self.rtt_s: float | None = None
         self._on_media = on_media
@@ -353,6 +360,9 @@ class _Ice(aioice.ice.Connection):
         """As aioice's, on our addresses and with our sockets; and it looks up no name of a literal address, which
         would cost a thread."""
         loop = asyncio.get_running_loop()
+        if self.only_here:
+            others = [address for address in addresses if ":" not in address]
+            self.addresses = tuple(dict.fromkeys([_LOOPBACK, *others[:_MANY_ADDRESSES]]))
         for address in self.addresses or addresses:
             try:
                 _, socket = await loop.create_datagram_endpoint(lambda: _Socket(self), local_addr=(address, 0))

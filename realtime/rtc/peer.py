@@ -26,11 +26,13 @@ _CLOSED_HERE = "closed here"
 
 @dataclass(frozen=True)
 class PeerConfig:
-    """`addresses`: local ones to offer; none: all of this machine's but loopback. `stun`, `turn`: servers as URLs,
+    """`addresses`: local ones to offer; none: all of this machine's but loopback. `only_here`: all of them, loopback
+    too, for callers on this machine and no others. `stun`, `turn`: servers as URLs,
     `stun:host:port` and `turn:host:port?transport=udp`. `connect_s`: from the start until the path and the channel
     stand; `silence_s`: without anything from the peer until it counts as gone."""
 
     addresses: tuple[str, ...] = ()
+    only_here: bool = False
     stun: str = ""
     turn: str = ""
     turn_username: str = ""
@@ -73,7 +75,14 @@ class Peer:
         self.encoding = self._media.encoding if self._media is not None else ""
         self.incoming: Mapping[int, str] = self._media.incoming if self._media is not None else MappingProxyType({})
         self._connection = Connection(
-            offer, self, config.addresses, config.stun, config.turn, config.turn_username, config.turn_password
+            offer,
+            self,
+            config.addresses,
+            config.only_here,
+            config.stun,
+            config.turn,
+            config.turn_username,
+            config.turn_password,
         )
         self.answer = ""
 

@@ -274,6 +274,20 @@ async def test_each_address_given_is_offered_and_a_call_stands_on_any() -> None:
         await until(lambda: len(running.packets) == 3)
 
 
+async def test_only_callers_on_this_machine_count_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PeerConfig(only_here=True)
+    async with call(PacketTrack(opus_tone(3)), settings=settings) as running:
+        ice = running.peer._connection._ice
+        assert ice.addresses[0] == "127.0.0.1"
+        await until(lambda: len(running.packets) == 3)
+        arrived: list[bytes] = []
+        monkeypatch.setattr(ice, "datagram_arrived", lambda data, source: arrived.append(data))
+        ice._protocols[0].datagram_received(b"\x80from elsewhere", ("192.0.2.200", 4000))
+        assert arrived == []
+        ice._protocols[0].datagram_received(b"\x80from here", ("127.0.0.1", 4000))
+        assert arrived == [b"\x80from here"]
+
+
 async def test_how_a_stun_server_sees_us_is_offered_too() -> None:
     class Server(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
@@ -291,7 +305,7 @@ async def test_how_a_stun_server_sees_us_is_offered_too() -> None:
     transport, _ = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
     url = f"stun:127.0.0.1:{transport.get_extra_info('sockname')[1]}"
     threads = threading.active_count()
-    peer = await Peer.answering(offer, PeerConfig(LOOPBACK, url), lambda p, t: None, lambda m: None, lambda: None)
+    peer = await Peer.answering(offer, PeerConfig(LOOPBACK, stun=url), lambda p, t: None, lambda m: None, lambda: None)
     assert re.findall(r"a=candidate:\S+ 1 udp \d+ (203\S+ \d+ typ \S+ raddr \S+)", peer.answer) == [
         "203.0.113.9 4242 typ srflx raddr 127.0.0.1"
     ]
@@ -313,7 +327,9 @@ async def test_a_silent_stun_server_delays_the_answer_and_no_more(monkeypatch: p
     monkeypatch.setattr("realtime.rtc.connection._SERVER_S", 0.2)
     async with call() as running:
         offer = parse_offer(running.client.localDescription.sdp)
-    settings = PeerConfig(LOOPBACK, "stun:127.0.0.1:9", "turn:127.0.0.1:9?transport=udp", "name", "word", connect_s=0.1)
+    settings = PeerConfig(
+        LOOPBACK, False, "stun:127.0.0.1:9", "turn:127.0.0.1:9?transport=udp", "name", "word", connect_s=0.1
+    )
     peer = await Peer.answering(offer, settings, lambda p, t: None, lambda m: None, lambda: None)
     assert peer.answer.count("a=candidate") == 1
     assert await peer.run() == "never connected"

@@ -276,6 +276,10 @@ def test_local_addresses_are_checked_only_from_a_local_address() -> None:
     assert [c.address for c in reachable(known, ["127.0.0.1", "192.0.2.9"])] == ["192.0.2.1", "10.0.0.1"]
     assert [c.address for c in reachable(known, [])] == ["192.0.2.1", "10.0.0.1"]
     assert len(reachable(known, ["127.0.0.1"])) == len(texts)
+    assert [c.address for c in reachable(known, ["127.0.0.1", "192.0.2.1"], only_here=True)] == [
+        "127.0.0.1",
+        "192.0.2.1",
+    ]
 
 
 @pytest.mark.parametrize(
