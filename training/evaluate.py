@@ -32,7 +32,7 @@ from training.levels import Levels
 from training.prepare import load_quantizer, sentences
 from training.sentences import held_out
 from training.speak import Speaker
-from training.speech import VOICES, VoiceRecipe, synthesise, write_wav
+from training.speech import HOP, VOICES, VoiceRecipe, synthesise, write_wav
 
 
 @dataclass
@@ -126,21 +126,23 @@ def evaluate(plan: Plan, number: int) -> Findings:
         ):
             source = _source(flite, text, voice, gains)
             again = codec.resynthesise(_source(flite, text, VOICES[0], gains), number)
+            # what ended before it began is measured as a frame of silence
+            ours = spoken.samples if len(spoken.samples) else np.zeros(HOP, np.float32)
             wanted = measure.words_of(text)
             row.sentences += 1
             row.words += len(wanted)
             row.source += measure.errors(wanted, recogniser.words(source))
             row.codec += measure.errors(wanted, recogniser.words(again))
-            row.ours += measure.errors(wanted, recogniser.words(spoken.samples))
-            row.distance += measure.distance(spoken.samples, source)
+            row.ours += measure.errors(wanted, recogniser.words(ours))
+            row.distance += measure.distance(ours, source)
             row.duration += len(spoken.samples)
             row.source_duration += len(source)
             row.endless += not spoken.ended
-            levels.append(Levels.of(spoken.samples))
+            levels.append(Levels.of(ours))
             if plan.pictures and index < 4:
                 name = f"{voice.name}_{kind}_{index}"
-                measure.spectrogram(plan.pictures / f"{name}.png", [source, again, spoken.samples])
-                write_wav(plan.pictures / f"{name}.wav", spoken.samples)
+                measure.spectrogram(plan.pictures / f"{name}.png", [source, again, ours])
+                write_wav(plan.pictures / f"{name}.wav", ours)
         rows.append([voice.name, kind, *row.cells()])
         print(" | ".join(rows[-1]), flush=True)
     clauses = sentences(plan.endings, seed=99)[number :: len(VOICES)] if plan.endings else []
