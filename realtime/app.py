@@ -62,7 +62,12 @@ def create_app(config: Config) -> Starlette:
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
     )
-    app.state.gateway, app.state.drain = gateway, calls.drain
+
+    def drain() -> None:
+        calls.drain()
+        asyncio.get_running_loop().call_later(config.drain_s, gateway.cut)
+
+    app.state.gateway, app.state.drain = gateway, drain
     return app
 
 

@@ -43,6 +43,11 @@ class Gateway:
         self.calls: set[Call] = set()
         self.metrics = Metrics(self.engine, lambda: [OpenSession(call.transport, call.waiting) for call in self.calls])
 
+    def cut(self) -> None:
+        """End all sessions now; each is told."""
+        for call in tuple(self.calls):
+            call.cut()
+
     def runtime(self, info: EngineInfo) -> Runtime:
         """What a session is told of the engine."""
         return Runtime(

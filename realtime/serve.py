@@ -22,8 +22,9 @@ async def serve(config: Config) -> int:
     """Run until told to stop. Returns 1 when the engine cannot load or the port is taken."""
     async with running(config) as (server, gateway, url):
         loop = asyncio.get_running_loop()
+        stopping = _Stopping(server, gateway)
         for stop in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(stop, _stop, server)
+            loop.add_signal_handler(stop, stopping.asked)
         watch = asyncio.create_task(_announce(gateway, url))
         finished = asyncio.create_task(_finished(server))
         await asyncio.wait([watch, finished], return_when=asyncio.FIRST_COMPLETED)
@@ -98,10 +99,25 @@ async def _announce(gateway: Gateway, url: str) -> None:
     raise RuntimeError(gateway.engine.error)
 
 
-def _stop(server: Server) -> None:
-    """The first signal lets everybody finish speaking, the second does not wait."""
-    server.force_exit = server.should_exit
-    server.should_exit = True
+class _Stopping:
+    """The first signal lets everybody finish speaking, the second cuts them off, the third does not wait for that."""
+
+    def __init__(self, server: Server, gateway: Gateway) -> None:
+        self._server = server
+        self._gateway = gateway
+        self._times = 0
+
+    def asked(self) -> None:
+        """A signal came."""
+        self._times += 1
+        self._server.should_exit = True
+        if self._times == 1 and (count := len(self._gateway.calls)):
+            patience = f"up to {self._gateway.config.drain_s:g} s; stop it again and it does not wait"
+            print(f"voiced: finishing what is being said (sessions: {count}), {patience}", file=sys.stderr, flush=True)
+        elif self._times == 2:
+            self._gateway.cut()
+        elif self._times > 2:
+            self._server.force_exit = True
 
 
 async def _finished(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ from realtime.transports.websocket import MAX_MESSAGE_BYTES
 
 _LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
 """uvicorn's, by ours. Its own debug level writes out handshakes, keys included: it is never used."""
+
+
+_GOODBYE_S = 2
+"""Sessions that are cut at the end of the drain have so long to say it, before uvicorn cuts their connections."""
 
 
 class Server(uvicorn.Server):
@@ -74,7 +79,7 @@ def create_server(app: Starlette, config: Config, drain: Callable[[], None] = la
             ws_per_message_deflate=False,
             ssl_certfile=config.tls_cert or None,
             ssl_keyfile=config.tls_key or None,
-            timeout_graceful_shutdown=max(1, round(config.drain_s)),
+            timeout_graceful_shutdown=math.ceil(config.drain_s) + _GOODBYE_S,
             log_level=_LOG_LEVELS[config.log_level],
             access_log=config.log_level == "debug",
             server_header=False,

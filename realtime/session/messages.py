@@ -113,6 +113,11 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """The server stops, and waits no longer."""
+
+
+@dataclass(frozen=True)
 class Disconnected:
     """The transport is gone."""
 
@@ -131,6 +136,7 @@ Input = (
     | Heard
     | Tick
     | Drain
+    | Stop
     | Disconnected
 )
 

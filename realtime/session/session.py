@@ -44,6 +44,7 @@ from realtime.session.messages import (
     Heard,
     Input,
     Send,
+    Stop,
     Tick,
 )
 from realtime.session.response import LiveResponse
@@ -163,6 +164,8 @@ class Session:
                 if self.state is SessionState.OPEN:
                     self.state = moved(SESSION_MOVES, self.state, SessionState.DRAINING)
                     responses.draining = True
+            case Stop():
+                self._finish(1012, _RESTARTING)
             case Disconnected():
                 self._disconnect()
             case BadMessage():

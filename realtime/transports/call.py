@@ -48,6 +48,7 @@ from realtime.session.messages import (
     Send,
     SendAudio,
     StartClause,
+    Stop,
     StopBrain,
     Tick,
 )
@@ -165,6 +166,10 @@ class Call:
                 self._engine.cancel(clause_id)
             self._ears.rest()
             self._tell(Disconnected())  # last: a session that broke may break again
+
+    def cut(self) -> None:
+        """End it now, with what there is to say about that."""
+        self._guarded(lambda: self._tell(Stop()))
 
     def hear(self, pcm: bytes) -> None:
         """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends

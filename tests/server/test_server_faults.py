@@ -245,3 +245,50 @@ async def _close_code(talk: Wire) -> int | None:
         while True:
             await talk.next()
     return closed.value.rcvd.code if closed.value.rcvd is not None else None
+
+
+async def test_a_server_told_to_stop_twice_cuts_the_sentence_and_says_so(server_config: Config) -> None:
+    serving = await asyncio.to_thread(Serving, server_config)
+    try:
+        await asyncio.wait_for(asyncio.to_thread(serving.wait_ready), 60)
+        async with wire(Service(None, serving.url), binary=True) as talk:  # type: ignore[arg-type]
+            await talk.start(
+                "A sentence that is being spoken, and goes on and on, and will not be heard to its end. " * 8
+            )
+            await talk.until("response.output_audio.delta")
+            serving.process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.3)
+            serving.process.send_signal(signal.SIGINT)
+            done = (await talk.until("response.done"))[-1]["response"]
+            assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "session_ended")
+            assert await _close_code(talk) == 1012
+        assert await asyncio.to_thread(serving.end, 15) == 0
+        assert serving.process.stderr is not None
+        said = "".join(serving.process.stderr)
+        assert "finishing what is being said (sessions: 1), up to 30 s; stop it again and it does not wait" in said
+        assert "Traceback" not in said
+    finally:
+        serving.process.kill()
+        serving.process.wait()
+        assert serving.process.stderr is not None
+        serving.process.stderr.close()
+
+
+async def test_a_server_whose_patience_ends_cuts_the_sentence_and_says_so(server_config: Config) -> None:
+    serving = await asyncio.to_thread(Serving, server_config, VOICED_DRAIN_S="0.5")
+    try:
+        await asyncio.wait_for(asyncio.to_thread(serving.wait_ready), 60)
+        async with wire(Service(None, serving.url), binary=True) as talk:  # type: ignore[arg-type]
+            await talk.start(
+                "A sentence that is being spoken, and goes on and on, and will not be heard to its end. " * 8
+            )
+            await talk.until("response.output_audio.delta")
+            serving.process.send_signal(signal.SIGTERM)
+            assert (await talk.until("response.done"))[-1]["response"]["status"] == "cancelled"
+            assert await _close_code(talk) == 1012
+        assert await asyncio.to_thread(serving.end, 15) == 0
+    finally:
+        serving.process.kill()
+        serving.process.wait()
+        assert serving.process.stderr is not None
+        serving.process.stderr.close()
