@@ -23,6 +23,7 @@ from protocol.client_events import (
     InputTextEnd,
     InputTextFlush,
     ItemCreate,
+    ItemRetrieve,
     ItemTruncate,
     ResponseCancel,
     ResponseCreate,
@@ -34,6 +35,7 @@ from protocol.objects import (
     Content,
     Generation,
     InputText,
+    Item,
     MessageItem,
     NewMessage,
     OutputAudio,
@@ -47,6 +49,7 @@ from protocol.server_events import (
     AudioDelta,
     Error,
     ItemAdded,
+    ItemRetrieved,
     OutputItemAdded,
     ResponseCreated,
     ResponseDone,
@@ -70,7 +73,8 @@ class CallError(Exception):
 
 @dataclass
 class Speech:
-    """One response while it is spoken. Iterate it for PCM (16-bit mono, 24 kHz); `response` is set at its end."""
+    """One response while it is spoken. Iterate it for PCM (16-bit mono, 24 kHz); `response` is set at its end.
+    `transcript` grows with what is said; once it is over or interrupted, it is what the conversation keeps."""
 
     call: Call
     response_id: str
@@ -85,13 +89,15 @@ class Speech:
     gaps_s: list[float] = field(default_factory=list)
     _chunks: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     _dry_at: float = 0.0
+    _interrupted: bool = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:
-            yield chunk
+            if not self._interrupted:
+                yield chunk
         if self.response is None:
             raise CallError("connection_lost", "The connection ended before the response was complete.")
 
@@ -117,13 +123,16 @@ class Speech:
         return self.stream
 
     async def interrupt(self, heard_ms: int | None = None) -> None:
-        """Stop speaking. `heard_ms` says how much was played; by default, what could have been played by now."""
+        """Stop speaking; no more PCM is handed out. `heard_ms` says how much was played; by default, what could have
+        been played by now. Afterwards `transcript` is cut to it. Raises CallError."""
+        self._interrupted = True
         if self.response is None:
             await self.call.send(ResponseCancel(response_id=self.response_id))
         if heard_ms is None:
             heard_ms = self.played_ms(time.monotonic())
         if self.item_id and not self.aside:
             await self.call.send(ItemTruncate(item_id=self.item_id, audio_end_ms=heard_ms))
+            self.transcript = _words(await self.call.retrieve(self.item_id))
 
     def played_ms(self, now: float) -> int:
         """Milliseconds a player that started with the first audio has played by `now`."""
@@ -149,6 +158,11 @@ class Speech:
         self._dry_at = max(self._dry_at, now) + len(pcm) / 2 / SAMPLE_RATE
         self.samples += len(pcm) // 2
         self._chunks.put_nowait(pcm)
+
+    def _done(self, response: Response) -> None:
+        self.response = response
+        self.transcript = "".join(map(_words, response.output))  # of what was said only what was heard is left
+        self._end()
 
     def _end(self) -> None:
         self._chunks.put_nowait(None)
@@ -215,14 +229,19 @@ class Call:
         return speech
 
     async def _begin(self, config: ResponseConfig, asked_at: float) -> Speech:
-        created = await self._ask(ResponseCreate(response=config), ResponseCreated)
-        speech = self._speeches[created.response.id]
+        speech: Speech = await self._ask(ResponseCreate(response=config), ResponseCreated)
         speech.asked_at, speech.aside = asked_at, config.conversation == "none"
         return speech
 
     async def add(self, role: str, *content: Content) -> None:
         """Add a message to the conversation. Raises CallError if the server refuses it."""
         await self._ask(ItemCreate(item=NewMessage(role, list(content))), ItemAdded)  # type: ignore[arg-type]
+
+    async def retrieve(self, item_id: str) -> Item:
+        """An item as the conversation keeps it. Raises CallError if there is none of this id."""
+        retrieved = await self._ask(ItemRetrieve(item_id=item_id), ItemRetrieved)
+        item: Item = retrieved.item
+        return item
 
     async def add_reference(self, pcm: bytes, transcript: str) -> None:
         """Give a clip (16-bit mono PCM, 24 kHz) of the voice to speak with, and the words said in it."""
@@ -254,7 +273,8 @@ class Call:
             raise CallError("connection_lost", f"The connection was closed: {error}.") from error
 
     async def _ask(self, event: ClientEvent, answer: type[Any]) -> Any:
-        """Send an event and wait for its answer; an error about it is the answer."""
+        """Send an event and wait for its answer: an event, of a response the speech that begins. Raises CallError for
+        an error about it."""
         async with self._lock:
             self._asked += 1
             self._expected, self._expecting = answer, asyncio.get_running_loop().create_future()
@@ -279,10 +299,12 @@ class Call:
                 speech._end()
 
     def _take(self, event: ServerEvent) -> None:
+        answer: ServerEvent | Speech = event
         if isinstance(event, (SessionCreated, SessionUpdated)):
             self.session = event.session
         elif isinstance(event, ResponseCreated):
-            self._speeches[event.response.id] = Speech(self, event.response.id)
+            # handed on from here: a response may be over before who asked for it gets to look
+            answer = self._speeches[event.response.id] = Speech(self, event.response.id)
         elif isinstance(event, Error):
             self.errors.append(event)
             mine = event.error.event_id == f"ask_{self._asked}"
@@ -290,13 +312,11 @@ class Call:
                 self._expecting.set_exception(CallError(event.error.code, event.error.message))
             return
         elif isinstance(event, ResponseDone):
-            speech = self._speeches.pop(event.response.id)
-            speech.response = event.response
-            speech._end()
+            self._speeches.pop(event.response.id)._done(event.response)
         elif isinstance(event, (OutputItemAdded, AudioDelta, TranscriptDelta)):
             self._speeches[event.response_id]._take(event, time.monotonic())
         if self._expecting is not None and not self._expecting.done() and isinstance(event, self._expected or ()):
-            self._expecting.set_result(event)
+            self._expecting.set_result(answer)
 
 
 @contextlib.asynccontextmanager
@@ -339,6 +359,12 @@ async def connect(
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, msgspec.DecodeError):
                 await reader
+
+
+def _words(item: Item) -> str:
+    if not isinstance(item, MessageItem):
+        return ""
+    return "".join(part.transcript or "" for part in item.content if isinstance(part, OutputAudio))
 
 
 def _bytes(data: str | bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from clients.python import CallError, connect
-from protocol.objects import Generation
+from protocol.objects import Generation, MessageItem, OutputAudio
 from realtime.config import Config
 from realtime.serve import running
 
@@ -51,6 +51,55 @@ async def test_an_interrupted_speech_ends_and_the_next_is_whole(url: str, binary
         await call.update(generation=FAST)
         assert await (await call.say("Good evening.")).read()
         assert not call.errors
+
+
+@BOTH
+async def test_the_transcript_of_an_interrupted_speech_is_what_the_conversation_keeps(url: str, binary: bool) -> None:
+    async with connect(url, binary=binary) as call:
+        speech = await call.say(LONG)
+        heard = 0
+        async for pcm in speech:
+            heard += len(pcm)
+            if heard > 24000 * 2:
+                await speech.interrupt(heard_ms=700)
+        assert heard <= 24000 * 2 + len(pcm), "nothing is handed out after the interruption"
+        assert speech.response is not None
+        assert speech.response.status == "cancelled"
+        item = await call.retrieve(speech.item_id)
+        assert isinstance(item, MessageItem)
+        assert [OutputAudio(transcript=speech.transcript)] == item.content
+        assert LONG.startswith(speech.transcript)
+        assert not call.errors
+
+
+async def test_a_speech_interrupted_while_it_plays_on_keeps_what_was_heard_of_it(url: str) -> None:
+    async with connect(url, generation=FAST) as call:
+        speech = await call.say("Good evening. The train leaves at nine.")
+        await speech.read()
+        assert speech.transcript == "Good evening. The train leaves at nine."
+        await speech.interrupt(heard_ms=0)
+        assert speech.transcript == ""
+
+
+async def test_an_aside_that_is_interrupted_says_what_was_said_of_it(url: str) -> None:
+    async with connect(url) as call:
+        speech = await call.say(LONG, aside=True)
+        async for _ in speech:
+            await speech.interrupt()
+        assert speech.response is not None
+        assert len(speech.transcript) < len(LONG)
+        assert LONG.startswith(speech.transcript)
+        assert not call.errors
+
+
+@BOTH
+async def test_a_response_that_is_over_at_once_is_a_speech_too(url: str, binary: bool) -> None:
+    async with connect(url, generation=FAST, binary=binary) as call:
+        for ask in (call.respond, lambda: call.say("..."), lambda: call.say("\N{PARTY POPPER}", aside=True)):
+            speech = await ask()
+            assert await speech.read() == b""
+            assert speech.response is not None
+        assert await (await call.say("Good evening.")).read()
 
 
 async def test_interrupting_what_is_over_does_not_spoil_the_next_turn(url: str) -> None:
