@@ -56,7 +56,8 @@ async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
         if task.done():
             await task
             raise OSError("the server did not start; see the log above")
-        shown = f"[{host}]" if ":" in host else host
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        shown = f"[{reached}]" if ":" in reached else reached
         scheme = "wss" if config.tls_cert else "ws"
         yield server, app.state.gateway, f"{scheme}://{shown}:{port}/v1/realtime"
     finally:
@@ -89,7 +90,8 @@ async def _announce(gateway: Gateway, url: str) -> None:
     info = await follow(gateway.engine)
     gc.collect()
     gc.freeze()  # what is here now stays: a collection that looks through it makes packets late
-    print(f"voiced: ready at {url}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
+    page = "http" + url.removeprefix("ws").removesuffix("v1/realtime")
+    print(f"voiced: ready at {url}, its page at {page}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
     config = gateway.config
     if config.api_keys and not config.tls_cert and not is_loopback(config.host):
         advice = "give --tls-cert and --tls-key, or put a TLS proxy in front"

@@ -44,5 +44,8 @@ class Reader:
     async def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
         text = next((words for role, words in reversed(dialogue.said) if role == "user" and words), None)
         if text is None:
-            raise NothingToSay("There is nothing to speak: create a user item with input_text first.")
+            explained = "no language model is attached, so a response speaks the last user text"
+            raise NothingToSay(f"There is nothing to speak: {explained}; create a user item with input_text first.")
+        if not any(character.isalnum() for character in text):
+            raise NothingToSay("The last user text has no word to speak; send letters or digits.")
         yield text

@@ -317,7 +317,10 @@ async def test_a_text_that_no_engine_can_speak_fails_with_a_reason(resting: Serv
         )
         await talk.until("conversation.item.done")
         await talk.send("response.create")
-        assert (await talk.until("response.done"))[-1]["response"]["status"] == "completed"
+        response = (await talk.until("response.done"))[-1]["response"]
+        error = response["status_details"]["error"]
+        assert (response["status"], error["code"]) == ("failed", "nothing_to_say")
+        assert "no word to speak" in error["message"]
 
 
 @BOTH
