@@ -35,7 +35,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[Port, Meta(description="port to listen on; 0 picks a free one")] = 8080
     model: Annotated[str, Meta(description="checkpoint folder or hub id; empty: the built-in one")] = ""
     codec: Annotated[str, Meta(description="codec folder or hub id; empty: the one the checkpoint names")] = ""
-    device: Annotated[str, Meta(description="auto, cpu, cuda or cuda:N")] = "auto"
+    device: Annotated[
+        str,
+        Meta(
+            pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$",
+            description="auto, cpu, cuda or cuda:N",
+            examples=["auto", "cpu", "cuda", "cuda:0"],
+        ),
+    ] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"], Meta(description="auto: bfloat16 on CUDA, float32 on CPU")
     ] = "auto"
@@ -155,7 +162,36 @@ def _checked(raw: dict[str, Any], source: str, *, strict: bool) -> dict[str, Any
     try:
         settings = msgspec.convert(raw, Config, strict=strict)
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        name = where.strip("`").removeprefix("$.")
-        raise ConfigError(f"Setting {name!r} {source} is not valid: {message}.") from None
+        where = str(error).rpartition("`$.")[2].rstrip("`")  # port, or allowed_origins[1]
+        name = where.partition("[")[0]
+        raise ConfigError(_wrong(name, raw[name], source)) from None
     return {key: getattr(settings, key) for key in raw}
+
+
+def _wrong(name: str, value: Any, source: str) -> str:
+    """What a setting may be, and what it is, unless that is secret."""
+    given = "" if name in _SECRET else f", not {value!r:.100}"
+    return f"Setting {name!r} {source} has to be {_wanted(fields()[name].type)}{given}."
+
+
+def _wanted(kind: msgspec.inspect.Type) -> str:
+    """What a setting may be, in words."""
+    examples: list[str] = []
+    if isinstance(kind, msgspec.inspect.Metadata):
+        examples, kind = (kind.extra_json_schema or {}).get("examples", []), kind.type
+    match kind:
+        case msgspec.inspect.LiteralType(values):
+            return _either([str(value) or "empty" for value in values])
+        case msgspec.inspect.BoolType():
+            return "true or false"
+        case msgspec.inspect.IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most}"
+        case msgspec.inspect.FloatType(ge=least, le=most):
+            return f"a number from {least} to {most}"
+        case msgspec.inspect.ListType(item_type=item):
+            return f"a list, of which each is {_wanted(item)}"
+    return f"like {_either(examples)}" if examples else "a text"
+
+
+def _either(choices: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))

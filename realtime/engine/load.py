@@ -142,9 +142,16 @@ def _look_ahead(config: EngineConfig) -> int | None:
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:  # its message lists dozens of kinds
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise CheckpointError(f"device is {name!r}; it is auto, cpu, cuda or cuda:N.")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise CheckpointError("device is 'cuda', but this PyTorch sees no CUDA device; use --device cpu.")
+        raise CheckpointError(f"device is {name!r}, but this PyTorch sees no CUDA device; use --device cpu.")
+    if device.type == "cuda" and (device.index or 0) >= (seen := torch.cuda.device_count()):
+        raise CheckpointError(f"device is {name!r}, but the CUDA devices here are cuda:0 to cuda:{seen - 1}.")
     return device
 
 

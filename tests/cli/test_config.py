@@ -1,5 +1,6 @@
 """Scope: settings from their sources, voices from their folder, and what is said about each mistake."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,36 @@ def test_a_wrong_setting_is_refused_by_name_from_every_source(
         load_config(flags, environment, str(file))
     place = {"flag": "command line", "environment": "environment", "file": "voiced.toml"}[source]
     assert place in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("decoder", "fast", "exact or low-latency, not 'fast'"),
+        ("front_end", "fancy", "empty, none, normalise or phonemes, not 'fancy'"),
+        ("log_level", "loud", "debug, error, info or warning, not 'loud'"),
+        ("allow_anonymous", "yes", "true or false, not 'yes'"),
+        ("port", "many", "a whole number from 0 to 65535, not 'many'"),
+        ("max_lead_s", "99", "a number from 0.2 to 30.0, not '99'"),
+        ("device", "gpu", "like auto, cpu, cuda or cuda:0, not 'gpu'"),
+        ("device", "cuda:one", "not 'cuda:one'"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_it_may_be(name: str, value: str, wanted: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(wanted)):
+        load_config({name: value}, {})
+
+
+def test_a_wrong_list_is_told_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "voiced.toml"
+    file.write_text("rtc_addresses = [1]\n")
+    with pytest.raises(ConfigError, match=r"'rtc_addresses'.*a list, of which each is a text, not \[1\]"):
+        load_config({}, {}, str(file))
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1"])
+def test_every_device_there_may_be_is_taken(name: str) -> None:
+    assert load_config({"device": name}, {}).device == name
 
 
 def test_lists_and_numbers_are_read_from_text() -> None:

@@ -14,12 +14,15 @@ import msgspec
 import numpy as np
 import psutil
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.engine.client import EngineProcess, Router
+from realtime.engine.errors import CheckpointError
 from realtime.engine.framing import frame
 from realtime.engine.inline import InlineEngine
+from realtime.engine.load import load_engine
 from realtime.engine.messages import (
     Audio,
     Cancel,
@@ -33,7 +36,7 @@ from realtime.engine.messages import (
     Speak,
 )
 from realtime.engine.worker import Inbox
-from tests.engine.harness import GREEDY, SYSTEM, Stage, load
+from tests.engine.harness import GREEDY, SYSTEM, Stage, load, no_front_end
 
 _TEXT = "Good evening, this is the harbour office speaking."
 PATIENCE_S = 30.0
@@ -195,6 +198,26 @@ def test_a_sink_that_breaks_at_the_end_keeps_no_other_from_its_end(caplog: pytes
     assert [event.reason for event in listener.ended] == ["failed"]
     assert len(broken.offered) == len(caplog.records) == 1
     assert len(router) == 0
+
+
+@pytest.mark.parametrize("device", ["gpu", "mps", "cuda:one", ""])
+def test_a_device_there_is_not_is_one_sentence(tiny_checkpoint: Path, device: str) -> None:
+    config = EngineConfig(str(tiny_checkpoint), slots=1, threads=1, device=device)
+    with pytest.raises(CheckpointError, match=f"device is {device!r}; it is auto, cpu, cuda or cuda:N"):
+        load_engine(config, no_front_end, lambda stage: None)
+
+
+@pytest.mark.parametrize(
+    ("device", "seen", "told"), [("cuda:1", 0, "sees no CUDA device"), ("cuda:3", 2, "cuda:0 to cuda:1")]
+)
+def test_a_cuda_device_that_is_not_here_is_told_before_anything_is_loaded(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, device: str, seen: int, told: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    config = EngineConfig(str(tiny_checkpoint), slots=1, threads=1, device=device)
+    with pytest.raises(CheckpointError, match=told):
+        load_engine(config, no_front_end, lambda stage: None)
 
 
 async def test_an_engine_that_cannot_load_says_why_and_does_not_try_again(tmp_path: Path) -> None:
