@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,11 @@ from msgspec import Meta
 
 ENV_PREFIX = "VOICED_"
 _OTHER_ENV = {"VOICED_CONFIG", "VOICED_CACHE"}
+_SERVICE_LINK = re.compile(
+    r"VOICED_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+"""What Kubernetes sets in every pod beside a Service named voiced or voiced-…: addresses, none of our settings."""
 _SECRET = {"api_keys", "turn_password"}
 
 
@@ -132,11 +138,16 @@ def load_config(
     from_environment = {
         key.removeprefix(ENV_PREFIX).lower(): value
         for key, value in environment.items()
-        if key.startswith(ENV_PREFIX) and key not in _OTHER_ENV
+        if key.startswith(ENV_PREFIX) and key not in _OTHER_ENV and not _service_link(key, value)
     }
     values.update(_checked(from_environment, "from the environment", strict=False))
     values.update(_checked(dict(flags), "from the command line", strict=False))
     return Config(**values)
+
+
+def _service_link(key: str, value: str) -> bool:
+    named = key.endswith("_PORT") and _SERVICE_ADDRESS.match(value)
+    return bool(named or _SERVICE_LINK.fullmatch(key))
 
 
 def _file(path: Path) -> dict[str, Any]:

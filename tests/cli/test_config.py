@@ -73,6 +73,27 @@ def test_every_device_there_may_be_is_taken(name: str) -> None:
     assert load_config({"device": name}, {}).device == name
 
 
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_setting() -> None:
+    links = {
+        "VOICED_SERVICE_HOST": "10.0.0.7",
+        "VOICED_SERVICE_PORT": "8080",
+        "VOICED_SERVICE_PORT_HTTP": "8080",
+        "VOICED_PORT": "tcp://10.0.0.7:8080",
+        "VOICED_PORT_8080_TCP": "tcp://10.0.0.7:8080",
+        "VOICED_PORT_8080_TCP_PROTO": "tcp",
+        "VOICED_PORT_8080_TCP_PORT": "8080",
+        "VOICED_PORT_8080_TCP_ADDR": "10.0.0.7",
+        "VOICED_TURN_SERVICE_HOST": "10.0.0.8",
+        "VOICED_TURN_PORT": "udp://10.0.0.8:3478",
+        "VOICED_TURN_PORT_3478_UDP_ADDR": "10.0.0.8",
+    }
+    assert load_config({}, links) == Config()
+    assert load_config({}, {**links, "VOICED_PORT": "11"}).port == 11
+    for name in ("VOICED_SERVICE", "VOICED_PORT_8080", "VOICED_PROT", "VOICED_TURN_PORT"):
+        with pytest.raises(ConfigError, match="Unknown setting"):
+            load_config({}, {name: "8080"})
+
+
 def test_lists_and_numbers_are_read_from_text() -> None:
     settings = load_config({"allowed_origins": "https://a.example, https://b.example"}, {"VOICED_MAX_LEAD_S": "1.5"})
     assert settings.allowed_origins == ["https://a.example", "https://b.example"]
