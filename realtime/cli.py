@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from realtime.config import Config, ConfigError, fields, load_config
+from realtime.config import Config, ConfigError, as_toml, as_toml_value, fields, load_config, make_uploads
 from realtime.voices import VoiceError
 
 _BENCHMARKS = ("engine", "codec", "schedule", "serve", "webrtc", "attacks")
@@ -73,16 +73,16 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", dest="config_file", default=None, metavar="FILE", help="settings file (TOML)")
     group = parser.add_argument_group("settings (also VOICED_… in the environment, or in the settings file)")
     for name, field in fields().items():
-        help_text, kind = "", field.type
-        if isinstance(kind, msgspec.inspect.Metadata):
-            help_text, kind = (kind.extra_json_schema or {}).get("description", ""), kind.type
-        default = field.default if field.default is not msgspec.NODEFAULT else ""
+        assert isinstance(field.type, msgspec.inspect.Metadata)
+        described = (field.type.extra_json_schema or {})["description"]
+        listed = isinstance(field.type.type, msgspec.inspect.ListType)
+        default = "none" if listed else as_toml_value(field.default).strip('"') or "empty"
         group.add_argument(
             "--" + name.replace("_", "-"),
             dest=f"setting_{name}",
             default=None,
-            metavar="VALUE",
-            help=f"{help_text} (default: {default if default != '' else 'empty'})",
+            metavar="VALUE,VALUE" if listed else "VALUE",
+            help=f"{described} ({'comma-separated; ' * listed}default: {default})",
         )
 
 
@@ -118,6 +118,7 @@ def _serve(options: argparse.Namespace) -> int:
     if config.log_level != "debug":
         for name, least in _TALKATIVE.items():
             logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
+    make_uploads(config)
     try:
         return asyncio.run(serve(config))
     except OSError as error:
@@ -144,8 +145,7 @@ def _say(options: argparse.Namespace) -> int:
 
 
 def _show_config(options: argparse.Namespace) -> int:
-    for name, value in _settings(options).shown().items():
-        print(f"{name} = {value!r}")
+    print(as_toml(_settings(options)), end="")
     return 0
 
 

@@ -6,8 +6,10 @@ An unknown key is refused by name, with the nearest known one.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +34,14 @@ class ConfigError(ValueError):
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=4096)]
+Origin = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://([^\[\]/?#@:\s]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$",
+        examples=["https://shop.example", "http://127.0.0.1:3000"],
+    ),
+]
+_ADDRESS = r"[^\[\]/?#@:\s]+(:[0-9]{1,5})?"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +104,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: Annotated[str, Meta(description="its private key (PEM)")] = ""
     max_sessions: Annotated[Count, Meta(description="connections at the same time")] = 256
     allowed_origins: Annotated[
-        list[str], Meta(description="browser origins that may connect besides the server's own")
+        list[Origin],
+        Meta(
+            description="browser origins that may connect besides the server's own, as https://HOST or https://HOST:PORT"
+        ),
     ] = []
     rtc_addresses: Annotated[
         list[str],
@@ -102,9 +115,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="addresses for WebRTC calls; empty: all here, for callers from here only while host is loopback"
         ),
     ] = []
-    stun_server: Annotated[str, Meta(description="STUN server that tells our public address, as stun:HOST:PORT")] = ""
+    stun_server: Annotated[
+        str,
+        Meta(
+            pattern=f"^(stun:{_ADDRESS})?$",
+            description="STUN server that tells our public address, as stun:HOST:PORT",
+            examples=["stun:stun.example.org:3478"],
+        ),
+    ] = ""
     turn_server: Annotated[
-        str, Meta(description="TURN server that relays calls, as turn:HOST:PORT or turns:HOST:PORT?transport=tcp")
+        str,
+        Meta(
+            pattern=rf"^(turn:{_ADDRESS}(\?transport=(udp|tcp))?|turns:{_ADDRESS}(\?transport=tcp)?)?$",
+            description="TURN server that relays calls, as turn:HOST:PORT or turns:HOST:PORT?transport=tcp",
+            examples=["turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:5349?transport=tcp"],
+        ),
     ] = ""
     turn_username: Annotated[str, Meta(description="who we are to the TURN server")] = ""
     turn_password: Annotated[str, Meta(description="and our password; better in VOICED_TURN_PASSWORD or a file")] = ""
@@ -125,6 +150,21 @@ def fields() -> dict[str, msgspec.inspect.Field]:
     info = msgspec.inspect.type_info(Config)
     assert isinstance(info, msgspec.inspect.StructType)
     return {field.name: field for field in info.fields}
+
+
+def as_toml(config: Config) -> str:
+    """A settings file that says the same, but for secrets."""
+    return "".join(
+        f'# {name} = "…" is set and not shown\n' if name in _SECRET and value else f"{name} = {as_toml_value(value)}\n"
+        for name, value in config.shown().items()
+    )
+
+
+def as_toml_value(value: Any) -> str:
+    """A setting's value as a settings file has it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_toml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # else JSON and TOML agree
 
 
 def load_config(
@@ -148,6 +188,19 @@ def load_config(
 def _service_link(key: str, value: str) -> bool:
     named = key.endswith("_PORT") and _SERVICE_ADDRESS.match(value)
     return bool(named or _SERVICE_LINK.fullmatch(key))
+
+
+def make_uploads(config: Config) -> None:
+    """Make the folder of uploaded voices, so that nobody hears of it with the first upload. Raises ConfigError."""
+    if not config.uploads:
+        return
+    folder = Path(config.uploads).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"uploads: {folder} is no folder that voices can be kept in ({error.strerror}).") from None
 
 
 def _file(path: Path) -> dict[str, Any]:

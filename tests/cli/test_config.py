@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from realtime.cli import main
-from realtime.config import Config, ConfigError, load_config
+from realtime.config import Config, ConfigError, load_config, make_uploads
 from realtime.voices import VoiceError, read_voices
 
 
@@ -54,6 +54,12 @@ def test_a_wrong_setting_is_refused_by_name_from_every_source(
         ("max_lead_s", "99", "a number from 0.2 to 30.0, not '99'"),
         ("device", "gpu", "like auto, cpu, cuda or cuda:0, not 'gpu'"),
         ("device", "cuda:one", "not 'cuda:one'"),
+        ("allowed_origins", "shop.example", "each is like https://shop.example"),
+        ("allowed_origins", "https://a.example,*", "each is like https://shop.example"),
+        ("allowed_origins", "https://a.example/shop", "each is like https://shop.example"),
+        ("stun_server", "foo", "like stun:stun.example.org:3478, not 'foo'"),
+        ("turn_server", "foo", "like turn:turn.example.org:3478?transport=udp or turns:"),
+        ("turn_server", "turns:h?transport=udp", "like turn:turn.example.org:3478?transport=udp or turns:"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_it_may_be(name: str, value: str, wanted: str) -> None:
@@ -92,6 +98,78 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_setting() -> None:
     for name in ("VOICED_SERVICE", "VOICED_PORT_8080", "VOICED_PROT", "VOICED_TURN_PORT"):
         with pytest.raises(ConfigError, match="Unknown setting"):
             load_config({}, {name: "8080"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allowed_origins", "https://a.example,http://[::1]:3000/,capacitor://localhost"),
+        ("stun_server", "stun:10.0.0.1"),
+        ("stun_server", ""),
+        ("turn_server", "turn:turn.a.example"),
+        ("turn_server", "turn:10.0.0.1:3478?transport=tcp"),
+        ("turn_server", "turns:turn.a.example:443?transport=tcp"),
+    ],
+)
+def test_addresses_are_taken_in_every_form_they_have(name: str, value: str) -> None:
+    loaded = getattr(load_config({name: value}, {}), name)
+    assert (",".join(loaded) if isinstance(loaded, list) else loaded) == value
+
+
+@pytest.mark.parametrize("uploads", ["/proc/uploads", "{here}/file", "{here}/file/below"])
+def test_a_folder_that_cannot_keep_uploads_stops_the_server_at_once(
+    tmp_path: Path, uploads: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    folder = uploads.format(here=tmp_path)
+    assert main(["serve", "--uploads", folder, "--port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"voiced: uploads: {folder} is no folder")
+    assert said.count("\n") == 1
+
+
+def test_the_folder_of_uploads_is_made_when_the_server_starts(tmp_path: Path) -> None:
+    make_uploads(Config(uploads=str(tmp_path / "a" / "b")))
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    make_uploads(Config(uploads=str(tmp_path / "a" / "b")))
+
+
+def test_help_says_how_a_list_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name in ("--api-keys", "--allowed-origins", "--rtc-addresses"):
+        assert re.search(
+            rf"{name} VALUE,VALUE [^(]* \(comma-separated; default: none\)", said.replace("comma- ", "comma-")
+        )
+    assert "(default: false)" in said
+
+
+def test_what_config_shows_is_a_settings_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "voiced.toml"
+    odd = 'C:\\voices "of" Zoë\n\x7f'
+    origins = "https://a.example,https://b.example"
+    given = ["--voices", odd, "--allowed-origins", origins, "--allow-anonymous", "true", "--max-lead-s", "1"]
+    assert main(["config", *given]) == 0
+    file.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert load_config({}, {}, str(file)) == Config(
+        voices=odd, allowed_origins=origins.split(","), allow_anonymous=True, max_lead_s=1.0
+    )
+    assert main(["config", "--config", str(file)]) == 0
+    assert capsys.readouterr().out == file.read_text(encoding="utf-8")
+
+
+def test_secrets_are_no_part_of_the_settings_file_that_config_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "--turn-password", "canary", "--api-keys", "canary-canary-canary"]) == 0
+    shown = capsys.readouterr().out
+    assert "canary" not in shown
+    assert "# api_keys" in shown
+    assert "# turn_password" in shown
+    file = tmp_path / "voiced.toml"
+    file.write_text(shown, encoding="utf-8")
+    assert load_config({}, {}, str(file)) == Config()
 
 
 def test_lists_and_numbers_are_read_from_text() -> None:
