@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -223,9 +224,10 @@ class EngineProcess:
         with theirs:
             command = [sys.executable, "-m", "realtime.engine.worker", str(theirs.fileno())]
             # spawning takes milliseconds and happens at start and after a crash only
-            self._process = subprocess.Popen(  # noqa: ASYNC220
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-            )
+            with _terminal_signals_blocked():
+                self._process = subprocess.Popen(  # noqa: ASYNC220
+                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                )
         process = self._process
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
         try:
@@ -294,3 +296,14 @@ class EngineProcess:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def _terminal_signals_blocked() -> Iterator[None]:
+    """A process started here is born with them blocked: the terminal's Ctrl-C reaches all its processes, and a worker
+    that still imports could not ignore it yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

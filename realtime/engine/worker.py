@@ -133,7 +133,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def main() -> None:
-    """Entry point of the process."""
+    """Entry point of the process, which is born with these signals blocked."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     gone = contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError)  # the gateway's end: then we end too

@@ -200,6 +200,21 @@ def test_a_sink_that_breaks_at_the_end_keeps_no_other_from_its_end(caplog: pytes
     assert len(router) == 0
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_of_the_terminal_does_not_reach_a_worker_that_is_being_born(
+    tiny_checkpoint: Path, sent: signal.Signals
+) -> None:
+    async with _running(EngineConfig(str(tiny_checkpoint), slots=1, threads=1)) as engine:
+        while engine.pid is None:
+            await asyncio.sleep(0)
+        born = engine.pid
+        for _ in range(20):
+            os.kill(born, sent)
+            await asyncio.sleep(0.02)
+        await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
+        assert (engine.pid, engine.restarts) == (born, 0)
+
+
 @pytest.mark.parametrize("device", ["gpu", "mps", "cuda:one", ""])
 def test_a_device_there_is_not_is_one_sentence(tiny_checkpoint: Path, device: str) -> None:
     config = EngineConfig(str(tiny_checkpoint), slots=1, threads=1, device=device)
