@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, VoiceError) as error:
         print(f"voiced: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 
 

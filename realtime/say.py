@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import signal
 import sys
 import time
 import urllib.request
@@ -36,7 +39,8 @@ class Wish:
 
 
 async def say(wish: Wish, config: Config) -> int:
-    """Speak and save; returns the exit status."""
+    """Speak and save; returns the exit status. Ctrl-C cancels it; pressed again, it waits for nothing any more."""
+    _cancel_on_interrupt()
     try:
         async with _server(wish, config) as url:
             seed = UNSET if wish.seed is None else wish.seed
@@ -51,6 +55,17 @@ async def say(wish: Wish, config: Config) -> int:
     except (CallError, RuntimeError, OSError) as error:
         print(f"voiced: {error}", file=sys.stderr)
         return 1
+
+
+def _cancel_on_interrupt() -> None:
+    loop, speaking = asyncio.get_running_loop(), asyncio.current_task()
+    assert speaking is not None
+
+    def interrupted() -> None:
+        loop.add_signal_handler(signal.SIGINT, os._exit, 130)  # the engine ends when its other end is gone
+        speaking.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
 
 
 async def _collect(speech: Speech, *, to_stdout: bool) -> bytes:

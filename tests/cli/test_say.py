@@ -1,9 +1,12 @@
 """Scope: `voiced say` and `voiced serve` as a person runs them: a process, files, exit statuses, one sentence each."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +54,27 @@ def test_what_cannot_be_said_is_one_sentence(environment: dict[str, str], argume
     assert last.startswith("voiced: ")
     assert message in last
     assert "Traceback" not in done.stderr.decode()
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("stage", ["starting", "warming up"])
+def test_ctrl_c_ends_it_quietly_at_every_stage(
+    environment: dict[str, str], tmp_path: Path, stage: str, presses: int
+) -> None:
+    target = tmp_path / "out.wav"
+    command = [sys.executable, "-m", "realtime.cli", "say", "Hello. " * 50, "-o", str(target)]
+    saying = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with saying:
+        assert saying.stderr is not None
+        assert any(stage in line for line in saying.stderr)
+        for _ in range(presses):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(saying.pid, signal.SIGINT)  # as a terminal does it: the engine gets it too
+            time.sleep(0.05)
+        said = saying.stderr.read()
+        assert saying.wait(20) == 130, said
+    assert [line for line in said.splitlines() if not line.startswith("voiced: ")] == []
+    assert not target.exists()
 
 
 def test_a_running_server_is_used_and_named_and_bare_pcm_goes_to_stdout(environment: dict[str, str]) -> None:
