@@ -16,6 +16,10 @@ from realtime.config import Config, ConfigError, as_toml, as_toml_value, fields,
 from realtime.voices import VoiceError
 
 _BENCHMARKS = ("engine", "codec", "schedule", "serve", "webrtc", "attacks")
+_OUTPUT_HELP = (
+    "where to; the ending says the format: .wav, .mp3, .opus, .ogg, .aac, .flac or .pcm; - for bare PCM on stdout "
+    "(default: %(default)s)"
+)
 _TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_multipart": logging.ERROR}
 """What these tell below is the matter of a caller, not of who runs the server: each check of a path, each bad form."""
 
@@ -48,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Speak a text: with the server if one runs, otherwise with an engine started for it.",
     )
     say.add_argument("text", help="what to say; - reads it from standard input")
-    say.add_argument("-o", "--output", default="speech.wav", metavar="FILE", help="WAV file; - for bare PCM on stdout")
+    say.add_argument("-o", "--output", default="speech.wav", metavar="FILE", help=_OUTPUT_HELP)
     say.add_argument("--voice", default=None, help="a voice by name")
     say.add_argument("--instructions", default=None, help="the scene, in words")
     say.add_argument("--seed", type=int, default=None, help="makes the speech repeatable")

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 import msgspec
@@ -328,13 +329,16 @@ async def connect(
     generation: Generation | None = None,
     binary: bool = True,
     api_key: str | None = None,
+    tls: SSLContext | None = None,
 ) -> AsyncIterator[Call]:
     """Open a call; `binary` picks msgpack over JSON. `api_key` is a key or a client secret, where the server wants one.
-    Raises CallError when the server cannot be used."""
+    `tls` says which certificates of a wss:// server are trusted, by default those the system trusts. Raises CallError
+    when the server cannot be used."""
     encoding = MSGPACK if binary else JSON
     try:
         connection = await ws_connect(
             url,
+            ssl=tls if tls is not None else url.startswith("wss:") or None,
             subprotocols=[Subprotocol(encoding.name)],
             compression=None,
             max_size=_MAX_EVENT_BYTES,
