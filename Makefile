@@ -23,12 +23,13 @@ test: system $(VENV)/.installed-test check
 fuzz: $(VENV)/.installed-test
 	$(BIN)/python -m tests.fuzz
 
-# from Debian: the synthesiser whose speech the recipe's test trains on, curl, Chromium and Firefox, which are among the clients
+# from Debian: the synthesiser whose speech the recipe's test trains on, curl, Chromium and Firefox, which are among the clients,
+# and what playwright's own Node links to
 system:
-	@{ ls /usr/lib/*/libflite.so.1 && command -v curl && ls /usr/bin/chromium /usr/bin/firefox-esr; } >/dev/null 2>&1 || { \
+	@{ ls /usr/lib/*/libflite.so.1 /usr/lib/*/libatomic.so.1 && command -v curl && ls /usr/bin/chromium /usr/bin/firefox-esr; } >/dev/null 2>&1 || { \
 	  echo "installing libflite1, curl, chromium and firefox-esr"; \
 	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 curl chromium firefox-esr >/dev/null; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 libatomic1 curl chromium firefox-esr >/dev/null; }
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
