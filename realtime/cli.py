@@ -1,4 +1,4 @@
-"""The `voiced` command: serve, say, bench, voices, config."""
+"""The `voiced` command: serve, say, voices, bench, config."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ import msgspec
 from realtime.config import Config, ConfigError, as_toml, as_toml_value, fields, load_config, make_uploads
 from realtime.voices import VoiceError
 
-_BENCHMARKS = ("engine", "codec", "schedule", "serve", "webrtc", "attacks")
+_BENCHMARKS = {
+    "engine": "continuous batching against transformers' generate on a random checkpoint",
+    "codec": "the streaming decoder's speed beside window re-decoding, and its low-latency error",
+    "schedule": "scheduling by playout against first-come-first-served, simulated",
+    "serve": "listeners of a running server: first audio, gaps, barge-in, CPU",
+    "webrtc": "two-way calls: sessions per core and lateness of packets, beside aiortc",
+    "attacks": "hostile WebRTC callers: what the others notice, and what is left behind",
+}
+"""By name, the modules' own HELP: to ask them for it would import torch."""
 _OUTPUT_HELP = (
     "where to; the ending says the format: .wav, .mp3, .opus, .ogg, .aac, .flac or .pcm; - for bare PCM on stdout "
     "(default: %(default)s)"
@@ -26,8 +34,8 @@ _TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_mult
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. What goes wrong is one sentence on stderr."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
     try:
         status: int = options.run(options)
         return status
@@ -38,8 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="voiced", description="A real-time voice for codec language models.")
+class _Parser(argparse.ArgumentParser):
+    """Takes whole names only: what abbreviates one flag today may be two tomorrow."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes a moment to look up, only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"voiced {import_module('importlib.metadata').version('voiced')}")
+        parser.exit()
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(prog="voiced", description="A real-time voice for codec language models.")
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     serve = commands.add_parser("serve", help="run the server", description="Run the server.")
@@ -53,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     say.add_argument("text", help="what to say; - reads it from standard input")
     say.add_argument("-o", "--output", default="speech.wav", metavar="FILE", help=_OUTPUT_HELP)
-    say.add_argument("--voice", default=None, help="a voice by name")
+    say.add_argument("--voice", default=None, help="a voice by name; voiced voices lists them")
     say.add_argument("--instructions", default=None, help="the scene, in words")
     say.add_argument("--seed", type=int, default=None, help="makes the speech repeatable")
     say.add_argument("--stats", action="store_true", help="print first audio, speed and gaps")
@@ -61,12 +85,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(say)
     say.set_defaults(run=_say)
 
+    voices = commands.add_parser(
+        "voices",
+        help="list the voices",
+        description="List the voices that a server with these settings has, and where each is from.",
+    )
+    _add_settings(voices)
+    voices.set_defaults(run=_voices)
+
     bench = commands.add_parser("bench", help="measure", description="Measure, beside a reference in the same run.")
     kinds = bench.add_subparsers(dest="benchmark", required=True, metavar="benchmark")
-    for name in _BENCHMARKS:
-        _add_benchmark(kinds, name)
+    for name, told in _BENCHMARKS.items():
+        benchmark = kinds.add_parser(name, help=told, description=told)
+        if list(given[:2]) == ["bench", name]:
+            _load_benchmark(benchmark, name)
 
-    config = commands.add_parser("config", help="show the effective settings")
+    config = commands.add_parser(
+        "config", help="show the effective settings", description="Show the effective settings, as a settings file."
+    )
     _add_settings(config)
     config.set_defaults(run=_show_config)
     return parser
@@ -95,14 +131,9 @@ def _settings(options: argparse.Namespace) -> Config:
     return load_config(flags, file=options.config_file)
 
 
-def _add_benchmark(kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
-    # importing a benchmark imports torch: only the one asked for is loaded
-    wanted = len(sys.argv) > 2 and sys.argv[1:3] == ["bench", name]
-    if not wanted:
-        kinds.add_parser(name)
-        return
+def _load_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
+    """Importing a benchmark imports torch: only the one asked for is loaded."""
     module = import_module(f"realtime.bench.{name}")
-    parser = kinds.add_parser(name, help=module.HELP, description=module.HELP)
     module.add_arguments(parser)
     parser.set_defaults(run=lambda options: _bench(module, options))
 
@@ -146,6 +177,16 @@ def _say(options: argparse.Namespace) -> int:
         url=options.url,
     )
     return asyncio.run(say(wish, config))
+
+
+def _voices(options: argparse.Namespace) -> int:
+    from realtime.voice_list import list_voices
+
+    voices = list_voices(_settings(options))
+    width = max(map(len, voices))
+    for name, origin in voices.items():
+        print(f"{name:{width}}  {origin}")
+    return 0
 
 
 def _show_config(options: argparse.Namespace) -> int:
