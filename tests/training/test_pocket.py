@@ -86,6 +86,20 @@ def test_a_recogniser_understands_it(speaker: Speaker) -> None:
     assert wrong / sum(map(len, wanted)) < 0.4
 
 
+def test_speech_encoded_and_decoded_by_stock_transformers_is_still_understood(speaker: Speaker) -> None:
+    recogniser, codec, texts = Recogniser(), transformers_codec(POCKET / "codec"), EVERYDAY.splitlines()[:8]
+    direct = again = words = 0
+    for text, spoken in zip(texts, speaker.say(texts, "sam", seed=2), strict=True):
+        with torch.no_grad():
+            codes = codec.encode(torch.from_numpy(spoken.samples)[None, None]).audio_codes
+            wave = codec.decode(codes).audio_values[0, 0].numpy()
+        wanted = words_of(text)
+        words += len(wanted)
+        direct += errors(wanted, recogniser.words(spoken.samples))
+        again += errors(wanted, recogniser.words(wave))
+    assert again / words < direct / words + 0.3, "a random encoder loses everything, a poor one two words of three"
+
+
 def test_stock_transformers_speaks_the_same(speaker: Speaker) -> None:
     """transformers' `generate` and the tokenizer model's `decode`, sample for sample what the engine plays."""
     text = "Good morning, how are you today?"
