@@ -8,7 +8,7 @@ import { Numbers } from "./numbers.js";
 import { Recorder } from "./recorder.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
-import { Call, Server } from "./voiced.js";
+import { Call, Server, openSpeaker } from "./voiced.js";
 import { Voices } from "./voices.js";
 
 const KEY = "voiced.key";
@@ -132,8 +132,13 @@ function useKey(value) {
 
 // --- calls ---
 
-/** Opens a call. @returns {Promise<boolean>} whether it is open */
-async function open(microphone) {
+/**
+ * Opens a call.
+ *
+ * @param {boolean} microphone @param {() => void} [again] what is done once what was missing is there
+ * @returns {Promise<boolean>} whether it is open
+ */
+async function open(microphone, again = () => open(microphone)) {
   call?.close();
   const opened = new Call({
     url: location.origin,
@@ -159,7 +164,7 @@ async function open(microphone) {
   try {
     await opened.open();
   } catch (error) {
-    return onRefused(opened, asFault(error), microphone);
+    return onRefused(opened, asFault(error), again);
   }
   opened.mute($("mute").getAttribute("aria-pressed") === "true");
   opened.pushToTalk($("push-to-talk").checked);
@@ -177,7 +182,7 @@ function adviseOnTurns() {
   }
 }
 
-async function onRefused(opened, fault, microphone) {
+async function onRefused(opened, fault, again) {
   if (opened !== call) {
     return false;
   }
@@ -185,14 +190,34 @@ async function onRefused(opened, fault, microphone) {
   timeline.run(false);
   if (fault.ofMicrophone) {
     const isOpen = await open(false);
-    notice.show("microphone", `${fault.message} Until then, listen and type.`);
+    complainOfMicrophone(fault);
     return isOpen;
   }
   showState({ state: "offline", fault });
   if (fault.code !== "closed") {
-    complain("call", fault, { again: () => open(microphone) });
+    complain("call", fault, { again });
   }
   return false;
+}
+
+/** Adds the microphone to the open call. */
+async function startMicrophone() {
+  const talking = call;
+  try {
+    await talking.startMicrophone();
+  } catch (error) {
+    if (talking === call) {
+      complainOfMicrophone(asFault(error));
+    }
+    return;
+  }
+  notice.hide("microphone");
+  devices.refresh();
+  setTimeout(adviseOnTurns, SETTLED_MS);
+}
+
+function complainOfMicrophone(fault) {
+  notice.show("microphone", `${fault.message} Until then, listen and type.`);
 }
 
 function hangUp() {
@@ -204,12 +229,28 @@ function hangUp() {
   showState({ state: "offline", fault: null });
 }
 
-async function say(text) {
-  if (!text.trim()) {
-    return;
+/** Says what was typed. It stands there again where no call comes about, and is said once that is mended. */
+async function sayTyped() {
+  const field = $("type-text");
+  const text = field.value;
+  field.value = "";
+  const again = () => (field.value.trim() ? sayTyped() : open(false));
+  if (!(await say(text, again))) {
+    field.value ||= text;
   }
-  if (!(call === null ? await open(false) : await becomesOpen(call))) {
-    return;
+}
+
+/**
+ * Says a text, in a call made for it where there is none.
+ *
+ * @param {string} text @param {() => void} [again] as of `open` @returns {Promise<boolean>} whether there is a call
+ */
+async function say(text, again = () => say(text)) {
+  if (!text.trim()) {
+    return true;
+  }
+  if (!(call === null ? await open(false, again) : await becomesOpen(call))) {
+    return false;
   }
   notice.hide("say");
   typed += 1;
@@ -222,6 +263,7 @@ async function say(text) {
       complainOfResponse(fault.code, fault.message);
     }
   }
+  return true;
 }
 
 /** Whether a call that is being made comes about. */
@@ -243,7 +285,7 @@ function complain(topic, fault, { again = null, retryInS = null, cancel = null }
   if (wantsKey) {
     const wrong = key() !== "";
     sessionStorage.removeItem(KEY);
-    resume = again;
+    resume = again ?? resume;
     const text = wrong ? "The server does not know this key: enter another one." : fault.message;
     notice.show(topic, text, { key: true, alarm: wrong });
     return;
@@ -358,7 +400,7 @@ function showState({ state, stage = "", reason = "", transport = "" }) {
   const why = transport === "websocket" && reason ? `, because ${reason}` : "";
   $("transport").textContent = transport && isOpen ? `over ${names[transport]}${why}` : "";
   const talks = isOpen && call.hasMicrophone;
-  $("connect").textContent = waits ? "Cancel" : talks ? "Hang up" : isOpen ? "Start microphone" : "Start talking";
+  $("connect").textContent = waits ? "Cancel" : talks ? "Hang up" : "Start microphone";
   $("connect").classList.toggle("primary", !talks);
   $("mute").disabled = !talks;
   $("disconnect").hidden = !isOpen || talks;
@@ -412,6 +454,8 @@ $("connect").addEventListener("click", () => {
   const talks = call?.isOpen && call.hasMicrophone;
   if (talks || (call !== null && WAITING.has(call.state))) {
     hangUp();
+  } else if (call?.isOpen) {
+    startMicrophone();
   } else {
     open(true);
   }
@@ -439,8 +483,7 @@ $("interrupt").addEventListener("click", () => call?.interrupt());
 $("say-stop").addEventListener("click", () => call?.interrupt());
 $("type-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  say($("type-text").value);
-  $("type-text").value = "";
+  sayTyped();
 });
 $("say-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -470,6 +513,17 @@ document.addEventListener("keyup", (event) => {
 });
 window.addEventListener("blur", () => hold(false));
 window.addEventListener("pagehide", () => call?.close());
+
+const untouched = new AbortController();
+for (const type of ["pointerup", "keydown"]) {
+  const touch = () => {
+    if (navigator.userActivation?.hasBeenActive !== false) {
+      untouched.abort();
+      openSpeaker();
+    }
+  };
+  window.addEventListener(type, touch, { capture: true, signal: untouched.signal });
+}
 
 for (const name of ["talk", "say"]) {
   const other = name === "talk" ? "say" : "talk";

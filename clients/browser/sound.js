@@ -4,6 +4,9 @@ import { Fault, microphoneFault } from "./faults.js";
 
 const AUDIBLE = 0.004; // -48 dBFS
 const WINDOW = 1024;
+const RUNS_S = 0.1; // a context first counts a buffer or two that nothing takes from it
+const LONGEST_OPENING_MS = 3_000; // it may never open: there need not be a device
+const OPENING_POLL_MS = 10;
 
 /**
  * The user's microphone. @param {string} [deviceId] absent: the system's choice @returns {Promise<MediaStream>}
@@ -21,6 +24,17 @@ export async function openMicrophone(deviceId) {
   } catch (error) {
     throw microphoneFault(error);
   }
+}
+
+/** The context of the next `Sound`, where one was asked for ahead of it. @type {AudioContext | null} */
+let early = null;
+
+/**
+ * Begins to open the speaker, which takes a browser up to seconds the first time. Call it when the page is first touched
+ * and the call that follows need not wait.
+ */
+export function openSpeaker() {
+  early ??= new AudioContext({ latencyHint: "interactive" });
 }
 
 /** One party's level. */
@@ -67,7 +81,9 @@ export class Sound {
     this.onAudio = onAudio;
     /** @type {(pcm: Int16Array) => void} */
     this.onMicrophone = () => {};
-    this.context = new AudioContext({ latencyHint: "interactive" });
+    openSpeaker();
+    this.context = early;
+    early = null;
     this.meters = { you: new Meter(this.context), it: new Meter(this.context) };
     /** @type {MediaStream | null} */
     this.microphone = null;
@@ -77,6 +93,19 @@ export class Sound {
   async start() {
     this.context.resume().catch(() => {}); // waits for a click where the page was not touched yet
     await this.context.audioWorklet?.addModule(new URL("./worklets.js", import.meta.url));
+  }
+
+  /**
+   * Returns once the speaker takes sound, which is later than its context says: what came before would pile up and be
+   * played too fast. Waits neither for long nor for a page that has to be touched first.
+   *
+   * @param {AbortSignal} signal ends the wait
+   */
+  async speakerOpens(signal) {
+    const until = performance.now() + LONGEST_OPENING_MS;
+    while (this.context.currentTime < RUNS_S && performance.now() < until && !this.#mustBeTouched && !signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, OPENING_POLL_MS));
+    }
   }
 
   /** Whether PCM can be made and played. @returns {boolean} */
@@ -137,6 +166,11 @@ export class Sound {
     this.microphone?.getTracks().forEach((track) => track.stop());
     this.microphone = null;
     this.context.close().catch(() => {});
+  }
+
+  /** Whether the browser keeps the page silent until the user does something. */
+  get #mustBeTouched() {
+    return this.context.state === "suspended" && navigator.userActivation?.hasBeenActive === false;
   }
 
   async #applySpeaker() {

@@ -13,10 +13,10 @@ import { Conversation } from "./conversation.js";
 import { Fault, asFault } from "./faults.js";
 import { Latency } from "./latency.js";
 import { Server } from "./server.js";
-import { Sound, openMicrophone } from "./sound.js";
+import { Sound, openMicrophone, openSpeaker } from "./sound.js";
 import { Speech } from "./speech.js";
 
-export { Fault, Server, Speech };
+export { Fault, Server, Speech, openSpeaker };
 
 /**
  * @typedef {"offline" | "loading" | "connecting" | "connected" | "listening" | "speaking" | "interrupted" |
@@ -55,6 +55,7 @@ const STATS_MS = 500;
 const SOUND_POLL_MS = 8;
 const INTERRUPTED_MS = 1_500;
 const SHORTEST_TURN_MS = 200;
+const OPENING_SHOWS_MS = 300;
 
 /** Opens a call. @param {Options} [options] @returns {Promise<Call>} @throws {Fault} what waiting does not mend */
 export async function connect(options = {}) {
@@ -145,6 +146,7 @@ export class Call extends EventTarget {
       if (this.#options.microphone) {
         await this.#openMicrophone();
       }
+      await this.#openSpeaker();
       this.#every(TICK_MS, () => this.#tick());
       this.#every(SOUND_POLL_MS, () => this.#listenForSound());
       this.#every(STATS_MS, () => this.#readStats());
@@ -259,12 +261,17 @@ export class Call extends EventTarget {
   /** @param {string} deviceId @throws {Fault} */
   async setMicrophone(deviceId) {
     this.#options.microphoneId = deviceId;
-    if (!this.hasMicrophone) {
-      return;
+    if (this.hasMicrophone) {
+      await this.startMicrophone();
     }
+  }
+
+  /** From now on the user can speak in this open call. @throws {Fault} that they cannot; the call goes on */
+  async startMicrophone() {
     await this.#openMicrophone();
-    await this.#wire?.useMicrophone(this.#sound.microphone.getAudioTracks()[0]);
-    this.#applySending();
+    await this.#useMicrophone();
+    this.#update(this.#wishedDetection());
+    this.#settle(true);
   }
 
   /** Ends it. Nothing comes after it but the state `offline`. */
@@ -274,6 +281,15 @@ export class Call extends EventTarget {
 
   // --- connecting ---
 
+  async #openSpeaker() {
+    const tell = () => this.#enter("connecting", { stage: "opening the speaker" });
+    const telling = setTimeout(tell, OPENING_SHOWS_MS);
+    this.#timers.push(telling);
+    await this.#sound.speakerOpens(this.#life.signal);
+    clearTimeout(telling);
+    this.#life.signal.throwIfAborted();
+  }
+
   async #openMicrophone() {
     const stream = await openMicrophone(this.#options.microphoneId);
     if (this.#life.signal.aborted) {
@@ -281,6 +297,13 @@ export class Call extends EventTarget {
       throw new Fault("closed", "The call was closed.");
     }
     this.#sound.attachMicrophone(stream);
+  }
+
+  async #useMicrophone() {
+    if (this.hasMicrophone) {
+      this.#applySending(); // first: it may be muted
+      await this.#wire?.useMicrophone(this.#sound.microphone.getAudioTracks()[0]);
+    }
   }
 
   #line() {
@@ -299,7 +322,7 @@ export class Call extends EventTarget {
   #onOpen(wire) {
     this.#wire = wire;
     this.transport = wire.transport;
-    this.#applySending();
+    this.#useMicrophone().catch(() => {}); // fails only where the wire is gone again
     this.#update(this.#wishes());
     this.#settle(true);
   }
@@ -308,16 +331,23 @@ export class Call extends EventTarget {
   #wishes() {
     const { voice, session } = this.#options;
     const { input, output } = session?.audio ?? {};
-    if (this.#turnDetection === null && this.hasMicrophone && this.session.voiced?.listening) {
-      this.#turnDetection = { type: "server_vad" };
-    }
-    const detection = this.#pushToTalk ? null : this.#turnDetection;
-    const isSo = JSON.stringify(detection) === JSON.stringify(this.session.audio?.input?.turn_detection ?? null);
+    const detection = this.#wishedDetection().audio?.input;
     const audio = {
-      ...((input || !isSo) && { input: { ...(!isSo && { turn_detection: detection }), ...input } }),
+      ...((input || detection) && { input: { ...detection, ...input } }),
       ...((output || voice) && { output: { ...output, ...(voice && { voice }) } }),
     };
     return { ...session, ...(Object.keys(audio).length > 0 && { audio }) };
+  }
+
+  /** That the server finds out when the user speaks, unless they push to talk; nothing where that is so or was chosen. */
+  #wishedDetection() {
+    if (this.#turnDetection === null && this.hasMicrophone && this.session?.voiced?.listening) {
+      this.#turnDetection = { type: "server_vad" };
+    }
+    const wished = this.#pushToTalk ? null : this.#turnDetection;
+    const isSo = JSON.stringify(wished) === JSON.stringify(this.session?.audio?.input?.turn_detection ?? null);
+    const isChosen = this.#options.session?.audio?.input?.turn_detection !== undefined;
+    return isSo || isChosen ? {} : { audio: { input: { turn_detection: wished } } };
   }
 
   /** Nothing comes from the server any more. */

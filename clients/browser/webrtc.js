@@ -5,6 +5,7 @@ import { Fault } from "./faults.js";
 const CONNECT_MS = 5_000;
 const GATHER_MS = 1_000;
 const POST_MS = 10_000;
+const HANG_UP_MS = 2_000;
 /** Answers that mean: there is no such endpoint here. */
 const NOT_SERVED = new Set([404, 405, 501]);
 
@@ -21,10 +22,8 @@ export async function openWebRtc(line) {
     throw new NoWebRtc("this browser has no WebRTC");
   }
   const peer = new RTCPeerConnection();
-  const { microphone } = line.sound;
-  const sender = microphone
-    ? peer.addTrack(microphone.getAudioTracks()[0], microphone)
-    : peer.addTransceiver("audio", { direction: "recvonly" }).sender;
+  // a microphone can come later: calls are not negotiated a second time
+  const { sender } = peer.addTransceiver("audio", { direction: "sendrecv" });
   const channel = peer.createDataChannel("oai-events");
   const wire = new RtcWire(peer, channel, sender, line);
   try {
@@ -189,7 +188,7 @@ class RtcWire {
     found.underruns = this.#underruns;
   }
 
-  /** Sends another microphone. @param {MediaStreamTrack} track */
+  /** Sends this microphone from now on. @param {MediaStreamTrack} track */
   async useMicrophone(track) {
     await this.#sender.replaceTrack(track);
   }
@@ -197,11 +196,16 @@ class RtcWire {
   close() {
     this.#closed = true;
     this.#channel.onmessage = null;
-    this.#channel.close();
-    this.#peer.close();
+    this.#peer.ontrack = null;
+    this.#hangUp().finally(() => this.#peer.close());
+  }
+
+  /** Tells the server, while there is a call to tell it of: one that was closed here first is not found any more. */
+  async #hangUp() {
     if (this.callId) {
       const path = `/v1/realtime/calls/${encodeURIComponent(this.callId)}/hangup`;
-      this.#line.server.request(path, { method: "POST", keepalive: true }).catch(() => {}); // gone is gone
+      const init = { method: "POST", keepalive: true };
+      await this.#line.server.request(path, init, HANG_UP_MS).catch(() => {}); // gone is gone
     }
   }
 

@@ -111,8 +111,11 @@ async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit
             width: int = 1280,
             height: int = 900,
             colours: Literal["light", "dark"] = "light",
+            browser: Browser = chromium,
+            script: str = "",
         ) -> Visitor:
-            context = await chromium.new_context(
+            """`script` runs in the page before its own."""
+            context = await browser.new_context(
                 viewport={"width": width, "height": height},
                 color_scheme=colours,
                 permissions=["microphone"] if microphone else [],
@@ -120,6 +123,7 @@ async def visit(chromium: Browser, microphone_file: Path) -> AsyncIterator[Visit
             leaving.push_async_callback(context.close)
             context.set_default_timeout(PATIENCE_MS)
             await context.add_init_script(path=EARS)
+            await context.add_init_script(script)
             visitor = Visitor(context, await context.new_page(), microphone_file)
             visitor.will_say(b"", 48000)
             await visitor.page.goto(url)

@@ -1,11 +1,11 @@
-"""Scope: somebody else's web server: a page of their own, with the Agents SDK as it is installed."""
+"""Scope: somebody else's web server: a page of their own, with the Agents SDK as it is installed, or all theirs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,11 +32,27 @@ class _Pages(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextlib.contextmanager
-def web_server(clients: Clients) -> Iterator[str]:
-    """Runs it; gives its origin."""
+class _Folder(SimpleHTTPRequestHandler):
+    """What lies in a folder."""
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+def web_server(clients: Clients) -> contextlib.AbstractContextManager[str]:
+    """Somebody's page with the SDK; gives its origin."""
     sdk = clients.scripts / "node_modules" / "@openai" / "agents-realtime" / "dist" / "bundle"
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, sdk=sdk)) as server:
+    return _running(partial(_Pages, sdk=sdk))
+
+
+def folder_server(folder: Path) -> contextlib.AbstractContextManager[str]:
+    """Somebody's own files; gives their origin."""
+    return _running(partial(_Folder, directory=str(folder)))
+
+
+@contextlib.contextmanager
+def _running(pages: Callable[..., SimpleHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://localhost:{server.server_port}"

@@ -1,5 +1,6 @@
 """Scope: the page at `/`: what is typed is heard, what interrupts it, and what it says where something is missing."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.browser.unhurried import unhurried
 from tests.browser.visitor import Visitor, assert_cut_where_heard, made
 from tests.hearing import sounds
 from tests.interop.engine_tap import EngineTap
-from tests.server.wire import Service, wire
+from tests.server.wire import Service, eventually, idle, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -159,6 +160,61 @@ async def test_without_a_microphone_one_listens_and_types(visit: Visit, service:
     assert await visitor.page.evaluate(HAS_LEVEL, "--it")
 
 
+async def test_a_microphone_that_does_not_come_leaves_the_conversation_alone(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service), microphone=False)
+    await types(visitor, SHORT)
+    await visitor.event("output_audio_buffer.stopped")
+    await visitor["connect"].click()
+    await expect(visitor["notice-text"]).to_contain_text("The microphone is not allowed here")
+    await types(visitor, SENTENCE)
+    await expect(visitor["log-it"].last.locator(".spoken")).to_have_text(SENTENCE)
+    assert await sessions(visitor) == 1
+
+
+@pytest.mark.parametrize(("transport", "name"), [("auto", "WebRTC"), ("websocket", "WebSocket")])
+async def test_a_microphone_can_join_the_conversation(
+    visit: Visit, service: Service, transport: str, name: str
+) -> None:
+    visitor = await visit(f"{home(service)}?transport={transport}")
+    await types(visitor, SHORT)
+    await expect(visitor["log-it"].locator(".spoken")).to_have_text(SHORT)
+    await expect(visitor["state"]).to_have_attribute("data-state", "connected")
+    visitor.will_say(sounds.pcm(np.concatenate([sounds.silence(1.0), sounds.clip("question")])), sounds.RATE)
+    await visitor["connect"].click()
+    await expect(visitor["state"]).to_have_attribute("data-state", "listening")
+    await expect(visitor["connect"]).to_have_text("Hang up")
+    await visitor.event("input_audio_buffer.committed")
+    await expect(visitor["transport"]).to_contain_text(f"over {name}")
+    assert await sessions(visitor) == 1
+
+
+async def sessions(visitor: Visitor) -> int:
+    """How many the visitor had so far."""
+    return [one["event"]["type"] for one in await visitor.events()].count("session.created")
+
+
+async def test_however_slowly_the_server_is_told_hanging_up_is_no_error(visit: Visit, service: Service) -> None:
+    async def slowly(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    visitor = await visit(home(service))
+    await visitor.page.route(re.compile("/hangup$"), slowly)
+    await visitor["connect"].click()
+    await expect(visitor["state"]).to_have_attribute("data-state", "listening")
+    async with visitor.page.expect_response(re.compile("/hangup$")) as told:
+        await visitor["connect"].click()
+    assert (await told.value).ok
+    await eventually(lambda: idle(service.gateway), "the call is over", 10.0)
+
+
+async def test_at_first_it_says_what_talking_is_good_for(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service))
+    await expect(visitor["connect"]).to_have_text("Start microphone")
+    await expect(visitor["log-empty"]).to_contain_text("What you type is spoken.")
+    await expect(visitor["log-empty"]).to_contain_text("nothing answers what you say yet")
+
+
 async def test_while_nothing_is_said_there_is_nothing_to_interrupt(visit: Visit, service: Service) -> None:
     visitor = await visit(home(service), microphone=False)
     await expect(visitor["interrupt"]).to_be_disabled()
@@ -207,6 +263,21 @@ async def test_a_server_with_keys_asks_for_one_and_says_when_it_is_wrong(visit: 
     await expect(visitor["notice"]).to_be_hidden()
     await types(visitor, SHORT)
     await visitor.event("output_audio_buffer.stopped")
+
+
+async def test_what_was_typed_ahead_of_the_key_is_said_after_it(visit: Visit, guarded: Service) -> None:
+    visitor = await visit(home(guarded), microphone=False)
+    await expect(visitor["key"]).to_be_visible()
+    await types(visitor, SHORT)
+    await expect(visitor["type-text"]).to_have_value(SHORT)
+    await visitor["key"].fill("sk-of-nobody")
+    await visitor["key"].press("Enter")
+    await expect(visitor["notice-text"]).to_have_text("The server does not know this key: enter another one.")
+    await expect(visitor["type-text"]).to_have_value(SHORT)
+    await visitor["key"].fill(KEY)
+    await visitor["key"].press("Enter")
+    await expect(visitor["log-it"].locator(".spoken")).to_have_text([SHORT])
+    await expect(visitor["type-text"]).to_have_value("")
 
 
 @pytest.mark.parametrize(("transport", "name"), [("auto", "WebRTC"), ("websocket", "WebSocket")])
