@@ -30,8 +30,8 @@ export async function openMicrophone(deviceId) {
 let early = null;
 
 /**
- * Begins to open the speaker, which takes a browser up to seconds the first time. Call it when the page is first touched
- * and the call that follows need not wait.
+ * Begins to open the speaker, which takes a browser up to seconds the first time. Call it when the page is first
+ * touched, and the call that follows need not wait.
  */
 export function openSpeaker() {
   early ??= new AudioContext({ latencyHint: "interactive" });

@@ -339,7 +339,7 @@ export class Call extends EventTarget {
     return { ...session, ...(Object.keys(audio).length > 0 && { audio }) };
   }
 
-  /** That the server finds out when the user speaks, unless they push to talk; nothing where that is so or was chosen. */
+  /** That the server finds out when the user speaks, unless they push to talk; nothing where it is so or was chosen. */
   #wishedDetection() {
     if (this.#turnDetection === null && this.hasMicrophone && this.session?.voiced?.listening) {
       this.#turnDetection = { type: "server_vad" };
