@@ -32,12 +32,12 @@ class Media:
         self.cname = secrets.token_hex(8)
         self.received = 0
         self.rtt_s: float | None = None
-        self.lossy = True
-        """Whether the peer may miss packets: until its reports tell of none for a while."""
+        self.lossy = False
+        """Whether the peer misses packets: from a report that says so until none has for a while."""
         self._clock_rate = RTP_CLOCKS[codec]
         self._wall_clock_s = wall_clock_s
         self._last_sent: tuple[float, int] | None = None
-        self._lossless_since: float | None = None
+        self._lost_at: float | None = None
         self._sources: dict[int, Reception] = {}
         self._told: ReportBlock | None = None
 
@@ -88,9 +88,9 @@ class Media:
             self._sources.pop(ssrc, None)
 
     def _weigh(self, lost_fraction: float, now: float) -> None:
-        if lost_fraction or self._lossless_since is None:
-            self._lossless_since = now
-        self.lossy = now - self._lossless_since < _LOSSY_S
+        if lost_fraction:
+            self._lost_at = now
+        self.lossy = self._lost_at is not None and now - self._lost_at < _LOSSY_S
 
     def report(self, now: float) -> bytes:
         """What we say of both directions; due about once a second."""

@@ -133,8 +133,8 @@ class Peer:
 
     @property
     def lossy(self) -> bool:
-        """Whether the peer may miss packets of ours: until its reports tell of none for ten seconds."""
-        return self._media is None or self._media.lossy
+        """Whether the peer misses packets of ours: from a report that says so until none has for ten seconds."""
+        return self._media is not None and self._media.lossy
 
     @property
     def messages_bytes_waiting(self) -> int:
