@@ -41,7 +41,7 @@ def create_app(config: Config) -> Starlette:
         gateway.calls,
         config.max_sessions,
     )
-    calls = CallRoutes(door, gateway.brain, peer_config(config), config.drain_s)
+    calls = CallRoutes(door, gateway.brain, peer_config(config))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

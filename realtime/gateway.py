@@ -9,7 +9,7 @@ from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, is_loopback
 from realtime.agent.brain import Brain, Reader
 from realtime.catalogue import Catalogue
-from realtime.checkpoints import shipped_voices
+from realtime.checkpoints import voices_folder
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
@@ -30,7 +30,7 @@ class Gateway:
         """Raises ConfigError and VoiceError."""
         self.config = config
         self.access = _access(config)
-        folder = _voices_folder(config)
+        folder = voices_folder(config.voices, config.model)
         self.catalogue = Catalogue(
             read_voices(folder) if folder is not None else [],
             Path(config.uploads).expanduser() if config.uploads else None,
@@ -84,13 +84,6 @@ def peer_config(config: Config) -> PeerConfig:
         turn_username=config.turn_username,
         turn_password=config.turn_password,
     )
-
-
-def _voices_folder(config: Config) -> Path | None:
-    """The folder asked for, or the one that ships with the built-in checkpoint."""
-    if config.voices:
-        return Path(config.voices).expanduser()
-    return None if config.model else shipped_voices()
 
 
 def _engine_config(config: Config, voices: list[VoiceFile]) -> EngineConfig:

@@ -23,6 +23,7 @@ from codec_stream.containers import ContainerEncoder, ContainerFormat
 from protocol.objects import Generation
 from realtime.config import Config
 from realtime.serve import describe, follow, running
+from realtime.server import reached_at
 
 SAMPLE_RATE = 24000
 
@@ -191,7 +192,7 @@ def _report(wish: Wish, speech: Speech, pcm: bytes) -> int:
 async def _server(wish: Wish, config: Config) -> AsyncIterator[tuple[str, ssl.SSLContext | None]]:
     """The address of a server: the one given, the one that runs where the settings say, or one started here; and which
     certificates are trusted, if not those the system trusts."""
-    configured = _address(config)
+    configured = reached_at(config.host, config.port)
     tls, secure = (_tls(config.tls_cert), "s") if config.tls_cert else (None, "")
     if wish.url is not None:
         _tell_ignored(config)
@@ -206,12 +207,6 @@ async def _server(wish: Wish, config: Config) -> AsyncIterator[tuple[str, ssl.SS
             info = await follow(gateway.engine)
             print(f"voiced: {describe(info)}", file=sys.stderr)
             yield url, None
-
-
-def _address(config: Config) -> str:
-    """Where a server with these settings is reached from here."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
-    return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
 
 
 def _tell_ignored(config: Config) -> None:

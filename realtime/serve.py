@@ -15,7 +15,7 @@ from realtime.config import Config
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
 from realtime.gateway import Gateway
-from realtime.server import Server, check_listening, create_server, listen
+from realtime.server import Server, check_listening, create_server, listen, reached_at
 
 
 async def serve(config: Config) -> int:
@@ -56,10 +56,8 @@ async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
         if task.done():
             await task
             raise OSError("the server did not start; see the log above")
-        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        shown = f"[{reached}]" if ":" in reached else reached
         scheme = "wss" if config.tls_cert else "ws"
-        yield server, app.state.gateway, f"{scheme}://{shown}:{port}/v1/realtime"
+        yield server, app.state.gateway, f"{scheme}://{reached_at(host, port)}/v1/realtime"
     finally:
         server.should_exit = True
         await task

@@ -88,6 +88,12 @@ def create_server(app: Starlette, config: Config, drain: Callable[[], None] = la
     )
 
 
+def reached_at(host: str, port: int) -> str:
+    """HOST:PORT for a client on this machine, of a server that listens on `host`."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError with the fix when the address is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

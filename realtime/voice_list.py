@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from realtime.checkpoints import built_in, shipped_voices
+from realtime.checkpoints import built_in, voices_folder
 from realtime.config import Config
 from realtime.voices import aliases, read_uploads, read_voices
 
@@ -27,7 +27,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 def list_voices(config: Config) -> dict[str, str]:
     """Voices by name, with where each is from; of two of one name, the one that speaks. Raises VoiceError."""
     manifest = _manifest(Path(config.model).expanduser() if config.model else built_in())
-    folder = Path(config.voices).expanduser() if config.voices else None if config.model else shipped_voices()
+    folder = voices_folder(config.voices, config.model)
     own = {voice.name: f"checkpoint {manifest.name}: {voice.description}" for voice in manifest.voices}
     kept = {voice.name: str(voice.clip) for voice in read_voices(folder)} if folder is not None else {}
     uploads = read_uploads(Path(config.uploads).expanduser()) if config.uploads else []

@@ -3,8 +3,9 @@
     python -m training.evaluate WORK FOLDER [--jobs 2] [--pictures WORK/spectrograms] [--endings 1000]
 
 For each voice and kind of sentence (everyday, with digits and dates, prose): word error of a fixed offline recogniser
-on the source, on the codec's resynthesis of it and on our speech; distance of our speech to the source; its duration
-over the source's; and how many utterances had to be cut because they did not end."""
+on the source, on the codec's resynthesis of it, on what the codec's encoder and decoder make of it and on our speech;
+distance of our speech to the source; its duration over the source's; and how many utterances had to be cut because they
+did not end."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from codec_stream.codec_config import CodecConfig
+from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
 from realtime.agent.text import normalise
 from realtime.engine.messages import Sampling
@@ -43,6 +45,7 @@ class Row:
     words: int = 0
     source: int = 0
     codec: int = 0
+    encoded: int = 0
     ours: int = 0
     distance: float = 0.0
     duration: float = 0.0
@@ -53,7 +56,7 @@ class Row:
         words, count = max(1, self.words), max(1, self.sentences)
         return [
             str(self.sentences),
-            *(f"{part / words:.3f}" for part in (self.source, self.codec, self.ours)),
+            *(f"{part / words:.3f}" for part in (self.source, self.codec, self.encoded, self.ours)),
             f"{self.distance / count:.1f}",
             f"{self.duration / max(1e-9, self.source_duration):.2f}",
             f"{self.endless / count:.1%}",
@@ -63,28 +66,46 @@ class Row:
 PREFIX = "acoustic_decoder."
 ABOUT = """\
 Sentences that no template or prose of the training text holds. WER: word error of pocketsphinx (default model) on the
-synthesiser, on the codec's resynthesis of it, and on this checkpoint's speech through the engine with its default
-sampling. mel dB: log-mel distance to the source along the best time warp. duration: ours over the source's. no end:
-utterances cut at 30 s."""
-HEAD = ["voice", "kind", "sentences", "WER source", "WER codec", "WER ours", "mel dB", "duration", "no end"]
+synthesiser, on the codec's resynthesis of it (from the codes that it was trained with), on what the codec's encoder and
+decoder make of it, and on this checkpoint's speech through the engine with its default sampling. mel dB: log-mel
+distance to the source along the best time warp. duration: ours over the source's. no end: utterances cut at 30 s."""
+HEAD = [
+    "voice",
+    "kind",
+    "sentences",
+    "WER source",
+    "WER codec",
+    "WER encoded",
+    "WER ours",
+    "mel dB",
+    "duration",
+    "no end",
+]
 
 
 class Codec:
     """The codec of a checkpoint folder, whole clips at once."""
 
     def __init__(self, folder: Path, work: Path) -> None:
-        weights = load_codec_weights(folder)
-        self._decoder = stock_decoder(CodecConfig.from_json(folder / "config.json")).eval()
+        weights, config = load_codec_weights(folder), CodecConfig.from_json(folder / "config.json")
+        self._encoder = Encoder(config, weights)
+        self._decoder = stock_decoder(config).eval()
         self._decoder.load_state_dict(
             {name.removeprefix(PREFIX): tensor for name, tensor in weights.items() if name.startswith(PREFIX)}
         )
         self._fitted = load_quantizer(work)
 
-    @torch.no_grad()
     def resynthesise(self, reference: np.ndarray, voice: int) -> np.ndarray:
         """A wave of the reference voice to codes, and these by `voice` to a wave."""
         content = self._fitted.encode(self._fitted.content(rvq.features(reference)))
-        codes = np.concatenate([content, np.full((len(content), 1), voice, np.uint8)], 1)
+        return self._decode(np.concatenate([content, np.full((len(content), 1), voice, np.uint8)], 1))
+
+    def reencode(self, wave: np.ndarray) -> np.ndarray:
+        """A wave of any voice to what the encoder hears in it, and that to a wave."""
+        return self._decode(self._encoder.encode(wave.astype(np.float32)))
+
+    @torch.no_grad()
+    def _decode(self, codes: np.ndarray) -> np.ndarray:
         latents = torch.from_numpy(self._fitted.decode(codes).astype(np.float32)).T[None]
         return self._decoder(latents)[0, 0].numpy()
 
@@ -133,6 +154,7 @@ def evaluate(plan: Plan, number: int) -> Findings:
             row.words += len(wanted)
             row.source += measure.errors(wanted, recogniser.words(source))
             row.codec += measure.errors(wanted, recogniser.words(again))
+            row.encoded += measure.errors(wanted, recogniser.words(codec.reencode(source)))
             row.ours += measure.errors(wanted, recogniser.words(ours))
             row.distance += measure.distance(ours, source)
             row.duration += len(spoken.samples)

@@ -29,7 +29,10 @@ def built_in() -> Path:
     return folder
 
 
-def shipped_voices() -> Path | None:
-    """The folder of voices that ships with the trained checkpoint, if there is one."""
-    folder = POCKET / "voices"
-    return folder if (POCKET / "model.safetensors").is_file() and folder.is_dir() else None
+def voices_folder(voices: str, model: str) -> Path | None:
+    """The folder of voices that is asked for, else the one that ships with the trained checkpoint if that runs: where
+    no other `model` is named."""
+    if voices:
+        return Path(voices).expanduser()
+    shipped = POCKET / "voices"
+    return shipped if not model and (POCKET / "model.safetensors").is_file() and shipped.is_dir() else None

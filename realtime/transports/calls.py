@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from protocol.objects import ErrorBody, SessionConfig
+from protocol.objects import SessionConfig
 from realtime.agent.brain import Brain
 from realtime.rtc.peer import PeerConfig
 from realtime.rtc.sdp import BadOffer, Offer, parse_offer
@@ -37,27 +37,25 @@ _LEAST_MESSAGE_BYTES = 16 * 1024
 _MAX_PARTS = 4
 _MAX_SESSION_BYTES = 64 * 1024
 _RETRY_S = 2
-_STOPPED = ErrorBody("server_error", "server_draining", "The server stops; call again shortly.")
 _CLOSED: dict[str, CloseReason] = {"closed here": "server", "closed by the peer": "client", "failed here": "failed"}
 
 
 class CallRoutes:
-    """The endpoints, and the calls. They live in `running()`, which ends them."""
+    """The endpoints, and the calls. They live in `running()`, which outlives them."""
 
-    def __init__(self, door: Door, brain: Brain, config: PeerConfig, drain_s: float) -> None:
+    def __init__(self, door: Door, brain: Brain, config: PeerConfig) -> None:
         self._door = door
         self._meters = door.metrics.webrtc
         self._brain = brain
         self._config = config
-        self._drain_s = drain_s
         self._drain = asyncio.Event()
-        self._drained_by = 0.0
         self._calls: dict[str, WebRtcCall] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Calls are taken in here. At its end those under way finish what they are saying, or are cut off."""
+        """Calls are taken in here. It ends with the last one, once those under way have finished what they are saying
+        or their sessions are cut."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -65,19 +63,13 @@ class CallRoutes:
             finally:
                 self._tasks = None
                 self.drain()
-                while self._calls and asyncio.get_running_loop().time() < self._drained_by:
-                    await asyncio.sleep(0.05)
-                for call in self._calls.values():
-                    call.hang_up(_STOPPED)
 
     def drain(self) -> None:
         """From now on calls under way finish what they are saying and hang up, and none is taken."""
-        if not self._drain.is_set():
-            self._drain.set()
-            self._drained_by = asyncio.get_running_loop().time() + self._drain_s
-            for call in self._calls.values():
-                if not call.talking:
-                    call.hang_up()
+        self._drain.set()
+        for call in self._calls.values():
+            if not call.talking:
+                call.hang_up()
 
     def find(self, call_id: str) -> WebRtcCall:
         """A call under way. Raises Refusal."""
@@ -125,7 +117,7 @@ class CallRoutes:
     def _open(self) -> asyncio.TaskGroup:
         """Where calls run. Raises Refusal once none is taken any more."""
         if self._tasks is None or self._drain.is_set():
-            raise Refusal(503, "server_draining", _STOPPED.message, retry_after_s=_RETRY_S)
+            raise Refusal(503, "server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
         return self._tasks
 
     def _check_waiting(self) -> None:

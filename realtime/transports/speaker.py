@@ -80,7 +80,7 @@ class Speaker:
         due = math.ceil(loop.time() / _GRID_S) * _GRID_S
         timer: asyncio.TimerHandle
 
-        def tick() -> None:  # a timer each packet, not a task that sleeps: that costs half as much again
+        def tick() -> None:  # a timer each packet: a task that sleeps and wakes costs more
             nonlocal due, timer
             late = loop.time() - due
             if late > _MOST_LATE_S:

@@ -97,9 +97,9 @@ class WebRtcCall:
             sideband.put(SessionCreated(event_id=event_id(), session=self._call.session.shown()))
         await sideband.relay(wire, self.wire.take)
 
-    def hang_up(self, error: ErrorBody | None = None) -> None:
-        """End it, saying why."""
-        self.wire.end(error)
+    def hang_up(self) -> None:
+        """End it."""
+        self.wire.end()
 
     def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
         if self._ears is not None:

@@ -324,7 +324,7 @@ async def test_an_address_that_is_not_ours_is_refused() -> None:
 
 
 async def test_a_silent_stun_server_delays_the_answer_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.rtc.connection._SERVER_S", 0.2)
+    monkeypatch.setattr("realtime.rtc.ice._SERVER_S", 0.2)
     async with call() as running:
         offer = parse_offer(running.client.localDescription.sdp)
     settings = PeerConfig(

@@ -100,6 +100,15 @@ class Caller:
             await self._listening
 
 
+async def offer_of(service: Service) -> str:
+    """An offer whose sockets are closed: nobody connects with it."""
+    calling = Caller(service)
+    try:
+        return await calling.offer()
+    finally:
+        await calling.close()
+
+
 @contextlib.asynccontextmanager
 async def caller(service: Service, microphone: MediaStreamTrack | None = None) -> AsyncIterator[Caller]:
     """A caller who has called; leaving, it hangs up."""

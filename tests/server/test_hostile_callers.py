@@ -6,19 +6,11 @@ import re
 import pytest
 
 from tests.server.asking import ask
-from tests.server.caller import SDP, Caller, caller
+from tests.server.caller import SDP, caller, offer_of
 from tests.server.wire import Service, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 CALLS = "/v1/realtime/calls"
-
-
-async def _offer(service: Service) -> str:
-    calling = Caller(service)
-    try:
-        return await calling.offer()
-    finally:
-        await calling.close()
 
 
 def _with_candidates(offer: str, count: int) -> bytes:
@@ -34,7 +26,7 @@ def _with_candidates(offer: str, count: int) -> bytes:
 async def test_thousands_of_candidates_are_refused_while_somebody_is_spoken_to(
     resting: Service, candidates: int, status: int, code: str
 ) -> None:
-    offer = _with_candidates(await _offer(resting), candidates)
+    offer = _with_candidates(await offer_of(resting), candidates)
     async with caller(resting) as call:
         await call.start("A ship comes in.")
         for _ in range(5):
@@ -44,7 +36,7 @@ async def test_thousands_of_candidates_are_refused_while_somebody_is_spoken_to(
 
 
 async def test_so_many_offers_may_wait_and_no_more_and_each_is_gone_in_time(resting: Service) -> None:
-    offer = (await _offer(resting)).encode()
+    offer = (await offer_of(resting)).encode()
     waiting = [await ask(resting.address, "POST", CALLS, offer, SDP) for _ in range(9)]
     assert [reply.status for reply in waiting] == [201] * 9, "the server has room for nine"
     refused = await ask(resting.address, "POST", CALLS, offer, SDP)

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -189,6 +190,9 @@ async def test_an_engine_that_is_killed_ends_the_response_and_comes_back_for_the
     await assert_back_to(before, gateway)
 
 
+GOES_ON = "A sentence that is being spoken, and goes on and on, and will not be heard to its end. " * 8
+
+
 class Serving:
     """`voiced serve` as a process of its own."""
 
@@ -214,25 +218,14 @@ class Serving:
         return self.process.wait(seconds)
 
 
-@pytest.mark.parametrize("busy", [True, False])
-async def test_a_server_told_to_stop_lets_the_sentence_finish_and_closes_with_1012(
-    server_config: Config, busy: bool
-) -> None:
-    serving = await asyncio.to_thread(Serving, server_config)
+@contextlib.asynccontextmanager
+async def served(config: Config, **settings: str) -> AsyncIterator[tuple[Serving, Wire]]:
+    """A server that is ready, and a client of it; gone afterwards, whatever became of it."""
+    serving = await asyncio.to_thread(Serving, config, **settings)
     try:
         await asyncio.wait_for(asyncio.to_thread(serving.wait_ready), 60)
         async with wire(Service(None, serving.url), binary=True) as talk:  # type: ignore[arg-type]
-            if busy:
-                await talk.start("A sentence that is being spoken.")
-                events = await talk.until("response.output_audio.delta")
-            serving.process.send_signal(signal.SIGTERM)
-            if busy:
-                events += await talk.until("response.done")
-                assert events[-1]["response"]["status"] in ("completed", "incomplete")
-                samples = sum(len(e["delta"]) // 2 for e in events if e["type"] == "response.output_audio.delta")
-                assert samples == events[-1]["response"]["usage"]["output_tokens"] * 960
-            assert await _close_code(talk) == 1012
-        assert await asyncio.to_thread(serving.end, 15) == 0
+            yield serving, talk
     finally:
         serving.process.kill()
         serving.process.wait()
@@ -247,48 +240,46 @@ async def _close_code(talk: Wire) -> int | None:
     return closed.value.rcvd.code if closed.value.rcvd is not None else None
 
 
+@pytest.mark.parametrize("busy", [True, False])
+async def test_a_server_told_to_stop_lets_the_sentence_finish_and_closes_with_1012(
+    server_config: Config, busy: bool
+) -> None:
+    async with served(server_config) as (serving, talk):
+        if busy:
+            await talk.start("A sentence that is being spoken.")
+            events = await talk.until("response.output_audio.delta")
+        serving.process.send_signal(signal.SIGTERM)
+        if busy:
+            events += await talk.until("response.done")
+            assert events[-1]["response"]["status"] in ("completed", "incomplete")
+            samples = sum(len(e["delta"]) // 2 for e in events if e["type"] == "response.output_audio.delta")
+            assert samples == events[-1]["response"]["usage"]["output_tokens"] * 960
+        assert await _close_code(talk) == 1012
+        assert await asyncio.to_thread(serving.end, 15) == 0
+
+
 async def test_a_server_told_to_stop_twice_cuts_the_sentence_and_says_so(server_config: Config) -> None:
-    serving = await asyncio.to_thread(Serving, server_config)
-    try:
-        await asyncio.wait_for(asyncio.to_thread(serving.wait_ready), 60)
-        async with wire(Service(None, serving.url), binary=True) as talk:  # type: ignore[arg-type]
-            await talk.start(
-                "A sentence that is being spoken, and goes on and on, and will not be heard to its end. " * 8
-            )
-            await talk.until("response.output_audio.delta")
-            serving.process.send_signal(signal.SIGINT)
-            await asyncio.sleep(0.3)
-            serving.process.send_signal(signal.SIGINT)
-            done = (await talk.until("response.done"))[-1]["response"]
-            assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "session_ended")
-            assert await _close_code(talk) == 1012
+    async with served(server_config) as (serving, talk):
+        await talk.start(GOES_ON)
+        await talk.until("response.output_audio.delta")
+        serving.process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.3)
+        serving.process.send_signal(signal.SIGINT)
+        done = (await talk.until("response.done"))[-1]["response"]
+        assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "session_ended")
+        assert await _close_code(talk) == 1012
         assert await asyncio.to_thread(serving.end, 15) == 0
         assert serving.process.stderr is not None
         said = "".join(serving.process.stderr)
         assert "finishing what is being said (sessions: 1), up to 30 s; stop it again and it does not wait" in said
         assert "Traceback" not in said
-    finally:
-        serving.process.kill()
-        serving.process.wait()
-        assert serving.process.stderr is not None
-        serving.process.stderr.close()
 
 
 async def test_a_server_whose_patience_ends_cuts_the_sentence_and_says_so(server_config: Config) -> None:
-    serving = await asyncio.to_thread(Serving, server_config, VOICED_DRAIN_S="0.5")
-    try:
-        await asyncio.wait_for(asyncio.to_thread(serving.wait_ready), 60)
-        async with wire(Service(None, serving.url), binary=True) as talk:  # type: ignore[arg-type]
-            await talk.start(
-                "A sentence that is being spoken, and goes on and on, and will not be heard to its end. " * 8
-            )
-            await talk.until("response.output_audio.delta")
-            serving.process.send_signal(signal.SIGTERM)
-            assert (await talk.until("response.done"))[-1]["response"]["status"] == "cancelled"
-            assert await _close_code(talk) == 1012
+    async with served(server_config, VOICED_DRAIN_S="0.5") as (serving, talk):
+        await talk.start(GOES_ON)
+        await talk.until("response.output_audio.delta")
+        serving.process.send_signal(signal.SIGTERM)
+        assert (await talk.until("response.done"))[-1]["response"]["status"] == "cancelled"
+        assert await _close_code(talk) == 1012
         assert await asyncio.to_thread(serving.end, 15) == 0
-    finally:
-        serving.process.kill()
-        serving.process.wait()
-        assert serving.process.stderr is not None
-        serving.process.stderr.close()
