@@ -10,22 +10,22 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from realtime.agent.translation import PhraseTranslator
 from realtime.config import Config
 from realtime.gateway import Gateway, peer_config
-from realtime.loop_lag import measure_lag
-from realtime.transports.calls import CallRoutes
+from realtime.http.access_middleware import Guard
+from realtime.http.replies import ERROR_HANDLERS
+from realtime.http.routes.client_secrets import SecretRoutes
+from realtime.http.routes.metrics import MetricsPage
+from realtime.http.routes.page import asset, page
+from realtime.http.routes.status import Status
+from realtime.http.routes.voices import VoiceRoutes
+from realtime.metrics.loop_lag import measure_lag
+from realtime.shell.admission import Door
+from realtime.translation.translator import PhraseTranslator
 from realtime.transports.cartesia import CartesiaRoute
-from realtime.transports.client_secrets import SecretRoutes
-from realtime.transports.door import Door
-from realtime.transports.guard import Guard
-from realtime.transports.http import ERROR_HANDLERS
-from realtime.transports.metrics_page import MetricsPage
-from realtime.transports.page import asset, page
-from realtime.transports.speech import Speech
-from realtime.transports.status import Status
+from realtime.transports.speech_file import Speech
 from realtime.transports.translations import TranslationRoute
-from realtime.transports.voices import VoiceRoutes
+from realtime.transports.webrtc.routes import CallRoutes
 from realtime.transports.websocket import RealtimeRoute
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, is_loopback
 from realtime.agent.brain import Brain, Reader
-from realtime.catalogue import Catalogue
 from realtime.checkpoints import voices_folder
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
 from realtime.hearing.detector import Detectors
-from realtime.metrics import Metrics
+from realtime.metrics.registry import Metrics
+from realtime.metrics.scraped import OpenSession
 from realtime.rtc.peer import PeerConfig
-from realtime.session.desk import Limits
 from realtime.session.settings import Runtime
-from realtime.standing import OpenSession
-from realtime.transports.call import Call
-from realtime.voices import read_voices
+from realtime.session.shared import Limits
+from realtime.shell.shell import Call
+from realtime.voices.catalogue import Catalogue
+from realtime.voices.files import read_voices
 
 
 class Gateway:

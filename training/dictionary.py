@@ -11,8 +11,8 @@ import lzma
 import re
 from pathlib import Path
 
-import realtime.agent.text as text
-from realtime.agent.text.symbols import PHONES, STRESS, VOWELS
+import realtime.text as text
+from realtime.text.symbols import PHONES, STRESS, VOWELS
 from training.flite import Flite
 
 SHORT_FORMS = {"s": ["z"], "ve": ["v"], "ll": ["l"], "d": ["d"], "m": ["m"]}

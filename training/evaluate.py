@@ -24,8 +24,8 @@ import torch
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
-from realtime.agent.text import normalise
 from realtime.engine.messages import Sampling
+from realtime.text import normalise
 from training import measure
 from training import quantizer as rvq
 from training.codec_folder import stock_decoder

@@ -14,10 +14,10 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-import realtime.agent.text as text
-from realtime.agent.text.dictionary import entries
-from realtime.agent.text.letters import REACH, pad, sound_out, surroundings
-from realtime.agent.text.symbols import STRESS
+import realtime.text as text
+from realtime.text.dictionary import entries
+from realtime.text.letters import REACH, pad, sound_out, surroundings
+from realtime.text.symbols import STRESS
 
 TARGET = Path(text.__file__).parent / "letters.xz"
 LONGEST = 2  # symbols of one letter: x is ks

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from realtime.agent.text import normalise
+from realtime.text import normalise
 from training.quantizer import MELS, PARTS, features
 from training.speech import HOP, SAMPLE_RATE
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.agent.text import dictionary_words, normalise
+from realtime.text import dictionary_words, normalise
 from training import quantizer as rvq
 from training.flite import Flite
 from training.sentences import Writer, held_out

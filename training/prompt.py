@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
-from realtime.agent.text.symbols import PHONES, STRESS, VOWELS
+from realtime.text.symbols import PHONES, STRESS, VOWELS
 
 BOS, EOT, PAD, UNKNOWN = "<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>", "<|unknown|>"
 HEADER, HEADER_END = "<|start_header_id|>", "<|end_header_id|>"

@@ -24,10 +24,10 @@ import numpy as np
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
-from realtime.agent.front_ends import front_end
 from realtime.engine.checkpoint import Checkpoint, open_checkpoint
 from realtime.engine.messages import ClipPart, Message, TextPart
 from realtime.engine.prompt import Prompter
+from realtime.text import front_end
 from training import prompt
 from training.batches import Sample, batches, delayed, following
 from training.higgs import IGNORE, Batch

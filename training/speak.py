@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.agent.clauses import ClauseSplitter
-from realtime.agent.front_ends import front_end
 from realtime.engine.load import load_engine
 from realtime.engine.messages import Audio, Ended, EngineConfig, Message, Sampling, Speak, TextPart
+from realtime.session.clauses import ClauseSplitter
+from realtime.text import front_end
 from training import prompt
 
 DEFAULTS = Sampling()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from realtime.agent.text.symbols import PHONES, STRESS, VOWELS
+from realtime.text.symbols import PHONES, STRESS, VOWELS
 from training.flite import Flite, Phone, Speech
 
 SAMPLE_RATE = 24_000

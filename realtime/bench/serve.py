@@ -127,7 +127,7 @@ def _server(args: argparse.Namespace) -> Iterator[tuple[psutil.Process, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "realtime.cli", "serve", "--port", str(port), "--drain-s", "1"]
+    command = [sys.executable, "-m", "realtime.commands.cli", "serve", "--port", str(port), "--drain-s", "1"]
     command += ["--slots", str(args.slots), "--threads", str(args.threads), "--model", args.model]
     progress("starting the server")
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

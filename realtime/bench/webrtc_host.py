@@ -28,7 +28,7 @@ from realtime.bench.webrtc_sound import speech_like
 from realtime.hearing.detector import SpeechDetector, open_detector
 from realtime.rtc.peer import Peer, PeerConfig
 from realtime.rtc.sdp import parse_offer
-from realtime.transports.speaker import PACKET_S, Speaker
+from realtime.shell.player import PACKET_S, Speaker
 
 _OUR_RATE = 24000
 _SPEECH_S = 4.0

@@ -11,11 +11,11 @@ from typing import Literal
 
 import msgspec
 
-from realtime.speech import ClipPart as ClipPart
-from realtime.speech import Message as Message
-from realtime.speech import Sampling as Sampling
-from realtime.speech import TextPart as TextPart
-from realtime.speech import VoicePart as VoicePart
+from realtime.request import ClipPart as ClipPart
+from realtime.request import Message as Message
+from realtime.request import Sampling as Sampling
+from realtime.request import TextPart as TextPart
+from realtime.request import VoicePart as VoicePart
 
 
 class Speak(msgspec.Struct, frozen=True, tag="speak"):

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from realtime.agent.front_ends import front_end
 from realtime.engine.engine import Engine
 from realtime.engine.errors import EngineError
 from realtime.engine.framing import LENGTH_BYTES, frame
@@ -35,6 +34,7 @@ from realtime.engine.messages import (
     Shutdown,
     Speak,
 )
+from realtime.text import front_end
 
 _CLIPS_POLL_S = 0.01
 """How often to look whether a voice is encoded, while one is."""

@@ -8,13 +8,13 @@ from protocol import client_events as client
 from protocol import server_events as server
 from protocol.objects import InputAudio, Item, MessageItem
 from realtime.session.conversation import Entry, check_length, entry_from, too_much_audio, with_words
-from realtime.session.desk import Desk
 from realtime.session.errors import Refused
+from realtime.session.idle_timeout import Waiting
 from realtime.session.messages import SCORE_SAMPLES, Heard
 from realtime.session.recording import Recording
 from realtime.session.responses import Responses
+from realtime.session.shared import Desk
 from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
-from realtime.session.waiting import Waiting
 
 _TRUNCATE_TOLERANCE_MS = 200
 """Clients measure by their own clock; a cut this little past the end means the end."""

@@ -13,7 +13,7 @@ from protocol.encodings import BadMessage
 from protocol.objects import AudioFormat
 from protocol.server_events import AudioDelta, ServerEvent
 from realtime.agent.brain import Dialogue
-from realtime.speech import Message, Sampling
+from realtime.request import Message, Sampling
 
 # --- inputs ---
 

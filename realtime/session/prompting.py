@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
+from realtime.request import ClipPart, Message, Part, TextPart, VoicePart
 from realtime.session.conversation import Conversation, Entry
 from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, Settings, Voice
-from realtime.speech import ClipPart, Message, Part, TextPart, VoicePart
 
 ONE_VOICE = "Generate audio following instruction."
 SEVERAL_VOICES = (

@@ -20,7 +20,7 @@ from protocol.objects import (
     TokenDetails,
     Usage,
 )
-from realtime.agent.clauses import Clause, ClauseSplitter
+from realtime.session.clauses import Clause, ClauseSplitter
 from realtime.session.conversation import Conversation, Entry
 from realtime.session.messages import ClauseEnded
 from realtime.session.playout import Playout

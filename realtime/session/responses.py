@@ -24,9 +24,8 @@ from protocol.objects import (
     ResponseStatus,
 )
 from realtime.agent.brain import Dialogue
-from realtime.agent.clauses import ClauseSplitter
 from realtime.session import prompting
-from realtime.session.audible import Audible
+from realtime.session.clauses import ClauseSplitter
 from realtime.session.conversation import (
     Conversation,
     Entry,
@@ -36,7 +35,6 @@ from realtime.session.conversation import (
     too_much_audio,
     with_words,
 )
-from realtime.session.desk import Desk
 from realtime.session.errors import Refused
 from realtime.session.messages import (
     AskBrain,
@@ -58,8 +56,10 @@ from realtime.session.messages import (
 )
 from realtime.session.playout import Playout, Word
 from realtime.session.response import LiveResponse
+from realtime.session.shared import Desk
 from realtime.session.states import ResponseState
-from realtime.session.streams import Streams
+from realtime.session.still_playing import Audible
+from realtime.session.text_streams import Streams
 
 
 class Responses:

@@ -24,7 +24,6 @@ from protocol.objects import (
     ShownOutput,
 )
 from protocol.objects import Session as ShownSession
-from realtime.session.desk import Desk, Limits
 from realtime.session.errors import Refused
 from realtime.session.items import Items
 from realtime.session.messages import (
@@ -50,6 +49,7 @@ from realtime.session.messages import (
 from realtime.session.response import LiveResponse
 from realtime.session.responses import Responses
 from realtime.session.settings import Listening, Runtime, Settings
+from realtime.session.shared import Desk, Limits
 from realtime.session.states import SESSION_MOVES, ResponseState, SessionState, moved
 
 _RESTARTING = "The server is restarting; connect again."

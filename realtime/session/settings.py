@@ -27,8 +27,8 @@ from protocol.objects import (
     TurnDetection,
     VoiceId,
 )
+from realtime.request import Sampling
 from realtime.session.errors import Refused
-from realtime.speech import Sampling
 
 _T = TypeVar("_T")
 

@@ -48,11 +48,11 @@ from protocol.server_events import (
     TranscriptDelta,
 )
 from realtime.agent.brain import Reader
-from realtime.session.desk import Limits
+from realtime.http.client_socket import ClientSocket
 from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
-from realtime.transports.client_socket import ClientSocket
-from realtime.transports.door import Door
+from realtime.session.shared import Limits
+from realtime.shell.admission import Door
 
 _MAX_MESSAGE_BYTES = 256 * 1024
 _MAX_LEAD_S = 60.0

@@ -20,9 +20,10 @@ from protocol.encodings import BadMessage
 from protocol.server_events import ServerEvent
 from protocol.translations import SessionSetup, decode_translation_event
 from realtime.agent.brain import Reader
-from realtime.agent.translation import Frame, Translator, Words
-from realtime.session.interpreting import Interpreting
-from realtime.session.interpreting_messages import (
+from realtime.http.access_middleware import grant_of
+from realtime.http.client_socket import ClientSocket
+from realtime.shell.admission import Door
+from realtime.translation.messages import (
     Ask,
     Ending,
     EndSource,
@@ -35,9 +36,8 @@ from realtime.session.interpreting_messages import (
     Translated,
     TranslationFailed,
 )
-from realtime.transports.client_socket import ClientSocket
-from realtime.transports.door import Door
-from realtime.transports.guard import grant_of
+from realtime.translation.session import Interpreting
+from realtime.translation.translator import Frame, Translator, Words
 
 log = logging.getLogger("voiced.translations")
 

@@ -12,13 +12,13 @@ from protocol.encodings import JSON, JSON_PROTOCOL, MSGPACK, MSGPACK_PROTOCOL, B
 from protocol.objects import ErrorBody
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain
-from realtime.transports.calls import CallRoutes
-from realtime.transports.client_secrets import initial_session
-from realtime.transports.client_socket import ClientSocket
-from realtime.transports.door import Door
-from realtime.transports.guard import grant_of
-from realtime.transports.http import Refusal
-from realtime.transports.sideband import Sideband
+from realtime.http.access_middleware import grant_of
+from realtime.http.client_socket import ClientSocket
+from realtime.http.replies import Refusal
+from realtime.http.routes.client_secrets import initial_session
+from realtime.shell.admission import Door
+from realtime.transports.webrtc.routes import CallRoutes
+from realtime.transports.webrtc.sideband import Sideband
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""

@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 from tests.browser.elsewhere import web_server
 from tests.browser.visitor import EARS, PATIENCE_MS, Visitor
 from tests.interop.engine_tap import EngineTap
 from tests.interop.environment import clients
-from tests.server.wire import Service
+from tests.serving.wire import Service
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -8,8 +8,8 @@ from tests.browser.conftest import KEY, Visit
 from tests.browser.unhurried import unhurried
 from tests.browser.visitor import Visitor, assert_cut_where_heard, made
 from tests.interop.engine_tap import EngineTap
-from tests.server.asking import ask
-from tests.server.wire import Service
+from tests.serving.asking import ask
+from tests.serving.wire import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

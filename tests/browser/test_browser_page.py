@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from playwright.async_api import Route, expect
 
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 from tests.browser.conftest import KEY, Visit
 from tests.browser.unhurried import unhurried
 from tests.browser.visitor import Visitor, assert_cut_where_heard, made
 from tests.hearing import sounds
 from tests.interop.engine_tap import EngineTap
-from tests.server.wire import Service, eventually, idle, wire
+from tests.serving.wire import Service, eventually, idle, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,7 +6,7 @@ import pytest
 from aioice.ice import get_host_addresses
 
 from tests.browser.bidi import firefox
-from tests.server.wire import Service
+from tests.serving.wire import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

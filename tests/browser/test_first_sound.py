@@ -9,7 +9,7 @@ from tests.browser.conftest import CHROMIUM, FLAGS, Visit
 from tests.browser.unhurried import unhurried
 from tests.browser.visitor import made
 from tests.interop.engine_tap import EngineTap
-from tests.server.wire import Service
+from tests.serving.wire import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

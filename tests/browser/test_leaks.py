@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.server.wire import Service, eventually, idle
+from tests.serving.wire import Service, eventually, idle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -16,7 +16,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import Visit
 from tests.browser.unhurried import unhurried
 from tests.browser.visitor import Visitor
-from tests.server.wire import Service
+from tests.serving.wire import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 from tests.browser.conftest import Visit
 from tests.browser.elsewhere import folder_server
-from tests.server.wire import Service
+from tests.serving.wire import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Page, Route
 
 from tests.browser.conftest import KEY, Visit
-from tests.server.asking import ask
-from tests.server.wire import Service, wire
+from tests.serving.asking import ask
+from tests.serving.wire import Service, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from clients.python import CallError, connect
 from protocol.objects import Generation, MessageItem, OutputAudio
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FAST = Generation(paced=False, greedy=True, seed=1)

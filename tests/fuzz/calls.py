@@ -17,6 +17,8 @@ from codec_stream.opus import OpusDecoder, OpusEncoder
 from codec_stream.opus_toc import packet_ticks
 from codec_stream.packets import RTP_CLOCKS, AudioPacket, payload_ticks
 from protocol.objects import SessionConfig
+from realtime.http.replies import Refusal, decoded
+from realtime.http.routes.client_secrets import _NewSecret, _NewTranslationSecret
 from realtime.rtc.media import Media
 from realtime.rtc.rtcp import (
     ReportBlock,
@@ -30,9 +32,7 @@ from realtime.rtc.rtp import parse_rtp
 from realtime.rtc.sdp import MAX_SECTIONS, Audio, BadOffer, Fingerprint, Local, parse_offer, write_answer
 from realtime.session.errors import Refused
 from realtime.session.settings import Settings
-from realtime.transports.calls import _initial, _offer, _parts
-from realtime.transports.client_secrets import _NewSecret, _NewTranslationSecret
-from realtime.transports.http import Refusal, decoded
+from realtime.transports.webrtc.routes import _initial, _offer, _parts
 from tests.fuzz.mutation import Choices, as_json, damaged, mutated
 from tests.rtc.offers import REAL
 from tests.session.harness import runtime

@@ -25,12 +25,12 @@ from realtime.access.credentials import credentials, redacted_query
 from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, Denied, Head
 from realtime.access.rules import RULES
-from realtime.agent.clauses import ClauseSplitter
-from realtime.agent.text.normalise import normalise
 from realtime.config import ConfigError, fields, load_config
+from realtime.http.replies import Refusal
 from realtime.rtc.sdp import BadOffer
+from realtime.session.clauses import ClauseSplitter
 from realtime.session.errors import Refused
-from realtime.transports.http import Refusal
+from realtime.text.normalise import normalise
 from tests.fuzz import calls
 from tests.fuzz.mutation import Choices, as_json, as_msgpack, damaged, mutated
 from tests.protocol.examples import CLIENT_EVENTS

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 from tests.interop.engine_tap import EngineTap
 from tests.interop.environment import Clients, clients
 from tests.interop.suite import KEY, Suite
-from tests.server.wire import eventually, idle
+from tests.serving.wire import eventually, idle
 
 
 @pytest.fixture(scope="session")

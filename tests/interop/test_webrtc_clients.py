@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop.suite import LAST, Suite
-from tests.server.asking import Reply
-from tests.server.caller import Caller
-from tests.server.wire import Service, eventually
+from tests.serving.asking import Reply
+from tests.serving.caller import Caller
+from tests.serving.wire import Service, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -16,7 +16,7 @@ from protocol.server_events import ServerEvent
 from protocol.speech import SpeechAudioDelta, SpeechAudioDone
 from protocol.translations import TranslationClientEvent, TranslationServerEvent
 from realtime.session.conversation import MAX_ITEMS
-from realtime.session.desk import Limits
+from realtime.session.shared import Limits
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "protocol" / "PROTOCOL.md").read_text()

@@ -35,7 +35,6 @@ from protocol.server_events import (
     ServerEvent,
     TranscriptDelta,
 )
-from realtime.session.desk import Limits
 from realtime.session.messages import (
     AskBrain,
     AudioPlayed,
@@ -58,6 +57,7 @@ from realtime.session.messages import (
 )
 from realtime.session.session import Session
 from realtime.session.settings import Runtime, Voice
+from realtime.session.shared import Limits
 
 RATE = 24000
 VOICES = {

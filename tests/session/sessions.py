@@ -58,7 +58,6 @@ from protocol.server_events import (
     TranscriptDelta,
     TranscriptDone,
 )
-from realtime.session.desk import Limits
 from realtime.session.messages import (
     SCORE_SAMPLES,
     AskBrain,
@@ -82,6 +81,7 @@ from realtime.session.messages import (
     Tick,
 )
 from realtime.session.response import LiveResponse
+from realtime.session.shared import Limits
 from realtime.session.states import ResponseState, SessionState
 from tests.session.harness import Talk, generation, kind_of, reference, voice
 from tests.session.turns_told import TurnsTold

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.agent.clauses import Clause, ClauseSplitter
+from realtime.session.clauses import Clause, ClauseSplitter
 
 WORDS = st.lists(
     st.sampled_from(

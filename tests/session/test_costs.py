@@ -12,7 +12,7 @@ import pytest
 from protocol.client_events import ResponseCreate
 from protocol.objects import InputText, ItemReference, NewMessage, OutputAudio, ResponseConfig
 from protocol.server_events import Error, InputTextFlushed, ResponseDone
-from realtime.agent.clauses import ClauseSplitter
+from realtime.session.clauses import ClauseSplitter
 from realtime.session.playout import SpokenClause
 from tests.session.harness import RATE, VOICES, Talk, voice
 

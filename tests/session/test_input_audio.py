@@ -15,7 +15,7 @@ from protocol.client_events import (
 )
 from protocol.objects import AudioInput, InputAudio, MessageItem, ServerVad, SessionAudio
 from protocol.server_events import InputCleared, InputCommitted, ItemRetrieved
-from realtime.session.desk import Limits
+from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, kind_of
 
 

@@ -14,7 +14,7 @@ from protocol.server_events import (
     ItemDeleted,
     ItemRetrieved,
 )
-from realtime.session.desk import Limits
+from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, kind_of, reference
 
 

@@ -15,9 +15,9 @@ from protocol.objects import (
     ResponseConfig,
 )
 from protocol.server_events import AudioDelta, ItemAdded, ItemDone, OutputItemAdded, ResponseCreated
-from realtime.session.desk import Limits
+from realtime.request import ClipPart
 from realtime.session.messages import BrainDone, BrainSaid
-from realtime.speech import ClipPart
+from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, content, generation, reference, voice
 
 

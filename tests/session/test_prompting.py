@@ -5,7 +5,7 @@ from protocol.client_events import (
     ResponseCreate,
 )
 from protocol.objects import InputAudio
-from realtime.speech import ClipPart, Message, TextPart, VoicePart
+from realtime.request import ClipPart, Message, TextPart, VoicePart
 from tests.session.harness import RATE, Talk, generation, reference, voice
 
 

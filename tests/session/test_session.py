@@ -15,7 +15,6 @@ from protocol.server_events import (
     ResponseDone,
     TranscriptDelta,
 )
-from realtime.session.desk import Limits
 from realtime.session.messages import (
     BrainDone,
     BrainFailed,
@@ -29,6 +28,7 @@ from realtime.session.messages import (
     StartClause,
     Tick,
 )
+from realtime.session.shared import Limits
 from realtime.session.states import SessionState
 from tests.session.harness import RATE, Talk, content, generation
 

@@ -24,8 +24,8 @@ from protocol.objects import (
     VoiceId,
 )
 from protocol.server_events import SessionCreated, SessionUpdated
+from realtime.request import TextPart
 from realtime.session.messages import SendAudio
-from realtime.speech import TextPart
 from tests.session.harness import Talk, generation, voice
 
 

@@ -5,9 +5,9 @@ import pytest
 from protocol.client_events import InputTextAppend, InputTextEnd, InputTextFlush, ResponseCancel, ResponseCreate
 from protocol.objects import Generation, OutputAudio, OutputText, ResponseConfig
 from protocol.server_events import AudioDelta, Error, InputTextFlushed, ResponseCreated, ResponseDone, TranscriptDelta
-from realtime.session.desk import Limits
 from realtime.session.messages import Drain, Tick
-from realtime.session.streams import Streams
+from realtime.session.shared import Limits
+from realtime.session.text_streams import Streams
 from tests.session.harness import Talk, content, generation, kind_of
 
 

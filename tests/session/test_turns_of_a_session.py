@@ -26,8 +26,8 @@ from protocol.server_events import (
     SpeechStarted,
     SpeechStopped,
 )
-from realtime.session.desk import Limits
 from realtime.session.messages import SCORE_SAMPLES, Heard, Tick
+from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, kind_of
 
 W = SCORE_SAMPLES

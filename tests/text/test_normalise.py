@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.agent.text import front_end, normalise
-from realtime.agent.text.numbers import cardinal, decade, digits, ordinal, read, year
+from realtime.text import front_end, normalise
+from realtime.text.numbers import cardinal, decade, digits, ordinal, read, year
 
 FORMS = {
     "cardinals": [

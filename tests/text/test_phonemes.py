@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.agent.text import to_phonemes
-from realtime.agent.text.dictionary import entries
-from realtime.agent.text.letters import sound_out
-from realtime.agent.text.symbols import PHONES, STRESS, VOWELS
+from realtime.text import to_phonemes
+from realtime.text.dictionary import entries
+from realtime.text.letters import sound_out
+from realtime.text.symbols import PHONES, STRESS, VOWELS
 
 PHONE = "[" + "".join(PHONES.values()) + "]"
 VOWEL = "[" + "".join(PHONES[name] for name in VOWELS) + "]"

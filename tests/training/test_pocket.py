@@ -8,9 +8,9 @@ import torch
 from transformers import HiggsAudioV2ForConditionalGeneration
 
 from codec_stream.pcm import to_pcm16
-from realtime.agent.text import to_phonemes
 from realtime.checkpoints import POCKET
 from realtime.engine.messages import ClipPart, Message, Sampling, TextPart
+from realtime.text import to_phonemes
 from tests.engine.reference import Reference
 from tests.oracle import transformers_codec
 from training import prompt

@@ -11,8 +11,8 @@ import pytest_asyncio
 from clients.python import connect
 from protocol.objects import Generation
 from realtime.checkpoints import POCKET
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 from training.measure import Recogniser, errors, words_of
 from training.sentences import EVERYDAY
 from training.speak import Speaker

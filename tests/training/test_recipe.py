@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.agent.text import to_phonemes
+from realtime.text import to_phonemes
 from training.flite import Flite
 from training.pocket import TINY, run
 from training.speech import FRAME_S, VOICES, synthesise

@@ -3,7 +3,7 @@
 import re
 from itertools import islice
 
-from realtime.agent.text import dictionary_words, normalise
+from realtime.text import dictionary_words, normalise
 from training.prepare import bare, sentences
 from training.sentences import MAX_CHARS, Writer, held_out
 

@@ -1,0 +1,1 @@
+"""The `voiced` command and its subcommands."""

@@ -1,0 +1,198 @@
+"""The `voiced` command: serve, say, voices, bench, config."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from realtime.config import Config, ConfigError, as_toml, as_toml_value, fields, load_config, make_uploads
+from realtime.voices.files import VoiceError
+
+_BENCHMARKS = {
+    "engine": "continuous batching against transformers' generate on a random checkpoint",
+    "codec": "the streaming decoder's speed beside window re-decoding, and its low-latency error",
+    "schedule": "scheduling by playout against first-come-first-served, simulated",
+    "serve": "listeners of a running server: first audio, gaps, barge-in, CPU",
+    "webrtc": "two-way calls: sessions per core and lateness of packets, beside aiortc",
+    "attacks": "hostile WebRTC callers: what the others notice, and what is left behind",
+}
+"""By name, the modules' own HELP: to ask them for it would import torch."""
+_OUTPUT_HELP = (
+    "where to; the ending says the format: .wav, .mp3, .opus, .ogg, .aac, .flac or .pcm; - for bare PCM on stdout "
+    "(default: %(default)s)"
+)
+_TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_multipart": logging.ERROR}
+"""What these tell below is the matter of a caller, not of who runs the server: each check of a path, each bad form."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. What goes wrong is one sentence on stderr."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
+    try:
+        status: int = options.run(options)
+        return status
+    except (ConfigError, VoiceError) as error:
+        print(f"voiced: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes whole names only: what abbreviates one flag today may be two tomorrow."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes a moment to look up, only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"voiced {import_module('importlib.metadata').version('voiced')}")
+        parser.exit()
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(prog="voiced", description="A real-time voice for codec language models.")
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="run the server", description="Run the server.")
+    _add_settings(serve)
+    serve.set_defaults(run=_serve)
+
+    say = commands.add_parser(
+        "say",
+        help="speak a text into a file",
+        description="Speak a text: with the server if one runs, otherwise with an engine started for it.",
+    )
+    say.add_argument("text", help="what to say; - reads it from standard input")
+    say.add_argument("-o", "--output", default="speech.wav", metavar="FILE", help=_OUTPUT_HELP)
+    say.add_argument("--voice", default=None, help="a voice by name; voiced voices lists them")
+    say.add_argument("--instructions", default=None, help="the scene, in words")
+    say.add_argument("--seed", type=int, default=None, help="makes the speech repeatable")
+    say.add_argument("--stats", action="store_true", help="print first audio, speed and gaps")
+    say.add_argument("--url", default=None, help="server to use (default: the configured host and port)")
+    _add_settings(say)
+    say.set_defaults(run=_say)
+
+    voices = commands.add_parser(
+        "voices",
+        help="list the voices",
+        description="List the voices that a server with these settings has, and where each is from.",
+    )
+    _add_settings(voices)
+    voices.set_defaults(run=_voices)
+
+    bench = commands.add_parser("bench", help="measure", description="Measure, beside a reference in the same run.")
+    kinds = bench.add_subparsers(dest="benchmark", required=True, metavar="benchmark")
+    for name, told in _BENCHMARKS.items():
+        benchmark = kinds.add_parser(name, help=told, description=told)
+        if list(given[:2]) == ["bench", name]:
+            _load_benchmark(benchmark, name)
+
+    config = commands.add_parser(
+        "config", help="show the effective settings", description="Show the effective settings, as a settings file."
+    )
+    _add_settings(config)
+    config.set_defaults(run=_show_config)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting, from the settings' own types and help."""
+    parser.add_argument("--config", dest="config_file", default=None, metavar="FILE", help="settings file (TOML)")
+    group = parser.add_argument_group("settings (also VOICED_… in the environment, or in the settings file)")
+    for name, field in fields().items():
+        assert isinstance(field.type, msgspec.inspect.Metadata)
+        described = (field.type.extra_json_schema or {})["description"]
+        listed = isinstance(field.type.type, msgspec.inspect.ListType)
+        default = "none" if listed else as_toml_value(field.default).strip('"') or "empty"
+        group.add_argument(
+            "--" + name.replace("_", "-"),
+            dest=f"setting_{name}",
+            default=None,
+            metavar="VALUE,VALUE" if listed else "VALUE",
+            help=f"{described} ({'comma-separated; ' * listed}default: {default})",
+        )
+
+
+def _settings(options: argparse.Namespace) -> Config:
+    flags = {name: value for name in fields() if (value := getattr(options, f"setting_{name}", None)) is not None}
+    return load_config(flags, file=options.config_file)
+
+
+def _load_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
+    """Importing a benchmark imports torch: only the one asked for is loaded."""
+    module = import_module(f"realtime.bench.{name}")
+    module.add_arguments(parser)
+    parser.set_defaults(run=lambda options: _bench(module, options))
+
+
+def _bench(module: Any, options: argparse.Namespace) -> int:
+    from realtime.bench.report import show
+
+    show(module, module.run(options), as_json=options.json)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from realtime.commands.serve import serve
+
+    config = _settings(options)
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if config.log_level != "debug":
+        for name, least in _TALKATIVE.items():
+            logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
+    make_uploads(config)
+    try:
+        return asyncio.run(serve(config))
+    except OSError as error:
+        print(f"voiced: {error}", file=sys.stderr)
+        return 1
+
+
+def _say(options: argparse.Namespace) -> int:
+    from realtime.commands.say import Wish, say
+
+    config = _settings(options)
+    logging.basicConfig(level=logging.WARNING)
+    text = sys.stdin.read() if options.text == "-" else options.text
+    wish = Wish(
+        text=text,
+        output=options.output,
+        voice=options.voice,
+        instructions=options.instructions,
+        seed=options.seed,
+        stats=options.stats,
+        url=options.url,
+    )
+    return asyncio.run(say(wish, config))
+
+
+def _voices(options: argparse.Namespace) -> int:
+    from realtime.voices.listing import list_voices
+
+    voices = list_voices(_settings(options))
+    width = max(map(len, voices))
+    for name, origin in voices.items():
+        print(f"{name:{width}}  {origin}")
+    return 0
+
+
+def _show_config(options: argparse.Namespace) -> int:
+    print(as_toml(_settings(options)), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

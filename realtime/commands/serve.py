@@ -1,0 +1,125 @@
+"""`voiced serve`: the server in the foreground, telling how far it is and what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+from realtime.access.policy import is_loopback
+from realtime.app import create_app
+from realtime.config import Config
+from realtime.engine.client import EngineProcess
+from realtime.engine.messages import EngineInfo
+from realtime.gateway import Gateway
+from realtime.http.server import Server, check_listening, create_server, listen, reached_at
+
+
+async def serve(config: Config) -> int:
+    """Run until told to stop. Returns 1 when the engine cannot load or the port is taken."""
+    async with running(config) as (server, gateway, url):
+        loop = asyncio.get_running_loop()
+        stopping = _Stopping(server, gateway)
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(stop, stopping.asked)
+        watch = asyncio.create_task(_announce(gateway, url))
+        finished = asyncio.create_task(_finished(server))
+        await asyncio.wait([watch, finished], return_when=asyncio.FIRST_COMPLETED)
+        if watch.done() and watch.exception() is not None:
+            print(f"voiced: {watch.exception()}", file=sys.stderr)
+            server.should_exit = True
+            await finished
+            return 1
+        await finished
+        watch.cancel()
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
+    """A server that listens; gives its WebSocket address. Leaving stops it and all it started.
+
+    Raises OSError when the address is taken; ConfigError and VoiceError for settings that cannot be used.
+    """
+    check_listening(config)
+    app = create_app(config)
+    listener = listen(config.host, config.port)
+    host, port = listener.getsockname()[:2]
+    server = create_server(app, config, app.state.drain)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        if task.done():
+            await task
+            raise OSError("the server did not start; see the log above")
+        scheme = "wss" if config.tls_cert else "ws"
+        yield server, app.state.gateway, f"{scheme}://{reached_at(host, port)}/v1/realtime"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+async def follow(engine: EngineProcess) -> EngineInfo:
+    """Show the engine's loading stages on stderr until it is ready. Raises RuntimeError if it cannot be."""
+    shown = ""
+    while engine.info is None and engine.error is None:
+        if engine.stage != shown:
+            shown = engine.stage
+            print(f"voiced: {shown} …", file=sys.stderr, flush=True)
+        await engine.wait_changed()
+    return await engine.wait_ready()
+
+
+def describe(info: EngineInfo) -> str:
+    """What runs, in one line."""
+    voice = "random weights: expect NOISE, not speech" if info.kind == "noise" else "speech"
+    return (
+        f"checkpoint {info.checkpoint} ({voice}) on {info.device}, {info.dtype}, {info.decoder} decoder, "
+        f"{info.max_slots} voices at once"
+    )
+
+
+async def _announce(gateway: Gateway, url: str) -> None:
+    info = await follow(gateway.engine)
+    gc.collect()
+    gc.freeze()  # what is here now stays: a collection that looks through it makes packets late
+    page = "http" + url.removeprefix("ws").removesuffix("v1/realtime")
+    print(f"voiced: ready at {url}, its page at {page}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
+    config = gateway.config
+    if config.api_keys and not config.tls_cert and not is_loopback(config.host):
+        advice = "give --tls-cert and --tls-key, or put a TLS proxy in front"
+        print(f"voiced: keys and speech travel unencrypted: {advice}", file=sys.stderr, flush=True)
+    while gateway.engine.error is None:
+        await gateway.engine.wait_changed()
+    raise RuntimeError(gateway.engine.error)
+
+
+class _Stopping:
+    """The first signal lets everybody finish speaking, the second cuts them off, the third does not wait for that."""
+
+    def __init__(self, server: Server, gateway: Gateway) -> None:
+        self._server = server
+        self._gateway = gateway
+        self._times = 0
+
+    def asked(self) -> None:
+        """A signal came."""
+        self._times += 1
+        self._server.should_exit = True
+        if self._times == 1 and (count := len(self._gateway.calls)):
+            patience = f"up to {self._gateway.config.drain_s:g} s; stop it again and it does not wait"
+            print(f"voiced: finishing what is being said (sessions: {count}), {patience}", file=sys.stderr, flush=True)
+        elif self._times == 2:
+            self._gateway.cut()
+        elif self._times > 2:
+            self._server.force_exit = True
+
+
+async def _finished(server: Server) -> None:
+    while not server.should_exit:
+        await asyncio.sleep(0.1)

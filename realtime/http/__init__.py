@@ -1,0 +1,1 @@
+"""How HTTP is served: connections, what passes before every route, replies."""

@@ -1,0 +1,94 @@
+"""Client secrets: what a browser gets instead of the API key, and how the session is set up that it opens."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from protocol.objects import SessionConfig
+from protocol.translations import SessionSetup
+from realtime.access.keys import DEFAULT_SECRET_S, MAX_SECRET_S, MIN_SECRET_S, Secrets, TooManySecrets
+from realtime.access.policy import Grant
+from realtime.access.rules import SecretKind
+from realtime.engine.client import EngineProcess
+from realtime.engine.messages import EngineInfo
+from realtime.http.access_middleware import grant_of
+from realtime.http.replies import Json, Refusal, decoded
+from realtime.http.routes.status import ready
+from realtime.session.errors import Refused
+from realtime.session.settings import Runtime, Settings
+
+
+class _ExpiresAfter(Struct, frozen=True, forbid_unknown_fields=True):
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Meta(ge=MIN_SECRET_S, le=MAX_SECRET_S)] = DEFAULT_SECRET_S
+
+
+class _NewSecret(Struct, frozen=True, forbid_unknown_fields=True):
+    session: SessionConfig = SessionConfig()
+    expires_after: _ExpiresAfter | None = None
+
+
+class _NewTranslationSecret(Struct, frozen=True, forbid_unknown_fields=True):
+    session: SessionSetup = SessionSetup()
+    expires_after: _ExpiresAfter | None = None
+
+
+class _Minted(Struct, frozen=True):
+    value: str
+    expires_at: int
+    session: dict[str, Any]
+
+
+class SecretRoutes:
+    """The endpoints that mint."""
+
+    def __init__(self, minted: Secrets, engine: EngineProcess, runtime: Callable[[EngineInfo], Runtime]) -> None:
+        self._minted = minted
+        self._engine = engine
+        self._runtime = runtime
+
+    async def realtime(self, request: Request) -> Response:
+        """A secret for `/v1/realtime`. What a session could not be set up with is refused."""
+        asked = decoded(await request.body() or b"{}", _NewSecret)
+        try:
+            Settings().updated(asked.session, self._runtime(ready(self._engine)), "session")
+        except Refused as refused:
+            raise Refusal(400, refused.code, str(refused), refused.param) from None
+        return self._mint("realtime", asked.session, "realtime.session", asked.expires_after, grant_of(request))
+
+    async def translation(self, request: Request) -> Response:
+        """A secret for `/v1/realtime/translations`."""
+        asked = decoded(await request.body() or b"{}", _NewTranslationSecret)
+        kind = "realtime.translation_session"
+        return self._mint("translation", asked.session, kind, asked.expires_after, grant_of(request))
+
+    def _mint(
+        self, kind: SecretKind, config: Struct, shown_as: str, expires: _ExpiresAfter | None, grant: Grant
+    ) -> Response:
+        seconds = (expires or _ExpiresAfter()).seconds
+        try:
+            value, secret = self._minted.mint(kind, msgspec.json.encode(config), seconds, grant.name, time.time())
+        except TooManySecrets as error:
+            message = f"{str(error).capitalize()}."
+            raise Refusal(429, "too_many_secrets", message, retry_after_s=error.retry_after_s) from None
+        session = {
+            "id": f"sess_{secrets.token_hex(12)}",
+            "object": shown_as,
+            **msgspec.to_builtins(config),
+            "type": kind,
+        }
+        shown = _Minted(value, secret.expires_at, session)
+        return Json(shown, headers={"Cache-Control": "no-store"})
+
+
+def initial_session(grant: Grant) -> tuple[SessionConfig, ...]:
+    """The configuration that a realtime session starts with, if it came with a secret."""
+    return () if grant.session is None else (msgspec.json.decode(grant.session, type=SessionConfig),)

@@ -1,0 +1,84 @@
+"""Is it alive, is it ready, and what runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from realtime.engine.client import EngineProcess
+from realtime.engine.messages import EngineInfo
+from realtime.http.access_middleware import grant_of
+from realtime.http.replies import Json, Refusal
+
+_RETRY_S = 2
+
+
+class _Model(msgspec.Struct, frozen=True):
+    id: str
+    created: int
+    object: str = "model"
+    owned_by: str = "voiced"
+
+
+class _Models(msgspec.Struct, frozen=True):
+    data: list[_Model]
+    object: str = "list"
+
+
+class Status:
+    """What is told of the server."""
+
+    def __init__(self, engine: EngineProcess, sessions: Callable[[], int]) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._began = int(time.time())
+
+    async def healthz(self, request: Request) -> Response:
+        """200 while the gateway runs, whatever the engine does."""
+        return Json({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """200 once speech can be asked for, 503 with the loading stage before. What runs, and why it does not, is told
+        to who may use the server: without a key where keys are asked for, there is only the status."""
+        engine, told = self._engine, grant_of(request).operator
+        if engine.info is None:
+            body = {"status": engine.stage, "error": engine.error} if told else {"status": "not ready"}
+            return Json(body, status_code=503, headers={"Retry-After": str(_RETRY_S)})
+        if not told:
+            return Json({"status": "ready"})
+        return Json(
+            {
+                "status": "ready",
+                "engine": engine.info,
+                "gauges": engine.gauges,
+                "sessions": self._sessions(),
+                "restarts": engine.restarts,
+            }
+        )
+
+    async def models(self, request: Request) -> Response:
+        """The checkpoint that runs, as a list of one. Requests may name any model: this one answers."""
+        return Json(_Models([self._model()]))
+
+    async def model(self, request: Request) -> Response:
+        """The checkpoint that runs, by its name."""
+        model, asked = self._model(), str(request.path_params["id"])
+        if asked != model.id:
+            message = f"There is no model {asked[:100]!r}; {model.id!r} runs here, whichever a request names."
+            raise Refusal(404, "model_not_found", message, "model")
+        return Json(model)
+
+    def _model(self) -> _Model:
+        return _Model(ready(self._engine).checkpoint, self._began)
+
+
+def ready(engine: EngineProcess) -> EngineInfo:
+    """What runs. Raises Refusal while nothing does."""
+    if engine.info is None:
+        message = f"The engine is not ready ({engine.stage}); try again shortly."
+        raise Refusal(503, "engine_not_ready", message, retry_after_s=_RETRY_S)
+    return engine.info

@@ -1,0 +1,107 @@
+"""How the application is served: where it listens, with which certificate, over which connections."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from realtime.access.policy import is_loopback
+from realtime.config import Config, ConfigError
+from realtime.http.http_connection import HttpLink
+from realtime.http.websocket_connection import PING_INTERVAL_S, PING_TIMEOUT_S, Link
+from realtime.transports.websocket import MAX_MESSAGE_BYTES
+
+_LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
+"""uvicorn's, by ours. Its own debug level writes out handshakes, keys included: it is never used."""
+
+
+_GOODBYE_S = 2
+"""Sessions that are cut at the end of the drain have so long to say it, before uvicorn cuts their connections."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`. `drain` is called
+    then, first of all: uvicorn knows connections only, and ends the rest of the application after them."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drain()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def check_listening(config: Config) -> None:
+    """Raise ConfigError where the server would stand open to whoever reaches it, or its certificate cannot be used."""
+    if not (config.api_keys or config.allow_anonymous or is_loopback(config.host)):
+        raise ConfigError(
+            f"host {config.host!r} can be reached from other machines and api_keys is empty: set VOICED_API_KEYS, "
+            "or --allow-anonymous true if everybody there may use the server."
+        )
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigError("tls_cert and tls_key belong together; give both, or neither.")
+    if config.tls_cert:
+        try:
+            # a passphrase would be asked for on the terminal; an empty one makes that an error
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key, lambda: "")
+        except OSError as error:  # ssl.SSLError is one
+            reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConfigError(
+                f"tls_cert {config.tls_cert} and tls_key {config.tls_key} cannot be used ({reason}); "
+                "give a certificate chain and its unencrypted key, both as PEM files."
+            ) from error
+
+
+def create_server(app: Starlette, config: Config, drain: Callable[[], None] = lambda: None) -> Server:
+    """The server with our connection class: own pings, no compression, bounded messages, a drain on shutdown; `drain`
+    begins that of what is no connection."""
+    return Server(
+        uvicorn.Config(
+            app,
+            host=config.host,
+            port=config.port,
+            http=HttpLink,
+            ws=Link,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=PING_INTERVAL_S,
+            ws_ping_timeout=PING_TIMEOUT_S,
+            ws_per_message_deflate=False,
+            ssl_certfile=config.tls_cert or None,
+            ssl_keyfile=config.tls_key or None,
+            timeout_graceful_shutdown=math.ceil(config.drain_s) + _GOODBYE_S,
+            log_level=_LOG_LEVELS[config.log_level],
+            access_log=config.log_level == "debug",
+            server_header=False,
+        ),
+        drain,
+    )
+
+
+def reached_at(host: str, port: int) -> str:
+    """HOST:PORT for a client on this machine, of a server that listens on `host`."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError with the fix when the address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+    return listener

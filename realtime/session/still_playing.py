@@ -1,0 +1,84 @@
+"""Where the server plays: whose speech is being heard, also after its response is over, and what was heard of it.
+
+The client learns from here when a response's speech starts and stops, and how far it got where it was cut.
+"""
+
+from __future__ import annotations
+
+from protocol import server_events as server
+from realtime.session.conversation import with_words
+from realtime.session.messages import DropAudio
+from realtime.session.response import LiveResponse
+from realtime.session.shared import Desk
+
+
+class Audible:
+    """Responses with speech that has not all gone out. Empty where the client plays."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._playing: dict[str, LiveResponse] = {}
+
+    @property
+    def all(self) -> list[LiveResponse]:
+        """In the order in which they are heard."""
+        return list(self._playing.values())
+
+    def lead(self, live: LiveResponse) -> float:
+        """Seconds until its listener needs more of a response: what is played before it counts too."""
+        now = self._desk.now
+        return live.playout.lead(now) + sum(other.playout.lead(now) for other in self.all if other is not live)
+
+    def of(self, item_id: str) -> LiveResponse | None:
+        """The response whose message this is, while it is heard."""
+        return next((live for live in self.all if live.item is not None and live.item.id == item_id), None)
+
+    def add(self, live: LiveResponse) -> None:
+        """There is speech of it to be heard."""
+        if self._desk.plays:
+            self._playing[live.id] = live
+
+    def played(self, response_id: str, samples: int) -> None:
+        """So much more of a response went out."""
+        live = self._playing.get(response_id)
+        if live is None or not samples:
+            return
+        if not live.playout.played(self._desk.now):
+            self._desk.send(server.PlayoutStarted, response_id=live.id)
+        live.playout.play(samples)
+        self.settle(live)
+
+    def settle(self, live: LiveResponse) -> None:
+        """If the response is over and all of it has gone out, the client is told."""
+        if not live.state.terminal or live.playout.played(self._desk.now) < live.playout.generated:
+            return
+        if self._playing.pop(live.id, None) is not None:
+            self._desk.send(server.PlayoutStopped, response_id=live.id)
+
+    def forget(self, live: LiveResponse) -> bool:
+        """Nothing more of it is heard; whether something was still to be."""
+        return self._playing.pop(live.id, None) is not None
+
+    def tell_cleared(self, live: LiveResponse) -> None:
+        """The rest of its speech was taken back."""
+        self._desk.send(server.PlayoutCleared, response_id=live.id)
+
+    def tell_heard(self, live: LiveResponse) -> None:
+        """How much of its message was heard: the server played it, so the client learns it from here."""
+        if live.entry is None or live.entry not in self._desk.conversation.entries:
+            return
+        heard = live.playout.played(self._desk.now) if live.entry.heard is None else live.entry.heard
+        heard_ms = heard * 1000 // self._desk.runtime.sample_rate
+        self._desk.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=heard_ms)
+
+    def take_back(self, live: LiveResponse) -> None:
+        """The response is over, but not its speech: the rest is not heard, and its message says so."""
+        self._desk.out.append(DropAudio(live.id))
+        if self.forget(live):
+            self.tell_cleared(live)
+        entry = live.entry
+        if entry is not None and live.item is not None:
+            if entry.heard is None:
+                entry.heard = live.playout.played(self._desk.now)
+            entry.item = with_words(live.item, live.playout.heard_text(entry.heard), live.item.status)
+        self.tell_heard(live)

@@ -1,0 +1,406 @@
+"""The shell around one session: carries out its effects and tells it what happened.
+
+Owns everything a connection starts (brain tasks, clauses at the engine) and ends it with the connection. Knows no
+wire: a transport gives it a `Wire` to send on and feeds it what arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from msgspec import UNSET
+
+from protocol.client_events import ClientEvent, InputAudioAppend, InputAudioClear, InputAudioCommit
+from protocol.encodings import BadMessage
+from protocol.objects import ErrorBody, SessionConfig
+from protocol.server_events import ServerEvent
+from realtime.agent.brain import Brain, FunctionCall, NothingToSay
+from realtime.engine.client import EngineClient
+from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.hearing.detector import Detectors
+from realtime.metrics.session_meters import CallWatch, Transport
+from realtime.session.messages import (
+    AskBrain,
+    AudioPlayed,
+    AudioSent,
+    BrainCalled,
+    BrainDone,
+    BrainFailed,
+    BrainSaid,
+    CancelClause,
+    ClauseAudio,
+    ClauseEnded,
+    Close,
+    Disconnected,
+    Drain,
+    DropAudio,
+    DropContext,
+    Effect,
+    FinishAudio,
+    Heard,
+    Input,
+    Send,
+    SendAudio,
+    StartClause,
+    Stop,
+    StopBrain,
+    Tick,
+)
+from realtime.session.session import Session
+from realtime.session.settings import Runtime
+from realtime.session.shared import Limits
+from realtime.shell.audio import ClauseSpeech, SpeechFormats, SpeechIn, pieces_of
+from realtime.shell.outbox import Outbox
+from realtime.shell.player import Speaker
+from realtime.shell.speech_scores import Ears
+
+log = logging.getLogger("voiced.call")
+
+_TICK_S = 0.25
+_HOLD_S = 1.0
+_RESUME_S = 0.25
+_PLAYED_AHEAD_S = 3.0
+_LONGEST_HOLD_S = 60.0
+_HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: to find speech in it takes some milliseconds
+_BRAIN_PATIENCE_S = 30.0
+
+
+class Wire(Protocol):
+    """One connection to a client."""
+
+    async def send(self, event: ServerEvent) -> None:
+        """Put an event on the wire; returns when the transport took it. Raises ConnectionError when it is gone."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+
+    def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
+        """Messages of the client until it leaves."""
+
+    @property
+    def stalled(self) -> bool:
+        """The client has stopped taking what was sent."""
+
+
+class _HungUp(Exception):
+    """The connection is over, from either side."""
+
+
+class Call:
+    """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
+    session starts with. `detectors` find the turns in what the user says. Speech goes out on the wire, faster than it
+    is played, or is played by a `speaker` here."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        engine: EngineClient,
+        brain: Brain,
+        runtime: Runtime,
+        limits: Limits,
+        watch: CallWatch,
+        drain: asyncio.Event,
+        initial: Sequence[SessionConfig] = (),
+        detectors: Detectors | None = None,
+        speaker: Speaker | None = None,
+    ) -> None:
+        self._wire = wire
+        self._engine = engine
+        self._brain = brain
+        self._rate = runtime.sample_rate
+        self._watch = watch
+        self._speaker = speaker
+        self._outbox = Outbox()
+        self._brains: dict[str, asyncio.Task[None]] = {}
+        self._clauses: dict[str, ClauseSpeech] = {}
+        self._formats = SpeechFormats()
+        self._speech_in = SpeechIn()
+        self._ears = Ears(detectors)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._broken: asyncio.Future[None] | None = None
+        self._drain = drain
+        self.session = Session(
+            runtime,
+            limits,
+            _new_id,
+            now=time.monotonic(),
+            wall_clock_offset=time.time() - time.monotonic(),
+            initial=initial,
+            plays=speaker is not None,
+        )
+
+    @property
+    def transport(self) -> Transport:
+        """How its client is connected."""
+        return self._watch.transport
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to go out."""
+        return len(self._outbox)
+
+    async def run(self) -> None:
+        """Until the connection ends; then nothing of it is left anywhere."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks, self._broken = tasks, asyncio.get_running_loop().create_future()
+                tasks.create_task(_outcome(self._broken))
+                self._perform(self.session.open())
+                tasks.create_task(self._write())
+                tasks.create_task(self._tick())
+                tasks.create_task(self._await_drain())
+                tasks.create_task(self._read())
+                if self._speaker is not None:
+                    tasks.create_task(self._speaker.run(self._on_played))
+        except* _HungUp:
+            pass
+        finally:
+            self._tasks = None
+            self._watch.hung_up()
+            for clause_id in self._clauses:
+                self._engine.cancel(clause_id)
+            self._ears.rest()
+            self._tell(Disconnected())  # last: a session that broke may break again
+
+    def cut(self) -> None:
+        """End it now, with what there is to say about that."""
+        self._guarded(lambda: self._tell(Stop()))
+
+    def hear(self, pcm: bytes) -> None:
+        """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends
+        this call."""
+        self._guarded(lambda: self._take_in_speech(pcm))
+
+    def _tell(self, message: Input) -> None:
+        self._perform(self.session.receive(message, time.monotonic()))
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._watch.told(effect.event, time.monotonic())
+                    self._outbox.put(effect)
+                case SendAudio() | FinishAudio() | Close():
+                    self._outbox.put(effect)
+                case DropAudio():
+                    self._outbox.drop_audio(effect.response_id)
+                    self._formats.drop(effect.response_id)
+                    if self._speaker is not None:
+                        self._speaker.drop(effect.response_id)
+                case AskBrain():
+                    if self._tasks is not None:
+                        task = self._tasks.create_task(self._ask(effect))
+                        self._brains[effect.response_id] = task
+                case StopBrain():
+                    brain = self._brains.pop(effect.response_id, None)
+                    if brain is not None and brain is not asyncio.current_task():
+                        brain.cancel()
+                case StartClause():
+                    self._start(effect)
+                case CancelClause():
+                    self._engine.cancel(effect.clause_id)
+                case DropContext():
+                    self._engine.drop_context(effect.context_id)
+        self._regulate()
+
+    def _start(self, clause: StartClause) -> None:
+        self._clauses[clause.clause_id] = ClauseSpeech(clause.speed)
+        request = Speak(
+            request_id=clause.clause_id,
+            text=clause.text,
+            messages=clause.messages,
+            context_id=clause.context_id,
+            sampling=clause.sampling,
+            seed=clause.seed,
+            lead_s=clause.lead_s,
+            paced=clause.paced,
+            more=clause.more,
+            max_lead_s=clause.max_lead_s,
+            max_frames=clause.max_frames,
+            speed=clause.speed,
+        )
+        self._watch.clause_asked(clause.clause_id, time.monotonic())
+        self._engine.submit(request, self._on_engine)
+
+    def _on_engine(self, event: Event) -> None:
+        """The engine's sink."""
+        self._guarded(lambda: self._take_in(event))
+
+    def _on_played(self, response_id: str, samples: int) -> None:
+        self._watch.sent(response_id, samples, time.monotonic())
+        self._tell(AudioPlayed(response_id, samples))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """For what is called from a reader that others depend on: what goes wrong ends this call, not that."""
+        if self._tasks is None or self._broken is None or self._broken.done():
+            return
+        try:
+            action()
+        except Exception as error:  # the boundary of this connection
+            log.exception("a session broke and is closed")
+            self._broken.set_exception(error)
+
+    def _take_in(self, event: Event) -> None:
+        request_id = event.request_id
+        speech = self._clauses.get(request_id)
+        match event:
+            case Audio():
+                if speech is not None and (pcm := speech.push(event.pcm)):
+                    self._watch.clause_audio(request_id, time.monotonic(), self._waiting_s)
+                    self._tell(ClauseAudio(request_id, pcm))
+            case Ended():
+                self._watch.clause_ended(event)
+                rest = self._clauses.pop(request_id).flush() if speech is not None else b""
+                if rest:
+                    self._tell(ClauseAudio(request_id, rest))
+                self._tell(
+                    ClauseEnded(
+                        request_id,
+                        event.reason,
+                        event.error,
+                        event.field,
+                        event.prompt_positions,
+                        event.audio_positions,
+                        event.cached_positions,
+                        event.frames,
+                    )
+                )
+
+    async def _ask(self, question: AskBrain) -> None:
+        try:
+            async with asyncio.timeout(_BRAIN_PATIENCE_S) as patience:
+                async for said in self._brain.reply(question.dialogue):
+                    patience.reschedule(asyncio.get_running_loop().time() + _BRAIN_PATIENCE_S)
+                    match said:
+                        case FunctionCall():
+                            self._tell(BrainCalled(question.response_id, said.name, said.arguments))
+                        case str():
+                            self._tell(BrainSaid(question.response_id, said))
+        except NothingToSay as error:
+            self._tell(BrainFailed(question.response_id, str(error)))
+        except Exception:  # the boundary of whatever brain is attached: its failure ends the response, not the call
+            log.exception("the brain failed")
+            self._tell(BrainFailed(question.response_id, "Deciding what to say failed; try again.", "brain_failed"))
+        else:
+            self._tell(BrainDone(question.response_id))
+        finally:
+            self._brains.pop(question.response_id, None)
+
+    async def _read(self) -> None:
+        async for message in self._wire.incoming():
+            await self._outbox.room()
+            match message:
+                case InputAudioAppend():
+                    await self._hear(message)
+                case InputAudioCommit() | InputAudioClear():
+                    if rest := self._speech_in.flush():
+                        self._take_in_speech(rest)
+                    self._tell(message)
+                case _:
+                    self._tell(message)
+        raise _HungUp
+
+    async def _hear(self, message: InputAudioAppend) -> None:
+        format, pieces = self.session.listening.format, []
+        try:
+            for piece in pieces_of(message.audio, format):
+                pieces.append(self._speech_in.decode(piece, format))
+                await asyncio.sleep(0)  # a long message is not resampled at one go while others wait
+        except ValueError as error:
+            event_id = None if message.event_id is UNSET else message.event_id
+            sentence = f"The audio is not in the session's input format: {error}."
+            self._tell(BadMessage(ErrorBody("invalid_request_error", "invalid_value", sentence, "audio", event_id)))
+            return
+        pcm, event_id = b"".join(pieces), None if message.event_id is UNSET else message.event_id
+        if self.session.listening.turn_detection is None or len(pcm) % 2:
+            self._take_in_speech(pcm, event_id)  # whole: it is taken or refused whole
+            return
+        for at in range(0, len(pcm), _HEARD_AT_ONCE):
+            self._take_in_speech(pcm[at : at + _HEARD_AT_ONCE], event_id)
+            await asyncio.sleep(0)
+
+    def _take_in_speech(self, pcm: bytes, event_id: str | None = None) -> None:
+        scores: tuple[float, ...] = ()
+        if self.session.listening.turn_detection is None:
+            self._ears.rest()
+        else:
+            scores = self._ears.scores(pcm)
+        self._tell(Heard(pcm, scores, event_id))
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._outbox.get()
+            try:
+                match message:
+                    case Send():
+                        await self._wire.send(message.event)
+                    case SendAudio():
+                        await self._speak(message)
+                        self._tell(AudioSent(message.event.response_id, message.samples))
+                    case FinishAudio():
+                        await self._finish(message)
+                    case Close():
+                        await self._wire.close(message.code, message.reason)
+                        raise _HungUp
+            except ConnectionError:
+                raise _HungUp from None
+
+    async def _speak(self, message: SendAudio) -> None:
+        if self._speaker is not None:
+            self._speaker.put(message.event.response_id, message.event.delta)
+            return
+        if (delta := self._formats.encode(message)) is not None:
+            await self._wire.send(delta)
+        self._watch.sent(message.event.response_id, message.samples, time.monotonic())
+
+    async def _finish(self, message: FinishAudio) -> None:
+        if self._speaker is not None:
+            self._speaker.finish(message.response_id)
+        elif (delta := self._formats.finish(message)) is not None:
+            await self._wire.send(delta)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._tell(Tick())
+            since = min((s.held_since for s in self._clauses.values() if s.held_since is not None), default=None)
+            if since is not None and time.monotonic() - since > _LONGEST_HOLD_S:
+                raise _HungUp  # a listener that takes next to nothing keeps a voice from everybody else
+
+    async def _await_drain(self) -> None:
+        await self._drain.wait()
+        self._tell(Drain())
+
+    def _regulate(self) -> None:
+        """Stop the engine from speaking to a listener that does not take it, and let it go on."""
+        for live in self.session.responses:
+            speech = self._clauses.get(live.running or "")
+            if live.running is None or speech is None:
+                continue
+            held = self._wire.stalled or self._waiting_s(live.id) > self._bound_s(holding=speech.held_since is not None)
+            if held != (speech.held_since is not None):
+                speech.held_since = time.monotonic() if held else None
+                self._engine.hold(live.running, held)
+
+    def _waiting_s(self, response_id: str) -> float:
+        """Speech that was made and has not left."""
+        played_here = 0 if self._speaker is None else self._speaker.waiting(response_id)
+        return (self._outbox.samples(response_id) + played_here) / self._rate
+
+    def _bound_s(self, *, holding: bool) -> float:
+        """How much of it may wait. Where it is played here, the lead that the engine keeps waits here too."""
+        bound = _RESUME_S if holding else _HOLD_S
+        return bound if self._speaker is None else bound + _PLAYED_AHEAD_S
+
+
+async def _outcome(future: asyncio.Future[None]) -> None:
+    await future
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + secrets.token_hex(12)

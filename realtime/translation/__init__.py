@@ -1,0 +1,1 @@
+"""Translation sessions: a translator beside a session that speaks."""

@@ -1,0 +1,99 @@
+"""What goes into a translation session and what comes out of it: inputs it is told, effects it asks for. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.client_events import ClientEvent
+from protocol.encodings import BadMessage
+from protocol.server_events import ServerEvent
+from protocol.translations import TranslationClientEvent, TranslationServerEvent
+from realtime.translation.translator import Frame, Heard, Rendered, Words
+
+# --- inputs besides the events of both protocols ---
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The translator took the next piece of what it was fed."""
+
+    piece: Frame | Words
+
+
+@dataclass(frozen=True)
+class Translated:
+    """The translator has given all there is, after `EndSource`."""
+
+
+@dataclass(frozen=True)
+class TranslationFailed:
+    """The translator broke; `message` is for the client."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The server ends the session."""
+
+    code: int
+    reason: str
+
+
+Input = (
+    TranslationClientEvent
+    | BadMessage
+    | Heard
+    | Rendered
+    | Taken
+    | Translated
+    | TranslationFailed
+    | Ending
+    | ServerEvent
+)
+
+# --- effects ---
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Send an event to the client, after those before it."""
+
+    event: TranslationServerEvent
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Give an event to the session that speaks."""
+
+    event: ClientEvent
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Give the translator more."""
+
+    piece: Frame | Words
+
+
+@dataclass(frozen=True)
+class Retarget:
+    """What is fed from here on is translated into this language."""
+
+    language: str
+
+
+@dataclass(frozen=True)
+class EndSource:
+    """Nothing more is fed."""
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """End the connection, after everything told before."""
+
+    code: int
+    reason: str
+
+
+Effect = Tell | Ask | Feed | Retarget | EndSource | HangUp

@@ -1,0 +1,165 @@
+"""Interpreting: what is said in one language, as it is said, into words of another.
+
+`Translator` is what a speech translation pipeline looks like from outside. `PhraseTranslator` is the one that is built
+in: it hears nothing, takes its transcripts from the client, and knows a few dozen phrases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, Protocol
+
+from realtime.translation.phrases import PHRASES, TARGETS
+
+FRAME_MS = 200
+
+
+@dataclass(frozen=True)
+class Frame:
+    """200 ms of what is said, 16-bit mono PCM at 24 kHz, and where in the input it ends."""
+
+    pcm: bytes
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Words:
+    """A piece of the transcript, where it is given: what was said in the frames before it, up to `end_ms`."""
+
+    text: str
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A piece of the source transcript. Joined in order, the pieces are the transcript."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A piece of the translation, spaces included. `translated` false: these are source words that have none.
+    `complete`: a sentence ends here, and can be spoken."""
+
+    text: str
+    translated: bool = True
+    complete: bool = False
+
+
+class Translator(Protocol):
+    """A pipeline from one language. It says where its transcripts come from: "given" ones are fed to it as `Words`."""
+
+    @property
+    def name(self) -> str:
+        """What clients are told that it is."""
+
+    @property
+    def transcripts(self) -> Literal["given", "heard"]:
+        """Who understands the speech: the client, or the pipeline."""
+
+    @property
+    def source(self) -> str:
+        """The language it translates from."""
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """The languages it translates to."""
+
+    def translate(self, source: AsyncIterator[Frame | Words], target: str) -> AsyncIterator[Heard | Rendered]:
+        """Translate until the source ends, and then what is left of it."""
+
+
+_PHRASE_END = re.compile(r"(?<![.!?…,;:])[.!?…,;:]++[\"')\]]*+(?=\s|$)|\n")
+_SENTENCE_END = re.compile(r"[.!?…\n]")
+_MARKS, _QUOTES = ".!?…,;:", "\"'()[]“”‘’"
+_CONTRACTIONS = {"i'm": "i am", "what's": "what is", "where's": "where is", "don't": "do not", "you're": "you are"}
+_OPENING = {"es": {"?": "¿", "!": "¡"}}
+_PAUSE_FRAMES = 10
+_LONGEST_CHARS = 1000
+
+
+class PhraseTranslator:
+    """English into German, Spanish and French from a table of everyday phrases: it exercises translation sessions while
+    no pipeline is attached, and is no more than that.
+
+    A phrase is what stands between punctuation marks; one that is longer than 1000 characters, or that no word was
+    added to for two seconds of audio, is over too. It is translated as a whole or not at all: put together from single
+    words it would be wrong, and nobody would notice.
+    """
+
+    name = "phrases"
+    transcripts: Literal["given", "heard"] = "given"
+    source = "en"
+    targets: Sequence[str] = TARGETS
+
+    async def translate(self, source: AsyncIterator[Frame | Words], target: str) -> AsyncIterator[Heard | Rendered]:
+        """Raises KeyError for a target that is not served."""
+        phrases = _Phrases(target)
+        async for piece in source:
+            if isinstance(piece, Words):
+                yield Heard(piece.text)
+            for rendered in phrases.take(piece):
+                yield rendered
+        for rendered in phrases.finish():
+            yield rendered
+
+
+class _Phrases:
+    """The words of one stream that wait for the end of their phrase, and the phrases for that of their sentence."""
+
+    def __init__(self, target: str) -> None:
+        self._table = PHRASES[target]
+        self._opening = _OPENING.get(target, {})
+        self._waiting = ""
+        self._quiet_frames = 0
+        self._mid_sentence = False
+
+    def take(self, piece: Frame | Words) -> list[Rendered]:
+        if isinstance(piece, Frame):
+            self._quiet_frames += 1
+            return self.finish() if self._quiet_frames == _PAUSE_FRAMES else []
+        self._quiet_frames = 0
+        self._waiting += piece.text
+        end = max((match.end() for match in _PHRASE_END.finditer(self._waiting)), default=0)
+        if len(self._waiting) - end > _LONGEST_CHARS:
+            end = len(self._waiting)
+        ready, self._waiting = self._waiting[:end], self._waiting[end:]
+        return self._render(ready)
+
+    def finish(self) -> list[Rendered]:
+        """What waits is all there is of its sentence."""
+        ready, self._waiting = self._waiting, ""
+        rendered = self._render(ready)
+        if self._mid_sentence:
+            rendered.append(Rendered("", complete=True))
+        self._mid_sentence = False
+        return rendered
+
+    def _render(self, text: str) -> list[Rendered]:
+        ends = [0, *(match.end() for match in _PHRASE_END.finditer(text)), len(text)]
+        pieces = [text[begin:end].strip() for begin, end in pairwise(ends)]
+        rendered = [self._phrase(piece) for piece in pieces if any(map(str.isalnum, piece))]
+        if rendered:
+            self._mid_sentence = not rendered[-1].complete
+        return rendered
+
+    def _phrase(self, piece: str) -> Rendered:
+        words = piece.rstrip(_MARKS + _QUOTES).lstrip(_QUOTES)
+        mark = "".join(character for character in piece[len(piece.rstrip(_MARKS + _QUOTES)) :] if character in _MARKS)
+        complete = _SENTENCE_END.search(mark) is not None
+        known = self._table.get(_key(words))
+        if known is None:
+            return Rendered(f"{piece} ", translated=False, complete=complete)
+        if words[:1].isupper():
+            known = known[:1].upper() + known[1:]
+        return Rendered(f"{self._opening.get(mark[:1], '')}{known}{mark} ", complete=complete)
+
+
+def _key(words: str) -> str:
+    """A phrase as the table has it."""
+    plain = words.lower().replace("’", "'").replace(",", "")
+    return " ".join(_CONTRACTIONS.get(word, word) for word in plain.split())

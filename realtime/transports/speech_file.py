@@ -1,0 +1,228 @@
+"""`/v1/audio/speech`: text in, a sound file out, sent while it is spoken.
+
+A request is a `Call` on a wire of its own, which asks for one response out of band and makes that response's events the
+body of the answer. What goes wrong before the first audio is answered as an error; after it the transfer is broken off,
+so that nobody takes half a file for a whole one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from msgspec import UNSET
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from codec_stream.containers import ContainerEncoder
+from protocol.client_events import ClientEvent, ResponseCreate
+from protocol.encodings import BadMessage
+from protocol.objects import (
+    AudioOutput,
+    Generation,
+    InputText,
+    NewMessage,
+    Response,
+    ResponseConfig,
+    ResponseError,
+    SessionAudio,
+    Usage,
+)
+from protocol.server_events import AudioDelta, Error, ResponseDone, ServerEvent
+from protocol.speech import (
+    SpeechAudioDelta,
+    SpeechAudioDone,
+    SpeechRequest,
+    SpeechUsage,
+    decode_speech_request,
+    server_sent,
+)
+from realtime.agent.brain import Reader
+from realtime.engine.client import EngineProcess
+from realtime.engine.messages import EngineInfo
+from realtime.http.http_connection import http_link_of
+from realtime.http.replies import Refusal
+from realtime.http.routes.status import ready
+from realtime.http.streamed_response import Answer
+from realtime.metrics.registry import Metrics
+from realtime.session.errors import Refused
+from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
+from realtime.session.shared import Limits
+from realtime.shell.shell import Call
+
+log = logging.getLogger("voiced.speech")
+
+STALL_S = 15.0
+"""A client that takes nothing for so long is dropped. Those that play while they read take more in gulps, which are far
+apart where a second of sound is few bytes."""
+
+_MAX_LEAD_S = 60.0
+"""Speech made ahead of the listener, at most: whoever wants the whole file gets it as fast as it can be made while
+nobody is about to fall silent."""
+
+_RETRY_S = 2
+
+
+class Speech:
+    """The route, an ASGI application. `calls` holds all sessions of the server, at most `max_sessions`; a request is
+    one of them."""
+
+    def __init__(
+        self,
+        engine: EngineProcess,
+        runtime: Callable[[EngineInfo], Runtime],
+        limits: Limits,
+        metrics: Metrics,
+        calls: set[Call],
+        max_sessions: int,
+        stall_s: float = STALL_S,
+    ) -> None:
+        self._engine = engine
+        self._runtime = runtime
+        self._limits = limits
+        self._metrics = metrics
+        self._calls = calls
+        self._max_sessions = max_sessions
+        self._stall_s = stall_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises Refusal for what is wrong with it or with the moment."""
+        try:
+            asked = decode_speech_request(await Request(scope, receive).body())
+        except BadMessage as bad:
+            raise Refusal(400, bad.body.code, bad.body.message, bad.body.param) from None
+        except ClientDisconnect:
+            return
+        if self._engine.info is None:
+            self._metrics.refused("engine_not_ready")
+        info = ready(self._engine)
+        runtime = self._runtime(info)
+        _check_voice(asked.voice_name, runtime)
+        if len(self._calls) >= self._max_sessions:
+            self._metrics.refused("too_many_sessions")
+            message = f"No session is free ({self._max_sessions} in all); try again later."
+            raise Refusal(429, "too_many_sessions", message, retry_after_s=_RETRY_S)
+        wire = SpeechWire(asked, info, Answer(scope, receive, send, self._stall_s))
+        link = http_link_of(scope)
+        drain = asyncio.Event() if link is None else link.drain
+        watch = self._metrics.watch("speech", runtime.sample_rate)
+        call = Call(wire, self._engine, Reader(), runtime, self._limits, watch, drain)
+        self._calls.add(call)
+        try:
+            await call.run()
+        finally:
+            self._calls.discard(call)
+        if wire.refused is not None:
+            ready(self._engine)  # where there is no engine any more, that is the reason
+            raise wire.refused
+
+
+class SpeechWire:
+    """One request and its answer, as a `Wire`. `refused` is the error that it ended with before anything was sent."""
+
+    stalled = False  # a slow client makes `send` wait, and the session's outbox fills up behind it
+
+    def __init__(self, asked: SpeechRequest, info: EngineInfo, answer: Answer) -> None:
+        self._asked = asked
+        self._answer = answer
+        self._encoder = ContainerEncoder(asked.sound_format, info.sample_rate)
+        self._as_events = asked.stream_format == "sse"
+        self._checkpoint = info.checkpoint
+        self.refused: Refusal | None = None
+
+    async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
+        yield ResponseCreate(response=_response(self._asked))
+        await self._answer.over()
+
+    async def send(self, event: ServerEvent) -> None:
+        match event:
+            case AudioDelta():
+                await self._deliver(self._encoder.push(event.delta))
+            case ResponseDone(response=Response(status="completed" | "incomplete")):
+                await self._deliver(self._encoder.finish())
+                await self._answer.write(self._farewell(event.response.usage), last=True)
+            case ResponseDone():
+                self._fail(_reason(event.response))
+            case Error():
+                self._fail(ResponseError(event.error.type, event.error.code, event.error.message))
+
+    async def close(self, code: int, reason: str) -> None:
+        if not self._answer.begun:
+            self.refused = Refusal(503, "server_draining", reason, retry_after_s=_RETRY_S)
+
+    async def _deliver(self, data: bytes) -> None:
+        """The first sound is the first moment at which a success is certain: the head goes out with it."""
+        if not self._answer.begun:
+            await self._answer.begin(self._headers())
+        if data:
+            await self._answer.write(server_sent(SpeechAudioDelta(data)) if self._as_events else data)
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "content-type": "text/event-stream" if self._as_events else self._encoder.media_type,
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",  # a proxy that collects the whole file would make everybody wait
+            "x-voiced-checkpoint": self._checkpoint.encode("ascii", "backslashreplace").decode(),
+        }
+
+    def _farewell(self, usage: Usage | None) -> bytes:
+        if not self._as_events or usage is None:
+            return b""
+        took = SpeechUsage(usage.input_tokens, usage.output_tokens, usage.total_tokens)
+        return server_sent(SpeechAudioDone(took))
+
+    def _fail(self, error: ResponseError) -> None:
+        """End without a success. Raises ConnectionError: there is nothing more to send."""
+        if self._answer.begun:
+            log.warning("a sound file breaks off: %s", error.message)
+        else:
+            self.refused = _refusal(error)
+        raise ConnectionError("the speech failed")
+
+
+def _check_voice(name: str | None, runtime: Runtime) -> None:
+    if name is None:
+        return
+    if name.startswith(ITEM_VOICE):
+        message = "There is no conversation here to take a voice from; GET /v1/audio/voices lists the voices."
+        raise Refusal(400, "invalid_value", message, "voice")
+    try:
+        check_voice(name, runtime, "voice")
+    except Refused as refused:
+        raise Refusal(400, refused.code, str(refused), refused.param) from None
+
+
+def _response(asked: SpeechRequest) -> ResponseConfig:
+    """The response that speaks what was asked for."""
+    output = AudioOutput(
+        voice=UNSET if asked.voice_name is None else asked.voice_name,
+        speed=UNSET if asked.speed is None else asked.speed,
+    )
+    seed = UNSET if asked.seed is None else asked.seed
+    return ResponseConfig(
+        conversation="none",
+        input=[NewMessage("user", [InputText(asked.input)])],
+        instructions=asked.instructions or UNSET,
+        audio=SessionAudio(output=output),
+        voiced=Generation(paced=True, max_lead_s=_MAX_LEAD_S, seed=seed),
+    )
+
+
+def _reason(response: Response) -> ResponseError:
+    """Why a response did not end by itself."""
+    details = response.status_details
+    if details is not None and isinstance(details.error, ResponseError):
+        return details.error
+    return ResponseError("server_error", "server_draining", "The server ended the session; try again.")
+
+
+def _refusal(error: ResponseError) -> Refusal:
+    """An error of the session as HTTP says it."""
+    match error.code:
+        case "overloaded":
+            message = f"{error.message.rstrip('.')}; try again shortly."
+            return Refusal(429, "overloaded", message, retry_after_s=_RETRY_S)
+        case "server_draining" | "engine_failed":
+            return Refusal(503, error.code, error.message, retry_after_s=_RETRY_S)
+    return Refusal(400, error.code, error.message, "input")

@@ -1,0 +1,136 @@
+"""A call's data channel and those who take part beside it, as a session's `Wire`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+
+from protocol.client_events import ClientEvent
+from protocol.encodings import JSON, BadMessage
+from protocol.objects import ErrorBody
+from protocol.server_events import Error, ServerEvent
+from realtime.http.replies import Refusal
+from realtime.rtc.peer import Peer
+from realtime.transports.webrtc.sideband import Sideband
+
+log = logging.getLogger("voiced.webrtc")
+
+_MANY_MESSAGES = 256
+_MANY_BYTES = 256 * 1024
+_PATIENCE_S = 5.0
+"""A caller has so long to acknowledge events before more of them are sent."""
+
+_MOST_SIDEBANDS = 8
+
+
+class WebRtcWire:
+    """The call's data channel and sidebands as a `Wire`. `attach` gives it the peer."""
+
+    def __init__(self) -> None:
+        self._peer: Peer | None = None
+        self._incoming: asyncio.Queue[ClientEvent | BadMessage | None] = asyncio.Queue(_MANY_MESSAGES)
+        self._sidebands: set[Sideband] = set()
+        self.ended = False
+        """Nothing more comes or goes."""
+
+    def attach(self, peer: Peer) -> None:
+        """The peer whose channel it is."""
+        self._peer = peer
+
+    @property
+    def stalled(self) -> bool:
+        return self._peer is not None and self._peer.away
+
+    async def send(self, event: ServerEvent) -> None:
+        for sideband in self._sidebands:
+            sideband.put(event)
+        peer = self._peer
+        if peer is None or not peer.connected:
+            raise ConnectionError("the caller is gone")
+        data = JSON.encode(event)
+        if len(data) > peer.max_message_bytes:
+            data = JSON.encode(_too_large(event, len(data), peer.max_message_bytes))
+        if peer.messages_bytes_waiting > _MANY_BYTES:
+            await self._acknowledged(peer)
+        peer.send_message(data.decode())
+
+    async def _acknowledged(self, peer: Peer) -> None:
+        """Until few bytes are under way: a data channel takes everything at once and keeps it here."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while peer.messages_bytes_waiting > _MANY_BYTES:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise ConnectionError("the caller takes no events") from None
+
+    async def close(self, code: int, reason: str) -> None:
+        self.end(ErrorBody("server_error", "call_ended", reason))
+
+    async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
+        while (message := await self._incoming.get()) is not None:
+            yield message
+            await asyncio.sleep(0)  # others have their turn between the events of one who sends many
+
+    def on_message(self, text: str) -> None:
+        """A message of the caller's. Too many at once end the call: a data channel cannot be told to wait."""
+        if self.ended:
+            return
+        if self._incoming.full():
+            log.warning("a caller sends events faster than they are served and is hung up on")
+            message = "Events came faster than they are served; send fewer at once, and call again."
+            self.end(ErrorBody("invalid_request_error", "too_many_events", message))
+            return
+        try:
+            self._incoming.put_nowait(JSON.decode_client(text.encode()))
+        except BadMessage as bad:
+            self._incoming.put_nowait(bad)
+
+    async def take(self, message: ClientEvent | BadMessage) -> None:
+        """A message of a sideband's, which waits for its turn."""
+        await self._incoming.put(message)
+
+    def join(self, sideband: Sideband) -> None:
+        """Let somebody listen in. Raises Refusal."""
+        if self.ended:
+            raise Refusal(404, "call_not_found", "The call is over.", "call_id")
+        if len(self._sidebands) >= _MOST_SIDEBANDS:
+            message = f"{_MOST_SIDEBANDS} others take part in this call already; one of them has to leave first."
+            raise Refusal(503, "too_many_sidebands", message, "call_id")
+        self._sidebands.add(sideband)
+
+    def leave(self, sideband: Sideband) -> None:
+        """It listens no longer."""
+        self._sidebands.discard(sideband)
+
+    def end(self, error: ErrorBody | None = None) -> None:
+        """Hang up, saying why if there is more to say than that somebody wanted it. What came and was not served is
+        forgotten. May be called twice."""
+        if self.ended:
+            return
+        self.ended = True
+        if error is not None:
+            event = Error(event_id=event_id(), error=error)
+            for sideband in self._sidebands:
+                sideband.put(event)
+            if self._peer is not None:
+                self._peer.send_message(JSON.encode(event).decode())
+        while not self._incoming.empty():
+            self._incoming.get_nowait()
+        self._incoming.put_nowait(None)
+        for sideband in self._sidebands:
+            sideband.end()
+        if self._peer is not None:
+            self._peer.close()
+
+
+def _too_large(event: ServerEvent, size: int, limit: int) -> Error:
+    kind = type(event).__struct_config__.tag
+    message = f"The event {kind} has {size} bytes and the call's data channel takes {limit}; a sideband takes it whole."
+    return Error(event_id=event_id(), error=ErrorBody("invalid_request_error", "message_too_large", message))
+
+
+def event_id() -> str:
+    """A new one."""
+    return f"event_{secrets.token_hex(12)}"

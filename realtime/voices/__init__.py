@@ -1,0 +1,1 @@
+"""Voices by name: those in folders, those uploaded, those of the checkpoint."""

@@ -1,0 +1,153 @@
+"""All voices that can be asked for: the checkpoint's, those of the voices folder, uploaded ones, and OpenAI's names for
+them. Lives in the event loop; disk and encoding are waited for elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections import ChainMap
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from codec_stream.audio_file import read_reference
+from codec_stream.pcm import to_pcm16
+from realtime.engine.client import EngineProcess
+from realtime.engine.messages import EngineInfo, VoiceFile
+from realtime.session.settings import Voice
+from realtime.voices.files import (
+    Consent,
+    RegisteredVoice,
+    VoiceError,
+    aliases,
+    delete_upload,
+    read_uploads,
+    write_upload,
+)
+
+
+class VoiceTaken(Exception):
+    """There is a voice of this name, or one is being made."""
+
+
+class CatalogueFull(Exception):
+    """No further voice is kept; one sentence."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A clip as it came, and what was said about it."""
+
+    name: str
+    clip: bytes
+    transcript: str
+    statement: str
+    uploaded_by: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A voice as it is shown. `stands_for` is what an alias means, empty for whichever voice the model picks."""
+
+    name: str
+    kind: Literal["clip", "scene", "alias"]
+    created_at: int | None = None
+    stands_for: str = ""
+
+
+class Catalogue:
+    """The voices of one server, live: what is uploaded can be asked for at once, also by sessions that are open."""
+
+    def __init__(self, registered: list[RegisteredVoice], uploads: Path | None, max_uploads: int) -> None:
+        """`registered` comes from the voices folder, `uploads` is where uploaded voices are kept. Raises VoiceError."""
+        self._registered = list(registered)
+        self._folder = uploads
+        self._max_uploads = max_uploads
+        self._uploaded: dict[str, Consent] = {}
+        self._taking: set[str] = set()
+        self._clips = {voice.name: Voice(voice.name, "clip", voice.transcript) for voice in registered}
+        for voice, consent in read_uploads(uploads) if uploads is not None else []:
+            if voice.name in self._clips:
+                raise VoiceError(f"{voice.clip}: voice {voice.name!r} is in the voices folder too; delete one of them.")
+            self._registered.append(voice)
+            self._uploaded[voice.name] = consent
+            self._clips[voice.name] = Voice(voice.name, "clip", voice.transcript)
+
+    @property
+    def files(self) -> list[VoiceFile]:
+        """The voices an engine encodes while it loads."""
+        return [VoiceFile(voice.name, str(voice.clip)) for voice in self._registered]
+
+    def voices(self, info: EngineInfo) -> Mapping[str, Voice]:
+        """All voices by name, as sessions see them; a checkpoint's own win. Live: it follows what comes and goes."""
+        scenes = {name: Voice(name, "scene", line) for name, line in info.scene_voices.items()}
+        return ChainMap(scenes, self._clips, self._aliases(info))
+
+    def listed(self, info: EngineInfo) -> list[Listed]:
+        """All voices as they are shown."""
+        shown = [Listed(name, "scene") for name in info.scene_voices]
+        shown += [
+            Listed(name, "clip", self._uploaded[name].created_at if name in self._uploaded else None)
+            for name in sorted(self._clips)
+            if name not in info.scene_voices
+        ]
+        taken = {voice.name for voice in shown}
+        meanings = aliases(list(info.scene_voices), info.default_voice)
+        return shown + [Listed(name, "alias", None, meant) for name, meant in meanings.items() if name not in taken]
+
+    def deletable(self, name: str) -> bool:
+        """It was uploaded."""
+        return name in self._uploaded
+
+    async def add(self, upload: Upload, engine: EngineProcess, info: EngineInfo) -> Listed:
+        """Take a voice in: check the clip, have it encoded, keep it. Raises VoiceTaken and CatalogueFull;
+        AudioError for the clip; VoiceRefused and EngineLost of the engine; OSError of the disk."""
+        async with self._reserved(upload.name, info):
+            samples = await asyncio.to_thread(read_reference, upload.clip, sample_rate=info.sample_rate)
+            pcm = to_pcm16(samples)
+            await engine.register_voice(upload.name, pcm)
+            digest = hashlib.sha256(upload.clip).hexdigest()
+            consent = Consent(int(time.time()), upload.uploaded_by, upload.statement, digest)
+            if self._folder is not None:
+                kept = (self._folder, upload.name, pcm, info.sample_rate, upload.transcript, consent)
+                try:
+                    await asyncio.to_thread(write_upload, *kept)
+                except OSError:
+                    engine.forget_voice(upload.name)
+                    raise
+            self._uploaded[upload.name] = consent
+            self._clips[upload.name] = Voice(upload.name, "clip", upload.transcript)
+            return Listed(upload.name, "clip", consent.created_at)
+
+    async def delete(self, name: str, engine: EngineProcess) -> None:
+        """Drop an uploaded voice; what speaks with it goes on. KeyError if there is none; OSError of the disk."""
+        if name not in self._uploaded or name in self._taking:
+            raise KeyError(name)
+        self._taking.add(name)
+        try:
+            if self._folder is not None:
+                await asyncio.to_thread(delete_upload, self._folder, name)
+            engine.forget_voice(name)
+            del self._uploaded[name], self._clips[name]
+        finally:
+            self._taking.discard(name)
+
+    def _aliases(self, info: EngineInfo) -> dict[str, Voice]:
+        meanings = aliases(list(info.scene_voices), info.default_voice)
+        return {name: Voice(name, "scene", info.scene_voices.get(meant, "")) for name, meant in meanings.items()}
+
+    @contextlib.asynccontextmanager
+    async def _reserved(self, name: str, info: EngineInfo) -> AsyncIterator[None]:
+        if name in self._taking or name in self.voices(info):
+            raise VoiceTaken(f"There is a voice {name!r} already; choose another name, or delete that one first.")
+        if len(self._uploaded) + len(self._taking) >= self._max_uploads:
+            raise CatalogueFull(f"This server keeps {self._max_uploads} uploaded voices; delete one first.")
+        self._taking.add(name)
+        try:
+            yield
+        finally:
+            self._taking.discard(name)

@@ -1,0 +1,176 @@
+"""Scope: `voiced say` and `voiced serve` as a person runs them: a process, files, exit statuses, one sentence each."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime.commands.say import write
+
+FOLDER = Path(__file__).parent.parent / "access"
+CERT, CERT_KEY = str(FOLDER / "localhost.pem"), str(FOLDER / "localhost.key")
+
+
+@pytest.fixture
+def environment(noise_checkpoint: Callable[[int], Path]) -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {**os.environ, "VOICED_MODEL": str(noise_checkpoint(1)), "VOICED_THREADS": "1", "VOICED_PORT": str(port)}
+
+
+def _voiced(
+    environment: dict[str, str], *arguments: str, given: str = "", cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "realtime.commands.cli", *arguments]
+    return subprocess.run(command, env=environment, input=given.encode(), capture_output=True, timeout=90, cwd=cwd)
+
+
+def test_a_text_is_spoken_into_a_file_by_an_engine_of_its_own(environment: dict[str, str], tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    done = _voiced(environment, "say", "-", "-o", str(target), "--seed", "3", "--stats", given="Good evening.")
+    said = done.stderr.decode()
+    assert done.returncode == 0, said
+    with wave.open(str(target)) as audio:
+        assert (audio.getframerate(), audio.getnchannels(), audio.getsampwidth()) == (24000, 1, 2)
+        assert audio.getnframes() > 12000
+    assert "NOISE" in said
+    assert "first audio after" in said
+    assert str(target) in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([" ", "-o", "x.wav"], "empty"),
+        (["\N{PARTY POPPER}", "-o", "x.wav"], "no word"),
+        (["Hello.", "-o", "x.doc"], "use one of .wav, .mp3, .opus, .ogg, .aac, .flac, .pcm"),
+        (["Hello.", "-o", "nowhere/x.wav"], "nowhere/x.wav cannot be written (No such file or directory)"),
+        (["Hello.", "-o", "."], "cannot be written (Is a directory)"),
+        (["Hello.", "-o", "/proc/x.wav"], "/proc/x.wav cannot be written"),
+    ],
+)
+def test_what_cannot_be_said_or_kept_is_one_sentence_before_anything_is_loaded(
+    environment: dict[str, str], tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = _voiced(environment, "say", *arguments, cwd=tmp_path)
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert said.startswith("voiced: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_server_refuses_is_one_sentence_and_leaves_the_file_as_it_was(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "kept.wav"
+    target.write_text("kept")
+    done = _voiced(environment, "say", "Hello.", "--voice", "nobody", "-o", str(target))
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert "no voice 'nobody'" in said.splitlines()[-1]
+    assert [line for line in said.splitlines() if not line.startswith("voiced: ")] == []
+    assert target.read_text() == "kept"
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("stage", ["starting", "warming up"])
+def test_ctrl_c_ends_it_quietly_at_every_stage(
+    environment: dict[str, str], tmp_path: Path, stage: str, presses: int
+) -> None:
+    target = tmp_path / "out.wav"
+    command = [sys.executable, "-m", "realtime.commands.cli", "say", "Hello. " * 50, "-o", str(target)]
+    saying = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with saying:
+        assert saying.stderr is not None
+        assert any(stage in line for line in saying.stderr)
+        for _ in range(presses):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(saying.pid, signal.SIGINT)  # as a terminal does it: the engine gets it too
+            time.sleep(0.05)
+        said = saying.stderr.read()
+        assert saying.wait(20) == 130, said
+    assert [line for line in said.splitlines() if not line.startswith("voiced: ")] == []
+    assert not target.exists()
+
+
+@contextlib.contextmanager
+def _serving(environment: dict[str, str]) -> Iterator[None]:
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "realtime.commands.cli", "serve"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert serving.stderr is not None
+        assert any("ready at" in line for line in serving.stderr)
+        yield
+    finally:
+        serving.terminate()
+        assert serving.wait(20) == 0
+        assert serving.stderr is not None
+        serving.stderr.close()
+
+
+def test_a_running_server_is_used_and_named_and_bare_pcm_goes_to_stdout(environment: dict[str, str]) -> None:
+    with _serving(environment):
+        done = _voiced(environment, "say", "Hi.", "-o", "-", "--slots", "3")
+        said = done.stderr.decode()
+        assert done.returncode == 0, said
+        assert f"using the server at 127.0.0.1:{environment['VOICED_PORT']}" in said
+        assert "not used: model, slots, threads\n" in said
+        assert len(done.stdout) > 12000
+        assert len(done.stdout) % 2 == 0
+        taken = _voiced(environment, "serve")
+        assert taken.returncode == 1
+        assert "cannot listen" in taken.stderr.decode().splitlines()[-1]
+        assert "Traceback" not in taken.stderr.decode()
+
+
+def test_a_running_server_behind_tls_and_keys_is_used_by_who_has_a_key(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment |= {"VOICED_TLS_CERT": CERT, "VOICED_TLS_KEY": CERT_KEY, "VOICED_API_KEYS": "key-of-a-test-0123456789"}
+    using = f"using the server at 127.0.0.1:{environment['VOICED_PORT']}"
+    target = tmp_path / "out.ogg"
+    with _serving(environment):
+        done = _voiced(environment, "say", "Hi.", "-o", str(target))
+        assert done.returncode == 0, done.stderr.decode()
+        assert using in done.stderr.decode()
+        assert target.read_bytes()[:4] == b"OggS"
+        done = _voiced({**environment, "VOICED_API_KEYS": ""}, "say", "Hi.", "-o", str(target))
+        said = done.stderr.decode()
+        assert done.returncode == 0, said
+        assert "wants a key: give one in VOICED_API_KEYS" in said
+        assert using not in said
+        plain = {**environment, "VOICED_TLS_CERT": "", "VOICED_TLS_KEY": "", "VOICED_API_KEYS": ""}
+        url = f"wss://localhost:{environment['VOICED_PORT']}/v1/realtime"
+        done = _voiced({**plain, "SSL_CERT_FILE": CERT}, "say", "Hi.", "--url", url, "-o", str(target))
+        assert done.returncode == 1
+        assert "VOICED_API_KEYS" in done.stderr.decode().splitlines()[-1]
+
+
+def test_a_file_is_written_as_its_ending_says(tmp_path: Path) -> None:
+    pcm = (np.sin(np.arange(24000) / 10) * 9000).astype("<i2").tobytes()
+    for ending, magic in (
+        ("wav", b"RIFF"),
+        ("mp3", b"\xff"),
+        ("opus", b"OggS"),
+        ("ogg", b"OggS"),
+        ("aac", b"\xff\xf1"),
+        ("FLAC", b"fLaC"),
+        ("pcm", pcm[:4]),
+    ):
+        write(tmp_path / f"out.{ending}", pcm)
+        assert (tmp_path / f"out.{ending}").read_bytes().startswith(magic)
+    write(tmp_path / "out", pcm)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "out.wav").read_bytes()
