@@ -8,6 +8,8 @@ import torch
 
 from realtime.checkpoints.noise import Size, make_noise_checkpoint
 
+pytest_plugins = ["tests.serving.fixtures"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a CUDA device; left out where there is none")

@@ -14,8 +14,7 @@ from starlette.applications import Starlette
 from realtime.access.policy import is_loopback
 from realtime.config import Config, ConfigError
 from realtime.http.http_connection import HttpLink
-from realtime.http.websocket_connection import PING_INTERVAL_S, PING_TIMEOUT_S, Link
-from realtime.transports.websocket import MAX_MESSAGE_BYTES
+from realtime.http.websocket_connection import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S, Link
 
 _LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
 """uvicorn's, by ours. Its own debug level writes out handshakes, keys included: it is never used."""

@@ -16,6 +16,9 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 SCOPE_KEY = "voiced.link"
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
+
 PING_INTERVAL_S = 1.0
 PING_TIMEOUT_S = 4.0
 _STALLED_AFTER_S = 0.75

@@ -20,9 +20,6 @@ from realtime.shell.admission import Door
 from realtime.transports.webrtc.routes import CallRoutes
 from realtime.transports.webrtc.sideband import Sideband
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
-
 _MAX_PLAIN_BYTES = 256 * 1024
 _WITH_AUDIO = (InputAudioAppend, ItemCreate, ResponseCreate)
 """Events that may hold clips; all others are bounded more tightly."""
