@@ -7,12 +7,15 @@ written, and says nothing about which pages are whose: that is in the page table
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+log = logging.getLogger("voiced.attention")
 
 
 class Attention(Protocol):
@@ -28,6 +31,7 @@ class Attention(Protocol):
 
 
 _SCRATCH_BYTES = 2 << 20
+_GATHERED = "gather+sdpa"
 
 
 class GatherAttention:
@@ -37,9 +41,8 @@ class GatherAttention:
     copying all streams at once is bound by memory and, in fresh memory, by page faults.
     """
 
-    name = "gather+sdpa"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = _GATHERED) -> None:
+        self.name = name
         self._scratch = [torch.empty(_SCRATCH_BYTES, dtype=torch.uint8) for _ in range(2)]
 
     def decode(self, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
@@ -84,13 +87,14 @@ class VarlenAttention:
     name = "varlen_attn"
 
     @staticmethod
-    def available() -> bool:
-        """Whether this PyTorch has the paged form of the kernel."""
+    def available(device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether this PyTorch has the paged form of the kernel for `device` and `dtype` (half precision only)."""
         try:
             from torch.nn.attention.varlen import varlen_attn
         except ImportError:
             return False
-        return torch.cuda.is_available() and "block_table" in inspect.signature(varlen_attn).parameters
+        paged = "block_table" in inspect.signature(varlen_attn).parameters
+        return paged and device.type == "cuda" and dtype in (torch.float16, torch.bfloat16)
 
     def decode(self, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
         bounds = torch.arange(q.shape[0] + 1, dtype=torch.int32, device=q.device)
@@ -106,14 +110,17 @@ class VarlenAttention:
     ) -> Tensor:
         from torch.nn.attention.varlen import varlen_attn
 
+        span = table.shape[1] * keys.shape[1]
+        # the kernel takes bounds of the keys or of nothing, also where `used` and the table say which keys there are
+        key_bounds = torch.arange(table.shape[0] + 1, dtype=torch.int32, device=q.device) * span
         out = varlen_attn(
             q,
             keys,
             values,
             bounds,
-            None,
+            key_bounds,
             longest,
-            table.shape[1] * keys.shape[1],
+            span,
             window_size=(-1, 0),
             enable_gqa=q.shape[1] != keys.shape[2],
             seqused_k=used,
@@ -124,11 +131,45 @@ class VarlenAttention:
         return out
 
 
-def pick_attention(device: torch.device, dtype: torch.dtype) -> tuple[Attention, int]:
-    """The backend for a device, and the page size it wants. The kernel takes half precision only."""
-    if device.type == "cuda" and dtype != torch.float32 and VarlenAttention.available():
-        return VarlenAttention(), 256
-    return GatherAttention(), 16
+def pick_attention(
+    device: torch.device, dtype: torch.dtype, *, heads: int, kv_heads: int, head_dim: int
+) -> tuple[Attention, int]:
+    """The backend for a device and the shape of a model's heads, and the page size it wants.
+
+    The paged kernel is called once before it is relied on. Where it fails, that is logged, pages are gathered, and the
+    name of the backend says why. Raises torch.OutOfMemoryError, which says nothing about the kernel.
+    """
+    if not VarlenAttention.available(device, dtype):
+        return GatherAttention(), 16
+    kernel, page_size = VarlenAttention(), 256
+    try:
+        _try_out(kernel, device, dtype, heads, kv_heads, head_dim, page_size)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        log.warning("%s does not run here, so attention gathers pages, which is slower: %s", kernel.name, reason)
+        return GatherAttention(f"{_GATHERED} ({kernel.name} failed: {reason})"), 16
+    return kernel, page_size
+
+
+def _try_out(
+    kernel: Attention,
+    device: torch.device,
+    dtype: torch.dtype,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    page_size: int,
+) -> None:
+    """One call of each shape of work, waited for: a kernel's failure may show only then."""
+    pool = torch.zeros(2, page_size, kv_heads, head_dim, dtype=dtype, device=device)
+    q = torch.zeros(2, heads, head_dim, dtype=dtype, device=device)
+    table = torch.ones(2, 1, dtype=torch.int32, device=device)
+    kernel.decode(q, pool, pool, table, torch.tensor([1, page_size], device=device))
+    kernel.prefill(q, pool, pool, table[0], 2)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _gathered(pool: Tensor, table: Tensor, scratch: Tensor | None = None) -> Tensor:

@@ -61,7 +61,10 @@ def load_engine(
         progress(f"encoding voice {voice.name}")
         clips.register(voice.name, to_pcm16(read_reference(Path(voice.path), sample_rate=codec.sample_rate)))
 
-    attention, page_size = pick_attention(device, dtype)
+    model_config = checkpoint.config
+    attention, page_size = pick_attention(
+        device, dtype, heads=model_config.heads, kv_heads=model_config.kv_heads, head_dim=model_config.head_dim
+    )
     positions = config.kv_positions or 1024 * config.slots
     pool = PagePool(max(2, -(-positions // page_size) + 1), page_size)
     sampling = checkpoint.sampling

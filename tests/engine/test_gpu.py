@@ -128,13 +128,17 @@ def test_replayed_graphs_draw_what_eager_steps_draw(
         assert np.array_equal(got.ids, want[: len(batch), :-1]), f"step {step}"
 
 
+def _picked(dtype: torch.dtype) -> tuple[Attention, int]:
+    return pick_attention(DEVICE, dtype, heads=24, kv_heads=8, head_dim=128)
+
+
 def test_the_paged_kernel_is_used_where_it_is_there() -> None:
-    attention, page_size = pick_attention(DEVICE, torch.bfloat16)
-    if VarlenAttention.available():
+    attention, page_size = _picked(torch.bfloat16)
+    if VarlenAttention.available(DEVICE, torch.bfloat16):
         assert (attention.name, page_size) == ("varlen_attn", 256)
     else:
         assert (attention.name, page_size) == ("gather+sdpa", 16)
-    assert pick_attention(DEVICE, torch.float32)[0].name == "gather+sdpa"
+    assert _picked(torch.float32)[0].name == "gather+sdpa"
 
 
 def _pools(page_size: int, heads: int, kv_heads: int, dim: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,9 +157,9 @@ def test_the_paged_kernel_agrees_with_gathered_attention(
 ) -> None:
     """On the page size in use; the others are tried and reported."""
     gather = GatherAttention()
-    if not VarlenAttention.available():
+    if not VarlenAttention.available(DEVICE, torch.bfloat16):
         # nothing to compare on this PyTorch: then the other backend must be the one that runs
-        assert pick_attention(DEVICE, torch.bfloat16)[0].name == gather.name
+        assert _picked(torch.bfloat16)[0].name == gather.name
         return
     varlen, outcome = VarlenAttention(), {}
     for page_size in (16, 64, 256):
