@@ -1,4 +1,5 @@
-"""How a session tells the engine what to speak, without knowing the engine: messages, voices, ways of drawing.
+"""How a session tells the engine what to speak, without knowing the engine: messages, voices, ways of drawing; and
+how the engine tells what that took.
 
 Plain structs that both sides import.
 """
@@ -46,3 +47,13 @@ class Sampling(msgspec.Struct, frozen=True):
     top_p: float | None = None
     greedy: bool | None = None
     ras: bool | None = None
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What a request has taken so far: positions of its prompt, of audio rows among them, and of those found cached;
+    frames spoken."""
+
+    prompt_positions: int = 0
+    audio_positions: int = 0
+    cached_positions: int = 0
+    frames: int = 0

@@ -21,7 +21,7 @@ from realtime.engine.contexts import Contexts
 from realtime.engine.errors import EngineError, Overloaded, RequestError
 from realtime.engine.kv_pages import page_hashes
 from realtime.engine.length import frame_cap
-from realtime.engine.messages import Audio, Ended, EndReason, Event, Gauges, Speak, StepOutput, TextPart
+from realtime.engine.messages import Audio, Ended, EndReason, Event, Gauges, Speak, StepOutput, TextPart, Used
 from realtime.engine.prompt import Prompter, Spoken
 from realtime.engine.runner import Chunk, Runner
 from realtime.engine.scheduler import CHUNK_SIZES, Phase, Scheduler, Stream
@@ -37,10 +37,17 @@ class _Utterance:
     tokens: np.ndarray  # [N, K] the prompt
     max_rows: int
     delay: DelayBuffer
+    audio_positions: int  # of the prompt
     rows: list[np.ndarray] = field(default_factory=list)  # as drawn, from row 1 on
     frames: int = 0
     samples: int = 0
     reason: EndReason = "stop"
+
+    @property
+    def used(self) -> Used:
+        """What it has taken so far."""
+        stream = self.stream
+        return Used(stream.prompt_positions, self.audio_positions, stream.cached_positions, self.frames)
 
 
 @dataclass
@@ -195,7 +202,9 @@ class Engine:
         )
         self._codec_state.reset(stream.slot)
         delay = DelayBuffer(books, min(self._runner.alphabet.bos, self._runner.alphabet.eos))
-        self._utterances[request.request_id] = _Utterance(request, stream, tokens, max_rows, delay)
+        self._utterances[request.request_id] = _Utterance(
+            request, stream, tokens, max_rows, delay, int((tokens[:, 1:] >= 0).any(1).sum())
+        )
 
     def _prompt(self, request: Speak, room: int) -> np.ndarray:
         """The prompt, with as much of the context's past as fits."""
@@ -270,7 +279,7 @@ class Engine:
         utterance.frames += len(turn.codes.frames)
         if len(samples):
             request_id = utterance.request.request_id
-            self._events.append(Audio(request_id, utterance.samples, to_pcm16(samples)))
+            self._events.append(Audio(request_id, utterance.samples, to_pcm16(samples), utterance.used))
             utterance.samples += len(samples)
             frames = len(samples) / self._decoder.samples_per_frame
             seconds = frames * self._scheduler.policy.frame_s / utterance.request.speed
@@ -329,7 +338,7 @@ class Engine:
                 reason,
                 error=error,
                 prompt_positions=stream.prompt_positions,
-                audio_positions=int((utterance.tokens[:, 1:] >= 0).any(1).sum()),
+                audio_positions=utterance.audio_positions,
                 cached_positions=stream.cached_positions,
                 frames=utterance.frames,
                 samples=utterance.samples,

@@ -15,6 +15,7 @@ from realtime.request import ClipPart as ClipPart
 from realtime.request import Message as Message
 from realtime.request import Sampling as Sampling
 from realtime.request import TextPart as TextPart
+from realtime.request import Used as Used
 from realtime.request import VoicePart as VoicePart
 
 
@@ -113,11 +114,13 @@ Inbound = Speak | Cancel | Hold | DropContext | RegisterVoice | ForgetVoice | Sh
 
 
 class Audio(msgspec.Struct, frozen=True, tag="audio"):
-    """PCM of one request that starts at sample `position` of its utterance."""
+    """PCM of one request that starts at sample `position` of its utterance. `used` is what the request has taken up to
+    the end of it."""
 
     request_id: str
     position: int
     pcm: bytes
+    used: Used = Used()
 
 
 EndReason = Literal["stop", "length", "cancelled", "failed", "overloaded", "invalid"]

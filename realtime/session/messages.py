@@ -5,7 +5,7 @@ Plain data. Client events and server events are the protocol's; everything else 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from protocol.client_events import ClientEvent
@@ -13,7 +13,7 @@ from protocol.encodings import BadMessage
 from protocol.objects import AudioFormat
 from protocol.server_events import AudioDelta, ServerEvent
 from realtime.agent.brain import Dialogue
-from realtime.request import Message, Sampling
+from realtime.request import Message, Sampling, Used
 
 # --- inputs ---
 
@@ -56,10 +56,11 @@ class BrainFailed:
 
 @dataclass(frozen=True)
 class ClauseAudio:
-    """PCM of a clause."""
+    """PCM of a clause, and what the clause has taken so far."""
 
     clause_id: str
     pcm: bytes
+    used: Used = field(default_factory=Used)
 
 
 @dataclass(frozen=True)

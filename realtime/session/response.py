@@ -20,6 +20,7 @@ from protocol.objects import (
     TokenDetails,
     Usage,
 )
+from realtime.request import Used
 from realtime.session.clauses import Clause, ClauseSplitter
 from realtime.session.conversation import Conversation, Entry
 from realtime.session.messages import ClauseEnded
@@ -60,6 +61,7 @@ class LiveResponse:
     audio_positions: int = 0
     cached_positions: int = 0
     frames: int = 0
+    used: Used = field(default_factory=Used)  # by the running clause, as far as it was told
 
     @property
     def item(self) -> MessageItem | None:
@@ -85,13 +87,18 @@ class LiveResponse:
         return None
 
     def count(self, ended: ClauseEnded) -> None:
-        """Book a clause that is over."""
-        self.running = self.running_clause = None
+        """Book a clause that is over. An engine that was lost cannot say what it took: what was told before counts."""
         self.cut_short = self.cut_short or ended.reason == "length"
-        self.prompt_positions += ended.prompt_positions
-        self.audio_positions += ended.audio_positions
-        self.cached_positions += ended.cached_positions
-        self.frames += ended.frames
+        self.break_off(ended if ended.prompt_positions else self.used)
+
+    def break_off(self, used: Used | ClauseEnded) -> None:
+        """The running clause is over, having taken so much."""
+        self.running = self.running_clause = None
+        self.prompt_positions += used.prompt_positions
+        self.audio_positions += used.audio_positions
+        self.cached_positions += used.cached_positions
+        self.frames += used.frames
+        self.used = Used()
 
     @property
     def frames_left(self) -> int | None:

@@ -397,6 +397,7 @@ class Responses:
         if not live.begun:
             live.begun = True
             live.playout.begin_clause(live.running_clause.text)
+        live.used = message.used
         samples = len(message.pcm) // 2
         self._transcribe(live, live.playout.words(samples))
         live.playout.generate(samples)
@@ -472,7 +473,7 @@ class Responses:
         out.append(StopBrain(live.id))
         if live.running is not None:
             out.append(CancelClause(live.running))
-            live.running = live.running_clause = None
+            live.break_off(live.used)
         out.append(DropAudio(live.id))
         cut = self._audible.forget(live)
         if silently:

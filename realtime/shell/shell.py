@@ -21,7 +21,7 @@ from protocol.objects import ErrorBody, SessionConfig
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
-from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.engine.messages import Audio, Ended, Event, Speak, Used
 from realtime.hearing.detector import Detectors
 from realtime.metrics.session_meters import CallWatch, Transport
 from realtime.session.messages import (
@@ -252,12 +252,13 @@ class Call:
             case Audio():
                 if speech is not None and (pcm := speech.push(event.pcm)):
                     self._watch.clause_audio(request_id, time.monotonic(), self._waiting_s)
-                    self._tell(ClauseAudio(request_id, pcm))
+                    self._tell(ClauseAudio(request_id, pcm, event.used))
             case Ended():
                 self._watch.clause_ended(event)
+                used = Used(event.prompt_positions, event.audio_positions, event.cached_positions, event.frames)
                 rest = self._clauses.pop(request_id).flush() if speech is not None else b""
                 if rest:
-                    self._tell(ClauseAudio(request_id, rest))
+                    self._tell(ClauseAudio(request_id, rest, used))
                 self._tell(
                     ClauseEnded(
                         request_id,

@@ -19,6 +19,7 @@ from realtime.engine.messages import (
     Sampling,
     Speak,
     TextPart,
+    Used,
 )
 
 GREEDY = Sampling(greedy=True)
@@ -50,6 +51,7 @@ class Stage:
         self.first_audio_step: dict[str, int] = {}
         self._pcm: dict[str, list[np.ndarray]] = {}
         self._samples: dict[str, int] = {}
+        self._used: dict[str, Used] = {}
         self._live: set[str] = set()
         self._step_s = step_s
 
@@ -78,7 +80,10 @@ class Stage:
                 self._samples[event.request_id] += len(samples)
                 self._pcm[event.request_id].append(samples)
                 self.first_audio_step.setdefault(event.request_id, self.steps)
+                self._used[event.request_id] = event.used
             else:
+                used = Used(event.prompt_positions, event.audio_positions, event.cached_positions, event.frames)
+                assert self._used.pop(event.request_id, used) == used, "the last audio tells another use than the end"
                 assert event.samples == self._samples[event.request_id] or event.reason != "stop"
                 self._live.remove(event.request_id)
                 self.ended[event.request_id] = event

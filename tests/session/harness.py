@@ -35,6 +35,7 @@ from protocol.server_events import (
     ServerEvent,
     TranscriptDelta,
 )
+from realtime.request import Used
 from realtime.session.messages import (
     AskBrain,
     AudioPlayed,
@@ -245,8 +246,8 @@ class Talk:
         (clause,) = [clause for clause in self.at_engine if clause.startswith(f"{response_id}.")]
         return clause
 
-    def audio(self, seconds: float = 0.5, clause: str | None = None) -> None:
-        self.tell(ClauseAudio(clause or self.running, bytes(2 * round(seconds * RATE))))
+    def audio(self, seconds: float = 0.5, clause: str | None = None, **used: int) -> None:
+        self.tell(ClauseAudio(clause or self.running, bytes(2 * round(seconds * RATE)), Used(**used)))
 
     def end(self, reason: Any = "stop", clause: str | None = None, **counts: Any) -> None:
         clause = clause or self.running

@@ -95,6 +95,26 @@ def test_usage_adds_up_what_every_clause_took() -> None:
     assert (usage.output_token_details.text_tokens, usage.output_token_details.audio_tokens) == (0, 55)
 
 
+@pytest.mark.parametrize("ends", ["cancelled", "lost"])
+def test_usage_counts_what_a_clause_took_before_it_was_broken_off(ends: str) -> None:
+    talk = Talk()
+    response = talk.respond("The first sentence is as long as this. And the second sentence is also as long as this.")
+    talk.audio()
+    talk.end(prompt_positions=30, audio_positions=12, cached_positions=10, frames=25)
+    for frames in (8, 16):
+        talk.audio(prompt_positions=50, audio_positions=20, cached_positions=40, frames=frames)
+    talk.deliver()
+    if ends == "cancelled":
+        talk.tell(ResponseCancel())
+    else:
+        talk.end("failed")  # an engine that is gone tells no counts
+    talk.deliver()
+    usage = talk.done(response).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (80, 41, 121)
+    assert usage.input_token_details == TokenDetails(text_tokens=48, audio_tokens=32, cached_tokens=50)
+
+
 def test_a_response_under_way_counts_against_the_rate_limit_until_it_is_over() -> None:
     talk = Talk(Limits(max_out_of_band=3))
     for conversation in ("auto", "none", "none"):

@@ -202,6 +202,9 @@ async def test_speech_that_is_interrupted_stops_and_the_history_is_what_was_hear
         stopped = Spoken(before + await talk.until("response.done"))
         assert stopped.response["status"] == "cancelled"
         assert stopped.response["status_details"]["reason"] == "client_cancelled"
+        usage = stopped.response["usage"]
+        assert usage["output_tokens"] * 960 >= stopped.samples > 0
+        assert usage["input_tokens"] > 10
         heard = stopped.response["output"][0]["content"][0]["transcript"]
         assert LONG.startswith(heard)
         assert len(heard) < len(LONG) // 2
