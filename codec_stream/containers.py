@@ -15,6 +15,7 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from codec_stream.audio_file import wav_header
+from codec_stream.rate import SAMPLE_RATE
 
 ContainerFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 CONTAINER_FORMATS: tuple[ContainerFormat, ...] = get_args(ContainerFormat)
@@ -27,7 +28,7 @@ MEDIA_TYPES: dict[ContainerFormat, str] = {
     "pcm": "audio/pcm",
 }
 # What all four encoders take.
-RATES_HZ = (8000, 16000, 24000, 48000)
+RATES_HZ = (8000, 16000, SAMPLE_RATE, 48000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class ContainerEncoder:
     ValueError for a format or a rate that is not served.
     """
 
-    def __init__(self, format: ContainerFormat, rate: int = 24000) -> None:
+    def __init__(self, format: ContainerFormat, rate: int = SAMPLE_RATE) -> None:
         if format not in CONTAINER_FORMATS:
             raise ValueError(f"format is {format!r}; use one of {', '.join(CONTAINER_FORMATS)}")
         if rate not in RATES_HZ:

@@ -81,7 +81,7 @@ class DecoderState:
 
 
 @dataclass(frozen=True)
-class Turn:
+class DecodeJob:
     """One slot's part of a decode: its codes, and whether they are the utterance's last."""
 
     slot: int
@@ -118,27 +118,27 @@ class StreamingDecoder:
         return DecoderState(buffers, slots)
 
     @torch.inference_mode()
-    def decode(self, state: DecoderState, turns: Sequence[Turn]) -> list[np.ndarray]:
+    def decode(self, state: DecoderState, jobs: Sequence[DecodeJob]) -> list[np.ndarray]:
         """Advance each turn's slot by its frames and return its new samples, float32 [S].
 
-        All turns are computed as one batch, padded to the longest chunk: give chunks of like size. A final turn also
+        All jobs are computed as one batch, padded to the longest chunk: give chunks of like size. A final turn also
         returns what the exact mode still held back. One copy from the device in all.
         """
         flush = -(-self._lag // self.samples_per_frame)
-        sizes = [len(turn.codes.frames) + (flush if turn.final else 0) for turn in turns]
+        sizes = [len(turn.codes.frames) + (flush if turn.final else 0) for turn in jobs]
         longest = max(sizes)
         if longest == 0:
-            return [np.zeros(0, dtype=np.float32)] * len(turns)
-        if any(size != longest and not turn.final for size, turn in zip(sizes, turns, strict=True)):
-            raise ValueError("turns that go on must have equally many frames; group them by size")
-        inputs, masked = self._inputs(state, turns, longest)
+            return [np.zeros(0, dtype=np.float32)] * len(jobs)
+        if any(size != longest and not turn.final for size, turn in zip(sizes, jobs, strict=True)):
+            raise ValueError("jobs that go on must have equally many frames; group them by size")
+        inputs, masked = self._inputs(state, jobs, longest)
         if self.device.type == "cuda":
             pcm = self._replay(state, inputs, masked)
         else:
             pcm = self._run(state, inputs, masked)
         host = pcm.cpu().numpy()
         out = []
-        for row, turn in zip(host, turns, strict=True):
+        for row, turn in zip(host, jobs, strict=True):
             start = state.seen[turn.slot] * self.samples_per_frame - self._lag
             end = (state.seen[turn.slot] + len(turn.codes.frames)) * self.samples_per_frame
             stop = end if turn.final else end - self._lag
@@ -146,12 +146,12 @@ class StreamingDecoder:
             out.append(row[max(0, -start) : max(0, stop - start)])
         return out
 
-    def _inputs(self, state: DecoderState, turns: Sequence[Turn], longest: int) -> tuple[_Inputs, bool]:
+    def _inputs(self, state: DecoderState, jobs: Sequence[DecodeJob], longest: int) -> tuple[_Inputs, bool]:
         ahead = self.partial_frames
-        codes = np.full((len(turns), longest + ahead, self.config.num_quantizers), UNKNOWN, dtype=np.int64)
-        first = np.zeros(len(turns), dtype=np.int64)
-        limit = np.full(len(turns), longest + ahead, dtype=np.int64)
-        for index, turn in enumerate(turns):
+        codes = np.full((len(jobs), longest + ahead, self.config.num_quantizers), UNKNOWN, dtype=np.int64)
+        first = np.zeros(len(jobs), dtype=np.int64)
+        limit = np.full(len(jobs), longest + ahead, dtype=np.int64)
+        for index, turn in enumerate(jobs):
             frames, partial = turn.codes.frames, turn.codes.partial[:ahead]
             codes[index, : len(frames)] = frames
             codes[index, len(frames) : len(frames) + len(partial)] = partial
@@ -160,7 +160,7 @@ class StreamingDecoder:
                 limit[index] = len(frames) + len(partial)
         young = self._lag > 0 and bool((first * self.samples_per_frame < self._lag).any())
         cut = bool((limit < longest + ahead).any())
-        slots = np.array([turn.slot for turn in turns])
+        slots = np.array([turn.slot for turn in jobs])
         inputs = _Inputs(*(torch.from_numpy(array) for array in (slots, codes, first, limit)))
         return inputs, young or cut
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_stream.g711 import decode_alaw, decode_mulaw, encode_alaw, encode_mulaw
+from codec_stream.rate import SAMPLE_RATE
 from codec_stream.resample import StreamResampler
 
 Encoding = Literal["pcm_s16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 RATES_HZ = (8000, 16000, 22050, 24000, 44100, 48000)
-HOUSE_RATE_HZ = 24000
 SAMPLE_BYTES: dict[Encoding, int] = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1, "pcm_alaw": 1}
 # Full scale of float samples, as in libsndfile and FFmpeg: PCM16 survives the way there and back.
 _FULL_SCALE = 32768.0
@@ -26,7 +26,7 @@ class SpeechEncoder:
     n samples become ceil(n * rate / source_rate). ValueError for an encoding or a rate that is not served.
     """
 
-    def __init__(self, encoding: Encoding, rate: int, source_rate: int = HOUSE_RATE_HZ) -> None:
+    def __init__(self, encoding: Encoding, rate: int, source_rate: int = SAMPLE_RATE) -> None:
         _check_format(encoding, rate, source_rate)
         self._encoding = encoding
         self._resampler = StreamResampler(source_rate, rate)
@@ -46,7 +46,7 @@ class SpeechDecoder:
     n samples become ceil(n * target_rate / rate). ValueError for an encoding or a rate that is not served.
     """
 
-    def __init__(self, encoding: Encoding, rate: int, target_rate: int = HOUSE_RATE_HZ) -> None:
+    def __init__(self, encoding: Encoding, rate: int, target_rate: int = SAMPLE_RATE) -> None:
         _check_format(encoding, rate, target_rate)
         self._encoding = encoding
         self._resampler = StreamResampler(rate, target_rate)

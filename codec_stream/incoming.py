@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 from codec_stream.jitter import JitterBuffer, JitterCounters, Missing, Ready
 from codec_stream.packets import RTP_CLOCKS, AudioPacket, PacketDecoder, packet_decoder, payload_ticks
+from codec_stream.rate import SAMPLE_RATE
 
 STALL_S = 0.200
-_RATE_HZ = 24000
 _STEP_SAMPLES = 60  # decoders conceal whole steps of 2.5 ms
-_CONCEALED_SAMPLES = _RATE_HZ // 10
+_CONCEALED_SAMPLES = SAMPLE_RATE // 10
 _FADE_SAMPLES = 480
-_LONGEST_FILL_SAMPLES = _RATE_HZ
+_LONGEST_FILL_SAMPLES = SAMPLE_RATE
 _FEED_S, _FEED_SAMPLES = 0.020, 480
 _SLACK_S = 1e-6  # of the clock's arithmetic
 _FED_COUNTS_S = 1.0
@@ -180,7 +180,7 @@ class IncomingAudio:
     def _replace(self, stream: "_Stream", missing: Missing, following: AudioPacket, now: float) -> bytes:
         """What is heard in place of missing packets."""
         samples = self._owed(stream, missing.ticks, now)
-        repeated = self._ticks(following) * _RATE_HZ // stream.jitter.clock_rate
+        repeated = self._ticks(following) * SAMPLE_RATE // stream.jitter.clock_rate
         if 0 < repeated <= samples and stream.decoder.repeats_previous(following.payload):
             before = self._fill(stream, samples - repeated)
             try:
@@ -197,7 +197,7 @@ class IncomingAudio:
 
     def _owed(self, stream: "_Stream", ticks: int, now: float) -> int:
         """How many samples are to be made up for `ticks` of the stream; they count as made up."""
-        samples = ticks * _RATE_HZ // stream.jitter.clock_rate
+        samples = ticks * SAMPLE_RATE // stream.jitter.clock_rate
         self._forget_old_silence(now)
         paid = min(samples, self._fed)
         self._fed -= paid
@@ -205,10 +205,10 @@ class IncomingAudio:
 
     def _allowed(self, samples: int, now: float) -> int:
         """As many of these as may be made up; they count as made up."""
-        time_left = int(self._to_fill.left_s(now) * _RATE_HZ)
+        time_left = int(self._to_fill.left_s(now) * SAMPLE_RATE)
         samples = max(min(samples, _LONGEST_FILL_SAMPLES, time_left), 0)
         samples -= samples % _STEP_SAMPLES
-        self._to_fill.spend(samples / _RATE_HZ, now)
+        self._to_fill.spend(samples / SAMPLE_RATE, now)
         return samples
 
     def _feed(self, stream: "_Stream", now: float) -> bytes:

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from codec_stream.opus_toc import frame_ticks, packet_ticks, repeats_previous
+from codec_stream.rate import SAMPLE_RATE
 
-RATE_HZ = 24000
 PACKET_SAMPLES = 480
 # PLC and FEC come in whole steps of 2.5 ms.
 STEP_SAMPLES = 60
@@ -44,7 +44,7 @@ class OpusEncoder:
             raise ValueError(f"complexity is {complexity}, expected 0 to 10")
         self._opus = _libopus()
         error = ctypes.c_int()
-        self._state = self._opus.opus_encoder_create(RATE_HZ, 1, _APPLICATION_AUDIO, ctypes.byref(error))
+        self._state = self._opus.opus_encoder_create(SAMPLE_RATE, 1, _APPLICATION_AUDIO, ctypes.byref(error))
         _check(error.value)
         weakref.finalize(self, self._opus.opus_encoder_destroy, self._state)
         self._packet = ctypes.create_string_buffer(_MAX_PACKET_BYTES)
@@ -93,7 +93,7 @@ class OpusDecoder:
     def __init__(self) -> None:
         self._opus = _libopus()
         error = ctypes.c_int()
-        self._state = self._opus.opus_decoder_create(RATE_HZ, 1, ctypes.byref(error))
+        self._state = self._opus.opus_decoder_create(SAMPLE_RATE, 1, ctypes.byref(error))
         _check(error.value)
         weakref.finalize(self, self._opus.opus_decoder_destroy, self._state)
         self._pcm = ctypes.create_string_buffer(2 * _MAX_SAMPLES)

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_stream.concealment import Concealer
+from codec_stream.rate import SAMPLE_RATE
 from codec_stream.resample import StreamResampler
 
 PACKET_SAMPLES = 480
 STEP_SAMPLES = 60  # gaps come in whole steps of 2.5 ms
-_HOUSE_RATE_HZ = 24000
 
 
 class PacketResampler:
     """24 kHz speech in packets of 20 ms to `rate` Hz."""
 
     def __init__(self, rate: int) -> None:
-        self._resampler = StreamResampler(_HOUSE_RATE_HZ, rate)
+        self._resampler = StreamResampler(SAMPLE_RATE, rate)
         self._resampler.push(np.zeros(PACKET_SAMPLES, dtype=np.int16))
 
     def push(self, pcm16: bytes) -> NDArray[np.int16]:
@@ -40,7 +40,7 @@ class WaveformDecoder:
     def __init__(self, name: str, rate: int, samples: Callable[[bytes], NDArray[np.int16]]) -> None:
         self._name, self._rate, self._samples = name, rate, samples
         self._concealer = Concealer(rate)
-        self._resampler = StreamResampler(rate, _HOUSE_RATE_HZ)
+        self._resampler = StreamResampler(rate, SAMPLE_RATE)
         self._resampler.push(np.zeros(rate // 50, dtype=np.int16))
 
     def decode(self, payload: bytes) -> bytes:
@@ -61,7 +61,7 @@ class WaveformDecoder:
         """What may have been said in the next `samples`, a multiple of 60. ValueError for any other number."""
         if samples < 0 or samples % STEP_SAMPLES:
             raise ValueError(f"missing audio comes in multiples of {STEP_SAMPLES} samples, got {samples}")
-        return self._resampled(self._concealer.conceal(samples * self._rate // _HOUSE_RATE_HZ))
+        return self._resampled(self._concealer.conceal(samples * self._rate // SAMPLE_RATE))
 
     def _resampled(self, pcm: NDArray[np.int16]) -> bytes:
         # Concealed audio passes the filter as well, so that it never joins what lies on both sides of a gap.

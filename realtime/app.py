@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from realtime.config import Config
 from realtime.gateway import Gateway, peer_config
-from realtime.http.access_middleware import Guard
+from realtime.http.access_middleware import AccessMiddleware
 from realtime.http.replies import ERROR_HANDLERS
 from realtime.http.routes.client_secrets import SecretRoutes
 from realtime.http.routes.metrics import MetricsPage
@@ -58,7 +58,7 @@ def create_app(config: Config) -> Starlette:
 
     app = Starlette(
         routes=_routes(gateway, door, calls),
-        middleware=[Middleware(Guard, access=gateway.access)],
+        middleware=[Middleware(AccessMiddleware, access=gateway.access)],
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
     )

@@ -18,7 +18,7 @@ from realtime.metrics.scraped import OpenSession
 from realtime.rtc.peer import PeerConfig
 from realtime.session.settings import Runtime
 from realtime.session.shared import Limits
-from realtime.shell.shell import Call
+from realtime.shell.shell import Shell
 from realtime.voices.catalogue import Catalogue
 from realtime.voices.files import read_voices
 
@@ -40,7 +40,7 @@ class Gateway:
         self.brain: Brain = Reader()
         self.limits = Limits()
         self.detectors = Detectors()
-        self.calls: set[Call] = set()
+        self.calls: set[Shell] = set()
         self.metrics = Metrics(self.engine, lambda: [OpenSession(call.transport, call.waiting) for call in self.calls])
 
     def cut(self) -> None:

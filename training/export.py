@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
+from codec_stream.rate import SAMPLE_RATE
 from training import checkpointing, codec_folder, prompt
 from training.codec import RATIOS, build_decoder
 from training.language import pocket_config
@@ -106,7 +107,7 @@ FEATURES = {
     "padding_side": "right",
     "padding_value": 0.0,
     "return_attention_mask": True,
-    "sampling_rate": 24000,
+    "sampling_rate": SAMPLE_RATE,
 }
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from codec_stream.rate import SAMPLE_RATE
 from realtime.text.symbols import PHONES, STRESS, VOWELS
 from training.flite import Flite, Phone, Speech
 
-SAMPLE_RATE = 24_000
 HOP = 960
 FRAME_S = HOP / SAMPLE_RATE
 TAIL_S = 0.08

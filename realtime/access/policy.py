@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from protocol.errors import Refused
 from realtime.access.credentials import credentials
 from realtime.access.keys import SECRET_PREFIX, ApiKeys, Secrets
 from realtime.access.rules import Rule, methods_of, rule_for
@@ -44,13 +45,12 @@ class Grant:
         return self.by in ("anonymous", "key")
 
 
-class Denied(Exception):
-    """A request that is refused, as HTTP says it; the message names the fix and repeats nothing secret."""
+class Denied(Refused):
+    """Refuses a request at the door. The message names the fix and repeats nothing secret; `headers` go with the
+    answer."""
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
+    def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code, message)
         self.headers = dict(headers or {})
 
 
@@ -96,10 +96,10 @@ class Access:
         known = bool(self._keys) or host in self._names or _is_address(host)
         if not known and self._loopback:
             message = f"This server answers to 127.0.0.1 and localhost, not to {host[:100]!r}; use one of those."
-            raise Denied(403, "host_not_allowed", message)
+            raise Denied("host_not_allowed", message)
         if origin is None or self.shares_with(origin) or (known and host and _netloc(origin.lower()) == host):
             return
-        raise Denied(403, "origin_not_allowed", "This page may not connect; add its origin to allowed_origins.")
+        raise Denied("origin_not_allowed", "This page may not connect; add its origin to allowed_origins.")
 
     def _who(self, rule: Rule, head: Head, now: float) -> Grant:
         sent = credentials(head.headers, head.subprotocols, head.query if rule.key_in_query else "")
@@ -113,7 +113,7 @@ class Access:
             elif (name := self._keys.name(credential)) is not None:
                 return Grant("key", name)
         if misplaced:
-            raise Denied(403, "secret_not_allowed", f"A client secret does not open {rule.path}; use an API key.")
+            raise Denied("secret_not_allowed", f"A client secret does not open {rule.path}; use an API key.")
         if any(credential.startswith(SECRET_PREFIX) for credential in sent):
             message = "The client secret has expired or is not known here; mint another one with an API key."
             raise _unauthorized(message)
@@ -141,19 +141,19 @@ def _netloc(origin: str) -> str:
 
 
 def _unauthorized(message: str) -> Denied:
-    return Denied(401, "invalid_api_key", message, {"www-authenticate": "Bearer"})
+    return Denied("invalid_api_key", message, {"www-authenticate": "Bearer"})
 
 
 def _unknown(head: Head) -> Denied:
     methods = methods_of(head.path)
     if not methods:
-        return Denied(404, "unknown_url", f"There is nothing at {head.path[:100]!r}; see protocol/PROTOCOL.md.")
+        return Denied("unknown_url", f"There is nothing at {head.path[:100]!r}; see protocol/PROTOCOL.md.")
     if methods == ["WEBSOCKET"]:
         message = f"{head.path} is a WebSocket; connect with ws:// or wss://."
-        return Denied(426, "websocket_expected", message, {"upgrade": "websocket"})
+        return Denied("websocket_expected", message, {"upgrade": "websocket"})
     allowed = [method for method in methods if method != "WEBSOCKET"]
     message = f"{head.path[:100]} takes {' and '.join(allowed)}, not {head.method[:20]}."
-    return Denied(405, "method_not_allowed", message, {"allow": ", ".join(allowed)})
+    return Denied("method_not_allowed", message, {"allow": ", ".join(allowed)})
 
 
 def _is_address(host: str) -> bool:

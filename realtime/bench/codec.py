@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from codec_stream.codec_config import CodecConfig
-from codec_stream.decoder import DecoderState, StreamingDecoder, Turn
+from codec_stream.decoder import DecodeJob, DecoderState, StreamingDecoder
 from codec_stream.delay import Codes, DelayBuffer, delayed_rows
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
@@ -141,7 +141,9 @@ def _decode(
     def codes(count: int) -> np.ndarray:
         return random.integers(0, decoder.config.codebook_size, (count, decoder.config.num_quantizers))
 
-    decoder.decode(state, [Turn(slot, Codes(codes(frames), codes(decoder.partial_frames))) for slot in range(streams)])
+    decoder.decode(
+        state, [DecodeJob(slot, Codes(codes(frames), codes(decoder.partial_frames))) for slot in range(streams)]
+    )
 
 
 def _error(folder: Path, seconds: float) -> list[dict[str, Any]]:
@@ -149,7 +151,7 @@ def _error(folder: Path, seconds: float) -> list[dict[str, Any]]:
     frames = Encoder(config, weights).encode(_voice_like(seconds, config.sample_rate)).astype(np.int64)
     cpu = torch.device("cpu")
     exact = StreamingDecoder(config, weights, cpu, None)
-    want = exact.decode(exact.new_state(1), [Turn(0, Codes(frames, frames[:0]), final=True)])[0]
+    want = exact.decode(exact.new_state(1), [DecodeJob(0, Codes(frames, frames[:0]), final=True)])[0]
     rows = []
     for look_ahead in _LOOK_AHEADS:
         decoder = StreamingDecoder(config, weights, cpu, look_ahead)
@@ -180,15 +182,15 @@ def _streamed(
         for start in range(0, len(frames), chunk):
             end = start + chunk
             known = Codes(frames[start:end], frames[end : end + look_ahead])
-            out += decoder.decode(state, [Turn(0, known, final=end >= len(frames))])
+            out += decoder.decode(state, [DecodeJob(0, known, final=end >= len(frames))])
         return np.concatenate(out)
     buffer = DelayBuffer(books, codes)
     for row in delayed_rows(frames, bos=codes, eos=codes + 1)[1:]:
         buffer.push(row)
         if buffer.pending >= chunk:
-            out += decoder.decode(state, [Turn(0, buffer.take(chunk, look_ahead))])
+            out += decoder.decode(state, [DecodeJob(0, buffer.take(chunk, look_ahead))])
     buffer.finish()
-    out += decoder.decode(state, [Turn(0, buffer.take(chunk, 0), final=True)])
+    out += decoder.decode(state, [DecodeJob(0, buffer.take(chunk, 0), final=True)])
     return np.concatenate(out)
 
 

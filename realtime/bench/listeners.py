@@ -22,11 +22,11 @@ from dataclasses import asdict, dataclass, field
 from websockets.asyncio.client import connect as ws_connect
 
 from clients.python import CallError, connect
+from codec_stream.rate import SAMPLE_RATE
 from protocol.client_events import ResponseCancel
 from realtime.bench.webrtc_listener import Unspoken, listener
 
 _INTERRUPT_EVERY = 4
-_RATE = 24000
 _SILENT_S = 0.5
 
 
@@ -63,7 +63,7 @@ class Ear:
             self.first_at = now
         else:
             self.longest_gap_s = max(self.longest_gap_s, now - self.dry_at)
-        self.dry_at = max(self.dry_at, now) + len(pcm) / 2 / _RATE
+        self.dry_at = max(self.dry_at, now) + len(pcm) / 2 / SAMPLE_RATE
         self.samples += len(pcm) // 2
 
 
@@ -98,7 +98,7 @@ async def cartesia(address: str) -> AsyncIterator[Say]:
     """Over `/tts/websocket`, a new context each time."""
     async with ws_connect(f"ws://{address}/tts/websocket", compression=None, max_size=1 << 24) as socket:
         voice = {"mode": "id", "id": "alloy"}
-        form = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": _RATE}
+        form = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": SAMPLE_RATE}
         turns = 0
 
         async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
@@ -200,7 +200,7 @@ async def _one(say: Say, text: str, interrupt: bool, chance: random.Random, hear
     try:
         async for pcm in say(text, stop):
             ear.hear(pcm)
-            heard.audio_s += len(pcm) / 2 / _RATE
+            heard.audio_s += len(pcm) / 2 / SAMPLE_RATE
             if interrupt and not stop.is_set() and ear.first_at and ear.last_at - ear.first_at > stop_after:
                 stopped_at = ear.last_at
                 stop.set()

@@ -17,7 +17,8 @@ from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from codec_stream.opus import PACKET_SAMPLES, RATE_HZ, OpusEncoder
+from codec_stream.opus import PACKET_SAMPLES, OpusEncoder
+from codec_stream.rate import SAMPLE_RATE
 from realtime.bench.webrtc_loopback import use_loopback
 from realtime.bench.webrtc_messages import (
     Connect,
@@ -132,7 +133,7 @@ class Callers:
         self._groups: list[list[Caller]] = []
         self._lossy: set[int] = set()
         self._payloads: dict[Sound, list[bytes]] = {
-            "speech": _encoded(speech_like(_SPEECH_S, RATE_HZ, seed=1)),
+            "speech": _encoded(speech_like(_SPEECH_S, SAMPLE_RATE, seed=1)),
             "silence": _encoded(bytes(2 * PACKET_SAMPLES * 50)),
         }
 

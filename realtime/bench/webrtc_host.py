@@ -1,7 +1,7 @@
 """Scope: the hosting side of the benchmark of calls, in a process of its own, whose CPU time is what is measured.
 
 `python -m realtime.bench.webrtc_host ours|stock RATE` answers the questions of `webrtc_messages`. *ours* is what the
-server runs for a call: `Peer`, `Speaker`, `IncomingAudio`. *stock* is what a program on aiortc runs: an
+server runs for a call: `Peer`, `Player`, `IncomingAudio`. *stock* is what a program on aiortc runs: an
 `RTCPeerConnection` with a track that gives raw frames of 20 ms at RATE Hz, and a loop that takes the caller's frames,
 which it does nothing with.
 """
@@ -22,19 +22,19 @@ from aiortc.mediastreams import MediaStreamError
 
 from codec_stream.incoming import IncomingAudio
 from codec_stream.packets import AudioPacket, packet_encoder
+from codec_stream.rate import SAMPLE_RATE
 from realtime.bench.webrtc_loopback import LOOPBACK, use_loopback
 from realtime.bench.webrtc_messages import AnswerOffers, Answers, Play, Played, Question, Reply, answer_questions
 from realtime.bench.webrtc_sound import speech_like
 from realtime.hearing.detector import SpeechDetector, open_detector
 from realtime.rtc.peer import Peer, PeerConfig
 from realtime.rtc.sdp import parse_offer
-from realtime.shell.player import PACKET_S, Speaker
+from realtime.shell.player import PACKET_S, Player
 
-_OUR_RATE = 24000
 _SPEECH_S = 4.0
-_LEAD_SAMPLES = _OUR_RATE
-_PIECE_BYTES = _OUR_RATE // 5 * 2
-"""Speech is given to the speaker in pieces of 200 ms, a second ahead, about as an engine does it."""
+_LEAD_SAMPLES = SAMPLE_RATE
+_PIECE_BYTES = SAMPLE_RATE // 5 * 2
+"""Speech is given to the player in pieces of 200 ms, a second ahead, about as an engine does it."""
 
 _PATIENT = PeerConfig(addresses=(LOOPBACK,), connect_s=100.0, silence_s=60.0)
 
@@ -80,7 +80,7 @@ class OurCall:
 
     async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
         self._detector = detector
-        speaker = Speaker(packet_encoder(self._peer.encoding), self._peer, self._on_packet)
+        player = Player(packet_encoder(self._peer.encoding), self._peer, self._on_packet)
         given, waiting = 0, 0
 
         def keep_ahead(_response_id: str, samples: int) -> None:
@@ -88,13 +88,13 @@ class OurCall:
             waiting -= samples
             while waiting < _LEAD_SAMPLES:
                 piece = speech[given : given + _PIECE_BYTES]
-                speaker.put("speech", piece)
+                player.put("speech", piece)
                 given = (given + len(piece)) % len(speech)
                 waiting += len(piece) // 2
 
         if speech:
             keep_ahead("speech", 0)
-        await speaker.run(keep_ahead)
+        await player.run(keep_ahead)
 
     def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
         self._hear(self._ears.push(packet, arrived))
@@ -106,7 +106,7 @@ class OurCall:
 
     def _hear(self, pcm: bytes) -> None:
         if pcm:
-            self._tally.heard += len(pcm) / 2 / _OUR_RATE / PACKET_S
+            self._tally.heard += len(pcm) / 2 / SAMPLE_RATE / PACKET_S
             if self._detector is not None:
                 self._detector.push(pcm)
 
@@ -245,7 +245,7 @@ async def main(side: str, rate: int) -> None:
     use_loopback()
     async with asyncio.TaskGroup() as tasks:
         if side == "ours":
-            host = Host(OurCall, _OUR_RATE, tasks)
+            host = Host(OurCall, SAMPLE_RATE, tasks)
         else:
             host = Host(lambda tally: StockCall(rate, tally), rate, tasks)
         try:

@@ -20,13 +20,11 @@ from msgspec import UNSET
 from clients.python import CallError, Speech, connect
 from codec_stream.audio_file import write_wav
 from codec_stream.containers import ContainerEncoder, ContainerFormat
+from codec_stream.rate import SAMPLE_RATE
 from protocol.objects import Generation
 from realtime.commands.serve import describe, follow, running
 from realtime.config import Config
 from realtime.http.server import reached_at
-
-SAMPLE_RATE = 24000
-
 
 _FORMATS: dict[str, ContainerFormat] = {
     "": "wav",

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from realtime.engine.framing import LENGTH_BYTES, frame
+from realtime.engine.framing import LENGTH_BYTES, packed
 from realtime.engine.messages import (
     Cancel,
     DropContext,
@@ -217,7 +217,7 @@ class EngineProcess:
 
     def _send(self, message: Inbound) -> None:
         if self._writer is not None:
-            self._writer.write(frame(message))
+            self._writer.write(packed(message))
 
     async def _run_worker(self) -> None:
         ours, theirs = socket.socketpair()
@@ -231,7 +231,7 @@ class EngineProcess:
         process = self._process
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
         try:
-            self._writer.write(frame(self._config))
+            self._writer.write(packed(self._config))
             await self._read(reader)
         finally:
             await self._set(info=None, stage="starting" if self.error is None else "failed")

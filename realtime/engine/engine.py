@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from codec_stream.decoder import DecoderState, StreamingDecoder, Turn
+from codec_stream.decoder import DecodeJob, DecoderState, StreamingDecoder
 from codec_stream.delay import DelayBuffer
 from codec_stream.pcm import to_pcm16
 from realtime.engine.clips import Clips
@@ -23,7 +23,7 @@ from realtime.engine.kv_pages import page_hashes
 from realtime.engine.length import frame_cap
 from realtime.engine.messages import Audio, Ended, EndReason, Event, Gauges, Speak, StepOutput, TextPart, Used
 from realtime.engine.prompt import Prompter, Spoken
-from realtime.engine.runner import Chunk, Runner
+from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.scheduler import CHUNK_SIZES, Phase, Scheduler, Stream
 from realtime.engine.slots import SlotSampling
 
@@ -232,9 +232,9 @@ class Engine:
             seed=request.seed,
         )
 
-    def _chunk(self, request_id: str, start: int, count: int) -> Chunk:
+    def _chunk(self, request_id: str, start: int, count: int) -> PromptPart:
         utterance = self._utterances[request_id]
-        return Chunk(utterance.tokens[start : start + count], start, utterance.stream.pages)
+        return PromptPart(utterance.tokens[start : start + count], start, utterance.stream.pages)
 
     def _decode_rows(self, request_ids: list[str]) -> None:
         batch = [self._utterances[request_id] for request_id in request_ids]
@@ -259,7 +259,7 @@ class Engine:
 
     def _decode_audio(self, now: float) -> None:
         """Decode what is due, grouped by chunk size, and end what is finished."""
-        groups: dict[int, list[tuple[_Utterance, Turn]]] = {}
+        groups: dict[int, list[tuple[_Utterance, DecodeJob]]] = {}
         for utterance in self._utterances.values():
             stream, pending = utterance.stream, utterance.delay.pending
             flushing = stream.phase is Phase.FLUSH
@@ -268,15 +268,15 @@ class Engine:
                 continue
             final = flushing and pending <= size
             codes = utterance.delay.take(size, self._decoder.partial_frames)
-            turn = Turn(stream.slot, codes, final)
-            groups.setdefault(0 if final else size, []).append((utterance, turn))
+            job = DecodeJob(stream.slot, codes, final)
+            groups.setdefault(0 if final else size, []).append((utterance, job))
         for members in groups.values():
-            pcm = self._decoder.decode(self._codec_state, [turn for _, turn in members])
-            for (utterance, turn), samples in zip(members, pcm, strict=True):
-                self._publish(utterance, turn, samples, now)
+            pcm = self._decoder.decode(self._codec_state, [job for _, job in members])
+            for (utterance, job), samples in zip(members, pcm, strict=True):
+                self._publish(utterance, job, samples, now)
 
-    def _publish(self, utterance: _Utterance, turn: Turn, samples: np.ndarray, now: float) -> None:
-        utterance.frames += len(turn.codes.frames)
+    def _publish(self, utterance: _Utterance, job: DecodeJob, samples: np.ndarray, now: float) -> None:
+        utterance.frames += len(job.codes.frames)
         if len(samples):
             request_id = utterance.request.request_id
             self._events.append(Audio(request_id, utterance.samples, to_pcm16(samples), utterance.used))
@@ -284,7 +284,7 @@ class Engine:
             frames = len(samples) / self._decoder.samples_per_frame
             seconds = frames * self._scheduler.policy.frame_s / utterance.request.speed
             self._scheduler.delivered(utterance.stream, seconds, now)
-        if turn.final:
+        if job.final:
             self._remember(utterance)
             request = utterance.request
             self._end(utterance, utterance.reason, keep_for=request.context_id if request.more else "", now=now)

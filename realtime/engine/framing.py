@@ -10,7 +10,7 @@ LENGTH_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()
 
 
-def frame(message: Inbound | Outbound | EngineConfig) -> bytes:
+def packed(message: Inbound | Outbound | EngineConfig) -> bytes:
     """A message as it travels: its length (4 bytes, little endian) and its msgpack form."""
     body = _encoder.encode(message)
     return len(body).to_bytes(LENGTH_BYTES, "little") + body

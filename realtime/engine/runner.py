@@ -22,7 +22,7 @@ _FEW_CANDIDATES = 64
 
 
 @dataclass(frozen=True)
-class Chunk:
+class PromptPart:
     """Part of a prompt to prefill: tokens [N, K] int64 (text: id, -1, …; audio: K ids) from position `start` on."""
 
     tokens: np.ndarray
@@ -101,7 +101,7 @@ class Runner:
         self._values.index_fill_(1, index, 0)
 
     @torch.inference_mode()
-    def prefill(self, chunks: list[Chunk]) -> None:
+    def prefill(self, chunks: list[PromptPart]) -> None:
         """Write keys and values of prompt chunks. Chunks of one prompt go in order, in one call or several."""
         device = self.backbone.device
         packed = np.concatenate([chunk.tokens for chunk in chunks])

@@ -19,7 +19,7 @@ import msgspec
 
 from realtime.engine.engine import Engine
 from realtime.engine.errors import EngineError
-from realtime.engine.framing import LENGTH_BYTES, frame
+from realtime.engine.framing import LENGTH_BYTES, packed
 from realtime.engine.load import load_engine
 from realtime.engine.messages import (
     Cancel,
@@ -105,14 +105,14 @@ def serve(connection: socket.socket) -> None:
             config = msgspec.msgpack.decode(body, type=EngineConfig)
 
     try:
-        engine, info = load_engine(config, front_end, lambda stage: connection.sendall(frame(Loading(stage))))
+        engine, info = load_engine(config, front_end, lambda stage: connection.sendall(packed(Loading(stage))))
     except (EngineError, ValueError, OSError, MemoryError) as error:
-        connection.sendall(frame(LoadFailed(str(error))))
+        connection.sendall(packed(LoadFailed(str(error))))
         return
     # what is loaded stays: keep the collector from walking it between two steps
     gc.collect()
     gc.freeze()
-    connection.sendall(frame(info))
+    connection.sendall(packed(info))
 
     decoder = msgspec.msgpack.Decoder(Inbound)
     told = engine.gauges()
@@ -125,11 +125,11 @@ def serve(connection: socket.socket) -> None:
             for body in inbox.receive():
                 apply(engine, decoder.decode(body), time.monotonic())
         for answer in engine.clips.settled():
-            connection.sendall(frame(answer))
+            connection.sendall(packed(answer))
         output = engine.step(time.monotonic())
         if output.events or (output.gauges != told and engine.wake_at(time.monotonic()) is None):
             told = output.gauges
-            connection.sendall(frame(output))
+            connection.sendall(packed(output))
 
 
 def main() -> None:

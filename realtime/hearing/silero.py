@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from codec_stream.rate import SAMPLE_RATE
 from codec_stream.resample import StreamResampler
 from realtime.hearing.gate import Gate
 from realtime.hearing.one_thread import one_thread
@@ -44,7 +45,7 @@ class SileroDetector:
 
     def _forget(self) -> None:
         self._net.reset()
-        self._resampler = StreamResampler(24000, 16000)
+        self._resampler = StreamResampler(SAMPLE_RATE, 16000)
 
     def _score(self, window: NDArray[np.int16]) -> float:
         rms = float(np.sqrt(np.mean(np.square(window, dtype=np.float32))))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,9 +16,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from protocol.errors import Refused
 from realtime.access.credentials import redacted_query
 from realtime.access.policy import Access, Denied, Grant, Head
-from realtime.http.replies import Refusal, refusal
+from realtime.http.replies import refusal, reply_to
+from realtime.ids import new_id
 
 log = logging.getLogger("voiced.http")
 
@@ -36,7 +37,7 @@ def grant_of(connection: HTTPConnection) -> Grant:
     return grant
 
 
-class Guard:
+class AccessMiddleware:
     """The middleware around all routes."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -49,36 +50,35 @@ class Guard:
             return
         head = _head(scope)
         scope["query_string"] = redacted_query(scope["query_string"])  # from here on it may be logged
-        request_id = f"req_{secrets.token_hex(12)}"
+        request_id = new_id("req_")
         origin = head.headers.get("origin")
-        answer = _Answer(send, request_id, origin if self._access.shares_with(origin) else None)
+        tagged = _Tagged(send, request_id, origin if self._access.shares_with(origin) else None)
         try:
             if scope["type"] == "http" and _is_preflight(head):
-                await self._preflight(head)(scope, receive, answer.send)
+                await self._preflight(head)(scope, receive, tagged.send)
                 return
             rule, grant = self._access.admit(head, time.time())
         except Denied as denied:
-            refused = refusal(denied.status, denied.code, str(denied), headers=denied.headers)
-            await _refuse(refused, scope, receive, answer.send)
+            await _refuse(reply_to(denied, denied.headers), scope, receive, tagged.send)
             return
         scope.setdefault("state", {})["grant"] = grant
         if scope["type"] == "websocket":
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, tagged.send)
             return
         declared = head.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > rule.max_body_bytes:
-            await _too_large(rule.max_body_bytes).response(scope, receive, answer.send)
+            await reply_to(_too_large(rule.max_body_bytes))(scope, receive, tagged.send)
             return
         try:
-            await self._app(scope, _Body(receive, rule.max_body_bytes).receive, answer.send)
+            await self._app(scope, _Body(receive, rule.max_body_bytes).receive, tagged.send)
         except ClientDisconnect:  # nobody is left to be answered
             return
         except Exception:  # the boundary of this request
             log.exception("request %s to %s failed", request_id, rule.path)
-            if answer.begun:
+            if tagged.begun:
                 raise
             message = f"The server failed to answer; its log says why under {request_id}."
-            await refusal(500, "internal_error", message)(scope, receive, answer.send)
+            await refusal(500, "internal_error", message)(scope, receive, tagged.send)
 
     def _preflight(self, head: Head) -> Response:
         allowed = {
@@ -90,7 +90,7 @@ class Guard:
         return Response(status_code=204, headers=allowed)
 
 
-class _Answer:
+class _Tagged:
     """What goes out, with the headers every answer has."""
 
     def __init__(self, send: Send, request_id: str, shared_with: str | None) -> None:
@@ -129,7 +129,7 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             text = f"The body did not arrive within {BODY_DEADLINE_S:g} s; send it again."
-            raise Refusal(408, "request_timeout", text) from None
+            raise Refused("request_timeout", text) from None
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             raise _too_large(self._limit)
@@ -152,9 +152,9 @@ def _is_preflight(head: Head) -> bool:
     return head.method == "OPTIONS" and "origin" in head.headers and "access-control-request-method" in head.headers
 
 
-def _too_large(limit: int) -> Refusal:
+def _too_large(limit: int) -> Refused:
     fix = f"The body may have at most {limit} bytes here; send less." if limit else "No body is read here; send none."
-    return Refusal(413, "request_too_large", fix)
+    return Refused("request_too_large", fix)
 
 
 async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from realtime.http.websocket_connection import PING_TIMEOUT_S, SCOPE_KEY, Link
+from realtime.http.websocket_connection import PING_TIMEOUT_S, SCOPE_KEY, WebSocketConnection
 
 
 class ClientSocket:
@@ -16,7 +16,7 @@ class ClientSocket:
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         link = websocket.scope["extensions"].get(SCOPE_KEY)
-        self._link: Link | None = link if isinstance(link, Link) else None
+        self._link: WebSocketConnection | None = link if isinstance(link, WebSocketConnection) else None
 
     @property
     def stalled(self) -> bool:

@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-_STATE_KEY = "voiced.http_link"
+_STATE_KEY = "voiced.http_connection"
 _SEND_BUFFER_BYTES = 64 * 1024
 _HEAD_DEADLINE_S = 10.0
 """A request's head takes no longer to arrive."""
@@ -25,9 +25,10 @@ _GIVE_UP_S = 30.0
 waits for, do not keep a connection for ever."""
 
 
-class HttpLink(H11Protocol):
-    """The connection, which the application finds with `http_link_of`. `drain` is set when the server stops: what is
-    being answered may finish, within uvicorn's deadline."""
+class HttpConnection(H11Protocol):
+    """The connection, which the application finds with `http_connection_of`.
+
+    `drain` is set when the server stops: what is being answered may finish, within uvicorn's deadline."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class HttpLink(H11Protocol):
         self.transport.abort()
 
 
-def http_link_of(scope: Scope) -> HttpLink | None:
+def http_connection_of(scope: Scope) -> HttpConnection | None:
     """The connection that a request came over; None under a server that is not ours."""
     link = scope.get("state", {}).get(_STATE_KEY)
-    return link if isinstance(link, HttpLink) else None
+    return link if isinstance(link, HttpConnection) else None

@@ -12,9 +12,43 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
+from protocol.errors import Refused
+
 _T = TypeVar("_T")
 _SHOWN = 200
 """Characters of a client's own names that an error repeats."""
+
+_STATUSES = {
+    "invalid_api_key": 401,
+    "host_not_allowed": 403,
+    "origin_not_allowed": 403,
+    "secret_not_allowed": 403,
+    "method_not_allowed": 405,
+    "websocket_expected": 426,
+    "unknown_url": 404,
+    "model_not_found": 404,
+    "voice_not_found": 404,
+    "call_not_found": 404,
+    "voice_limit_reached": 403,
+    "voice_not_deletable": 403,
+    "request_timeout": 408,
+    "voice_exists": 409,
+    "request_too_large": 413,
+    "unsupported_media_type": 415,
+    "too_many_secrets": 429,
+    "overloaded": 429,
+    "upload_not_kept": 500,
+    "upload_not_deleted": 500,
+    "engine_not_ready": 503,
+    "engine_failed": 503,
+    "too_many_sessions": 503,
+    "too_many_offers": 503,
+    "too_many_sidebands": 503,
+    "uploads_busy": 503,
+    "no_address": 503,
+    "server_draining": 503,
+}
+"""Of the codes that are not answered with 400."""
 
 _CODES = {400: "invalid_request", 404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large"}
 
@@ -26,16 +60,6 @@ class Json(Response):
 
     def render(self, content: object) -> bytes:
         return msgspec.json.encode(content)
-
-
-class Refusal(Exception):
-    """Raised to answer a request with an error. `param` names the field; `retry_after_s` says when to come back."""
-
-    def __init__(
-        self, status: int, code: str, message: str, param: str | None = None, *, retry_after_s: int | None = None
-    ) -> None:
-        super().__init__(message)
-        self.response = refusal(status, code, message, retry_after_s, param=param)
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):
@@ -62,7 +86,7 @@ def refusal(
 
 
 def decoded(body: bytes, kind: type[_T]) -> _T:
-    """A JSON body as what it should be. Raises Refusal that names the field."""
+    """A JSON body as what it should be. Raises Refused that names the field."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -71,19 +95,30 @@ def decoded(body: bytes, kind: type[_T]) -> _T:
         named = re.search(r"^Object (contains unknown|missing required) field `(.*)`", message, re.DOTALL)
         if named is None:
             where = f"The field {param!r}" if param else "The body"
-            raise Refusal(400, "invalid_value", f"{where} is not valid: {message[:_SHOWN]}.", param or None) from None
+            raise Refused("invalid_value", f"{where} is not valid: {message[:_SHOWN]}.", param or None) from None
         field = f"{param}.{named[2][:_SHOWN]}".removeprefix(".")
         if named[1] == "missing required":
-            raise Refusal(400, "missing_required_parameter", f"The field {field!r} is missing.", field) from None
-        raise Refusal(400, "unknown_parameter", f"There is no field {field!r}; remove it.", field) from None
+            raise Refused("missing_required_parameter", f"The field {field!r} is missing.", field) from None
+        raise Refused("unknown_parameter", f"There is no field {field!r}; remove it.", field) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         detail = str(error).removeprefix("JSON is malformed: ")[:_SHOWN]
-        raise Refusal(400, "invalid_json", f"The body is not valid JSON: {detail}.") from None
+        raise Refused("invalid_json", f"The body is not valid JSON: {detail}.") from None
+
+
+def status_of(code: str) -> int:
+    """Give the HTTP status that says what this code says; 400 for everything that is the request's own fault."""
+    return _STATUSES.get(code, 400)
+
+
+def reply_to(refused: Refused, headers: Mapping[str, str] | None = None) -> Response:
+    """Word a refusal for HTTP: as the answer to a request, or to a WebSocket's handshake."""
+    status, code = status_of(refused.code), refused.code
+    return refusal(status, code, str(refused), refused.retry_after_s, param=refused.param, headers=headers)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return error.response
+    assert isinstance(error, Refused)
+    return reply_to(error)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -93,5 +128,5 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return refusal(error.status_code, code, f"{error.detail.rstrip('.')}.", headers=error.headers)
 
 
-ERROR_HANDLERS: dict[type[Exception], ExceptionHandler] = {Refusal: _refused, HTTPException: _http_error}
+ERROR_HANDLERS: dict[type[Exception], ExceptionHandler] = {Refused: _refused, HTTPException: _http_error}
 """For the application: exceptions as answers."""

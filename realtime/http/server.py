@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 
 from realtime.access.policy import is_loopback
 from realtime.config import Config, ConfigError
-from realtime.http.http_connection import HttpLink
-from realtime.http.websocket_connection import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S, Link
+from realtime.http.http_connection import HttpConnection
+from realtime.http.websocket_connection import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S, WebSocketConnection
 
 _LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
 """uvicorn's, by ours. Its own debug level writes out handshakes, keys included: it is never used."""
@@ -70,8 +70,8 @@ def create_server(app: Starlette, config: Config, drain: Callable[[], None] = la
             app,
             host=config.host,
             port=config.port,
-            http=HttpLink,
-            ws=Link,
+            http=HttpConnection,
+            ws=WebSocketConnection,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=PING_INTERVAL_S,
             ws_ping_timeout=PING_TIMEOUT_S,

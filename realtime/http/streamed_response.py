@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from realtime.http.http_connection import http_link_of
+from realtime.http.http_connection import http_connection_of
 
 
-class Answer:
+class StreamedResponse:
     """One success: `begin`, then `write` until the last. Both raise ConnectionError when the client has taken nothing
     for `stall_s` seconds, and drop it."""
 
@@ -42,7 +42,7 @@ class Answer:
             async with asyncio.timeout(self._stall_s):
                 await self._send(message)
         except TimeoutError:
-            if (link := http_link_of(self._scope)) is not None:
+            if (link := http_connection_of(self._scope)) is not None:
                 link.abort()
             raise ConnectionError("the client stopped reading") from None
         except OSError as error:

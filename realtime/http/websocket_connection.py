@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-SCOPE_KEY = "voiced.link"
+SCOPE_KEY = "voiced.websocket_connection"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
 
@@ -25,7 +25,7 @@ _STALLED_AFTER_S = 0.75
 _SEND_BUFFER_BYTES = 32 * 1024
 
 
-class Link(WebSocketsSansIOProtocol):
+class WebSocketConnection(WebSocketsSansIOProtocol):
     """The connection, reachable for the application under `scope["extensions"][SCOPE_KEY]`."""
 
     drain: asyncio.Event

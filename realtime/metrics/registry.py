@@ -2,7 +2,7 @@
 from here.
 
 Labels have few values, all of them ours. What stands somewhere anyway (sessions, the engine's gauges) is read when
-somebody asks, by `Standing`.
+somebody asks, by `ReadWhenScraped`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from realtime.engine.client import EngineProcess
 from realtime.metrics.loop_lag import WINDOW_S, Worst
-from realtime.metrics.scraped import OpenSession, Standing
-from realtime.metrics.session_meters import CallMeters, CallWatch, Transport
+from realtime.metrics.scraped import OpenSession, ReadWhenScraped
+from realtime.metrics.session_meters import SessionMeters, Transport, TransportMeters
 from realtime.metrics.webrtc_meters import WebRtcMeters
 
 RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers"]
@@ -96,13 +96,13 @@ class Metrics:
         self._lag = histogram(
             "voiced_event_loop_lag_seconds", "How late the gateway's event loop came to what was due.", _LAGS_S
         )
-        registry.register(Standing(engine, sessions, self._lag_worst))
+        registry.register(ReadWhenScraped(engine, sessions, self._lag_worst))
         ProcessCollector(registry=registry)
         ProcessCollector("voiced_engine", pid=lambda: engine.pid or 0, registry=registry)
 
-    def watch(self, transport: Transport, sample_rate: int) -> CallWatch:
+    def watch(self, transport: Transport, sample_rate: int) -> SessionMeters:
         """What measures one call; its audio is counted in samples at `sample_rate`."""
-        meters = CallMeters(
+        meters = TransportMeters(
             opened=self._opened.labels(transport),
             first_audio=self._first_audio.labels(transport),
             gap={"speech": self._gap.labels(transport, "speech"), "words": self._gap.labels(transport, "words")},
@@ -118,7 +118,7 @@ class Metrics:
             idle_timeouts=self._idle_timeouts.labels(transport),
         )
         plays = transport == "webrtc"
-        return CallWatch(transport, meters, sample_rate, _WEBRTC_GAP_S if plays else _GAP_S, plays=plays)
+        return SessionMeters(transport, meters, sample_rate, _WEBRTC_GAP_S if plays else _GAP_S, plays=plays)
 
     def refused(self, reason: RefusalReason) -> None:
         """A session was not let in."""

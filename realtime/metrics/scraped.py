@@ -25,7 +25,7 @@ class OpenSession:
     waiting: int
 
 
-class Standing(Collector):
+class ReadWhenScraped(Collector):
     """Collects it; `sessions` gives those open now."""
 
     def __init__(self, engine: EngineProcess, sessions: Callable[[], Iterable[OpenSession]], lag: Worst) -> None:

@@ -31,7 +31,7 @@ GapCause = Literal["speech", "words"]
 
 
 @dataclass(frozen=True)
-class CallMeters:
+class TransportMeters:
     """Where what is measured goes. Those that differ by transport are already that transport's."""
 
     opened: Counter
@@ -63,13 +63,13 @@ class _Spoken:
     ended: bool = False
 
 
-class CallWatch:
+class SessionMeters:
     """Told of one call what happens, with `now` in monotonic seconds. Silence of `gap_from_s` in the middle of a
     response is a gap; shorter delays are not, but they add up until the listener has caught up. With `plays` it is the
     server that plays."""
 
     def __init__(
-        self, transport: Transport, meters: CallMeters, sample_rate: int, gap_from_s: float, *, plays: bool
+        self, transport: Transport, meters: TransportMeters, sample_rate: int, gap_from_s: float, *, plays: bool
     ) -> None:
         self.transport = transport
         self._meters = meters

@@ -34,7 +34,7 @@ from realtime.rtc.candidates import reachable
 from realtime.rtc.ice import Ice, signalled
 from realtime.rtc.sdp import MAX_MESSAGE_BYTES, Fingerprint, Offer
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("voiced.rtc")
 
 EVENTS_LABEL = "oai-events"
 """The data channel that counts; the other side creates it."""
@@ -280,7 +280,7 @@ class _Sctp(RTCSctpTransport):
         try:
             await super()._handle_data(data)
         except Exception:
-            logger.debug("a peer broke SCTP", exc_info=True)
+            log.debug("a peer broke SCTP", exc_info=True)
             self._break()
 
     async def _receive_data_chunk(self, chunk: DataChunk) -> None:

@@ -23,7 +23,7 @@ from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
 from realtime.rtc.candidates import RemoteCandidate
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("voiced.rtc")
 
 _SERVER_S = 4.0
 _CONSENT_EVERY_S = 5.0
@@ -58,7 +58,7 @@ class _Socket(aioice.ice.StunProtocol):
             else:
                 super().datagram_received(datagram, addr)
         except Exception:
-            logger.debug("a datagram from %s is dropped", addr, exc_info=True)
+            log.debug("a datagram from %s is dropped", addr, exc_info=True)
 
 
 class Ice(aioice.ice.Connection):
@@ -139,7 +139,7 @@ class Ice(aioice.ice.Connection):
             try:
                 _, socket = await loop.create_datagram_endpoint(lambda: _Socket(self), local_addr=(address, 0))
             except OSError as error:
-                logger.info("no socket on %s: %s", address, error)
+                log.info("no socket on %s: %s", address, error)
                 continue
             self._protocols.append(socket)
             host, port = socket.transport.get_extra_info("sockname")[:2]

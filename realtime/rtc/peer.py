@@ -15,7 +15,7 @@ from realtime.rtc.connection import Connection
 from realtime.rtc.media import Media
 from realtime.rtc.sdp import Local, Offer, write_answer
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("voiced.rtc")
 
 MAX_PAYLOAD_BYTES = 1300
 MAX_WAITING_BYTES = 1024 * 1024
@@ -231,7 +231,7 @@ class Peer:
         try:
             connecting.result()
         except Exception as error:  # whatever a stranger's certificate or handshake makes a library raise
-            logger.info("a peer never connected: %s", error)
+            log.info("a peer never connected: %s", error)
             return "never connected"
         next_report = self._loop.time()
         while not self._over.done():
@@ -282,5 +282,5 @@ class Peer:
         try:
             callback(*arguments)
         except Exception:
-            logger.exception("what came from a peer could not be taken")
+            log.exception("what came from a peer could not be taken")
             self.ended("failed here")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from codec_stream.rate import SAMPLE_RATE
+from protocol.errors import Refused
 from protocol.objects import (
     CallItem,
     CallOutputItem,
@@ -24,7 +26,6 @@ from protocol.objects import (
     OutputAudio,
     OutputText,
 )
-from realtime.session.errors import Refused
 from realtime.session.playout import Playout
 
 MAX_ITEMS = 512
@@ -38,7 +39,7 @@ class Entry:
     item: Item
     clip: bytes | None = None
     playout: Playout | None = None
-    heard: int | None = None
+    played: int | None = None
     recorded: bool = False
 
     @property
@@ -215,4 +216,4 @@ def _check_clip(pcm: bytes, max_samples: int, where: str) -> None:
     if not pcm or len(pcm) % 2:
         raise Refused("invalid_value", "PCM must be whole 16-bit samples, and at least one.", where)
     if len(pcm) // 2 > max_samples:
-        raise Refused("invalid_value", f"A clip may last at most {max_samples / 24000:g} s; cut it.", where)
+        raise Refused("invalid_value", f"A clip may last at most {max_samples / SAMPLE_RATE:g} s; cut it.", where)

@@ -94,7 +94,7 @@ class AudioPlayed:
 
 
 @dataclass(frozen=True)
-class Heard:
+class UserAudio:
     """More of what the user says: 24 kHz PCM, and how likely speech is (0 to 1) in each window of `SCORE_SAMPLES` that
     became whole with it. Without a detector there are no scores."""
 
@@ -134,7 +134,7 @@ Input = (
     | ClauseEnded
     | AudioSent
     | AudioPlayed
-    | Heard
+    | UserAudio
     | Tick
     | Drain
     | Stop

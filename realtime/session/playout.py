@@ -130,7 +130,7 @@ class Playout:
             return self._reported
         return max(0, self.sent - round(max(0.0, self._empties_at - now) * self._rate))
 
-    def heard_text(self, samples: int) -> str:
+    def played_text(self, samples: int) -> str:
         """The words spoken in the first `samples`; words count once they are spoken whole."""
         heard = []
         for clause in self.clauses:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
+from protocol.errors import Refused
 from realtime.request import ClipPart, Message, Part, TextPart, VoicePart
 from realtime.session.conversation import Conversation, Entry
-from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, Settings, Voice
 
 ONE_VOICE = "Generate audio following instruction."

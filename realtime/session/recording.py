@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime.session.errors import Refused
+from protocol.errors import Refused
 
 _SHORTEST_S = 0.1
 

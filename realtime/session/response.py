@@ -49,7 +49,7 @@ class LiveResponse:
     calls: list[CallItem] = field(default_factory=list)
     written: str = ""
     state: ResponseState = ResponseState.QUEUED
-    waiting: deque[Clause] = field(default_factory=deque)
+    clauses_left: deque[Clause] = field(default_factory=deque)
     running: str | None = None  # id of the clause the engine speaks now: the fence
     running_clause: Clause | None = None
     unspoken: str = ""  # text without a word in it: spaces, lone punctuation
@@ -74,8 +74,8 @@ class LiveResponse:
 
     def next_clause(self) -> Clause | None:
         """The next clause with something to say; what cannot be said joins the transcript of the one after it."""
-        while self.waiting:
-            clause = self.waiting.popleft()
+        while self.clauses_left:
+            clause = self.clauses_left.popleft()
             clause, self.unspoken = Clause(self.unspoken + clause.text, clause.spoken), ""
             if clause.audible:
                 self.clauses += 1
@@ -109,13 +109,13 @@ class LiveResponse:
     @property
     def held(self) -> int:
         """Characters of it that are not being spoken yet; of a written one, all."""
-        waiting = sum(len(clause.text) for clause in self.waiting)
+        waiting = sum(len(clause.text) for clause in self.clauses_left)
         return len(self.written) + self.splitter.pending + waiting + len(self.unspoken)
 
     def flush(self) -> None:
         """Speak what has come so far, and remember to tell when that is done."""
-        self.waiting.extend(self.splitter.flush())
-        self.flushes.append(self.clauses + sum(clause.audible for clause in self.waiting))
+        self.clauses_left.extend(self.splitter.flush())
+        self.flushes.append(self.clauses + sum(clause.audible for clause in self.clauses_left))
 
     def flushed(self) -> int:
         """How many flushes have been spoken since this was last asked."""
@@ -133,7 +133,7 @@ class LiveResponse:
     @property
     def exhausted(self) -> bool:
         """Everything there is to say has been generated."""
-        return self.said_all and not self.waiting and self.running is None
+        return self.said_all and not self.clauses_left and self.running is None
 
     @property
     def output(self) -> list[Item]:

@@ -12,6 +12,7 @@ from msgspec import UNSET, to_builtins
 from msgspec.structs import replace
 
 from protocol import server_events as server
+from protocol.errors import Refused
 from protocol.objects import (
     CallItem,
     Generation,
@@ -35,7 +36,6 @@ from realtime.session.conversation import (
     too_much_audio,
     with_words,
 )
-from realtime.session.errors import Refused
 from realtime.session.messages import (
     AskBrain,
     AudioPlayed,
@@ -56,21 +56,21 @@ from realtime.session.messages import (
 )
 from realtime.session.playout import Playout, Word
 from realtime.session.response import LiveResponse
-from realtime.session.shared import Desk
+from realtime.session.shared import Shared
 from realtime.session.states import ResponseState
-from realtime.session.still_playing import Audible
-from realtime.session.text_streams import Streams
+from realtime.session.still_playing import StillPlaying
+from realtime.session.text_streams import TextStreams
 
 
 class Responses:
     """All responses under way. `streams` says which of them get their words from the client; while `draining` no more
     are begun."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self._live: dict[str, LiveResponse] = {}
-        self._audible = Audible(desk)
-        self.streams = Streams()
+        self._still_playing = StillPlaying(shared)
+        self.streams = TextStreams()
         self.draining = False
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Responses:
     @property
     def heard(self) -> bool:
         """Where the server plays: there is speech that has not all gone out."""
-        return bool(self._audible.all)
+        return bool(self._still_playing.all)
 
     @property
     def spoken(self) -> LiveResponse | None:
@@ -117,36 +117,36 @@ class Responses:
             raise
 
     def _begin(self, config: ResponseConfig, stream: str | None) -> LiveResponse:
-        desk, outside = self._desk, config.conversation == "none"
+        shared, outside = self._shared, config.conversation == "none"
         self._check_room(outside)
-        settings = desk.settings.updated(config, desk.runtime, "response")
-        before = Conversation(list(desk.conversation.entries))
+        settings = shared.settings.updated(config, shared.runtime, "response")
+        before = Conversation(list(shared.conversation.entries))
         if config.input is not UNSET and config.input is not None:
             before = self._input(config.input)
         # voices that are items are looked up here, so that a wrong one is refused before anything starts
-        prompting.messages(settings, before, desk.runtime, "")
-        if not outside and settings.manner != desk.settings.manner:
-            desk.renew_context()
+        prompting.messages(settings, before, shared.runtime, "")
+        if not outside and settings.manner != shared.settings.manner:
+            shared.renew_context()
         live = LiveResponse(
-            id=desk.new_id("resp_"),
+            id=shared.new_id("resp_"),
             settings=settings,
             before=before,
-            context_id=desk.new_id("ctx_") if outside else desk.context_id,
-            conversation_id=None if outside else desk.conversation_id,
+            context_id=shared.new_id("ctx_") if outside else shared.context_id,
+            conversation_id=None if outside else shared.conversation_id,
             metadata=config.metadata,
-            splitter=ClauseSplitter(desk.runtime.max_clause_chars),
-            playout=Playout(desk.runtime.sample_rate, settings.speed, reported=desk.plays),
+            splitter=ClauseSplitter(shared.runtime.max_clause_chars),
+            playout=Playout(shared.runtime.sample_rate, settings.speed, reported=shared.plays),
             stream=stream,
-            fed_at=desk.now,
+            fed_at=shared.now,
         )
         self._live[live.id] = live
-        desk.contexts_in_use.add(live.context_id)
-        desk.send(server.ResponseCreated, response=live.shown("in_progress"))
-        desk.send(server.RateLimitsUpdated, rate_limits=[self._left()])
+        shared.contexts_in_use.add(live.context_id)
+        shared.send(server.ResponseCreated, response=live.shown("in_progress"))
+        shared.send(server.RateLimitsUpdated, rate_limits=[self._left()])
         if stream is None:
             choice = settings.tool_choice if isinstance(settings.tool_choice, str) else settings.tool_choice.name
             tools = tuple(to_builtins(tool) for tool in settings.tools)
-            desk.out.append(AskBrain(live.id, Dialogue(before.said(), settings.instructions, tools, choice)))
+            shared.out.append(AskBrain(live.id, Dialogue(before.said(), settings.instructions, tools, choice)))
         else:
             self.streams.open(stream, live.id)
         return live
@@ -161,8 +161,8 @@ class Responses:
                     "conversation_already_has_active_response",
                     f"Response {spoken.id} is still being spoken; cancel it or wait for its response.done.",
                 )
-            self._desk.conversation.check_room()
-        elif self._outside() >= self._desk.limits.max_out_of_band:
+            self._shared.conversation.check_room()
+        elif self._outside() >= self._shared.limits.max_out_of_band:
             raise Refused(
                 "too_many_responses",
                 f"{self._outside()} responses are under way out of band; wait for one to end.",
@@ -173,24 +173,24 @@ class Responses:
         return sum(live.conversation_id is None for live in self._live.values())
 
     def _left(self) -> RateLimit:
-        limit = self._desk.limits.max_out_of_band + 1
+        limit = self._shared.limits.max_out_of_band + 1
         return RateLimit("requests", limit, limit - len(self._live), 0.0)
 
     def _input(self, given: list[NewItem | ItemReference]) -> Conversation:
         """A conversation of these items alone."""
-        conversation, limits = Conversation(), self._desk.limits
-        samples = int(limits.max_clip_s * self._desk.runtime.sample_rate)
+        conversation, limits = Conversation(), self._shared.limits
+        samples = int(limits.max_clip_s * self._shared.runtime.sample_rate)
         clip_bytes = 0
         for index, new in enumerate(given):
             where = f"response.input[{index}]"
             if isinstance(new, ItemReference):
-                entry = self._desk.conversation.find(new.id, "item_retrieve_invalid_item_id", f"{where}.id")
+                entry = self._shared.conversation.find(new.id, "item_retrieve_invalid_item_id", f"{where}.id")
             else:
-                entry = entry_from(new, self._desk.new_id, samples, where)
+                entry = entry_from(new, self._shared.new_id, samples, where)
                 check_length(entry, limits.max_item_chars, where)
             conversation.insert(entry, None, where)
             clip_bytes += 0 if entry.clip is None or entry.recorded else len(entry.clip)
-            if clip_bytes > 2 * limits.max_clips_s * self._desk.runtime.sample_rate:
+            if clip_bytes > 2 * limits.max_clips_s * self._shared.runtime.sample_rate:
                 raise too_much_audio(limits.max_clips_s, where)
         return conversation
 
@@ -215,23 +215,23 @@ class Responses:
 
     def brain_called(self, message: BrainCalled) -> None:
         """The brain wants a function called: an item of its own, whole at once."""
-        live, desk = self._listened_to(message.response_id), self._desk
+        live, shared = self._listened_to(message.response_id), self._shared
         if live is None:
             return
-        index, call_id = len(live.output), desk.new_id("call_")
-        done = CallItem(desk.new_id("item_"), message.name, message.arguments, call_id, "completed")
+        index, call_id = len(live.output), shared.new_id("call_")
+        done = CallItem(shared.new_id("item_"), message.name, message.arguments, call_id, "completed")
         begun = replace(done, arguments="", status="in_progress")
         previous = None
-        desk.send(server.OutputItemAdded, response_id=live.id, item=begun, output_index=index)
+        shared.send(server.OutputItemAdded, response_id=live.id, item=begun, output_index=index)
         if live.conversation_id is not None:
-            previous = desk.conversation.append(Entry(done))
-            desk.send(server.ItemAdded, item=begun, previous_item_id=previous)
+            previous = shared.conversation.append(Entry(done))
+            shared.send(server.ItemAdded, item=begun, previous_item_id=previous)
         where = {"response_id": live.id, "item_id": done.id, "call_id": call_id, "output_index": index}
-        desk.send(server.CallArgumentsDelta, delta=message.arguments, **where)
-        desk.send(server.CallArgumentsDone, name=message.name, arguments=message.arguments, **where)
-        desk.send(server.OutputItemDone, response_id=live.id, item=done, output_index=index)
+        shared.send(server.CallArgumentsDelta, delta=message.arguments, **where)
+        shared.send(server.CallArgumentsDone, name=message.name, arguments=message.arguments, **where)
+        shared.send(server.OutputItemDone, response_id=live.id, item=done, output_index=index)
         if live.conversation_id is not None:
-            desk.send(server.ItemDone, item=done, previous_item_id=previous)
+            shared.send(server.ItemDone, item=done, previous_item_id=previous)
         live.calls.append(done)
 
     def _listened_to(self, response_id: str) -> LiveResponse | None:
@@ -241,7 +241,7 @@ class Responses:
 
     def feed(self, live: LiveResponse, text: str) -> None:
         """More words of a response."""
-        live.fed_at = self._desk.now
+        live.fed_at = self._shared.now
         if not text:
             return
         self._open_message(live)
@@ -249,7 +249,7 @@ class Responses:
             live.written += text
             self._of_message(live, server.OutputTextDelta, delta=text)
             return
-        live.waiting.extend(live.splitter.push(text))
+        live.clauses_left.extend(live.splitter.push(text))
         self._pump(live)
 
     def feed_stream(self, name: str, text: str) -> None:
@@ -260,8 +260,8 @@ class Responses:
         if live is None:
             config = ResponseConfig() if not name else ResponseConfig(voiced=Generation(text_stream=name))
             live = self.create(config, stream=name)
-        if live.held + len(text) > self._desk.limits.max_item_chars:
-            raise too_long(live.held + len(text), self._desk.limits.max_item_chars, "text")
+        if live.held + len(text) > self._shared.limits.max_item_chars:
+            raise too_long(live.held + len(text), self._shared.limits.max_item_chars, "text")
         self.feed(live, text)
 
     def flush_stream(self, name: str) -> None:
@@ -289,49 +289,49 @@ class Responses:
 
     def finish_words(self, live: LiveResponse) -> None:
         """There are no more words."""
-        live.waiting.extend(live.splitter.flush())
+        live.clauses_left.extend(live.splitter.flush())
         live.said_all = True
         self._pump(live)
 
     def tick(self) -> None:
         """Streamed words that have stopped coming in the middle of a sentence are spoken before silence falls; a stream
         that its client has forgotten ends."""
-        limits = self._desk.limits
+        limits = self._shared.limits
         for live in self.all:
             if live.stream is None or live.said_all or live.running is not None:
                 continue
-            idle_s, asked = self._desk.now - live.fed_at, live.settings.generation.text_patience_s
+            idle_s, asked = self._shared.now - live.fed_at, live.settings.generation.text_patience_s
             patience_s = limits.text_patience_s if asked is UNSET else asked
             if idle_s > limits.text_idle_s:
                 self.end_stream(live.stream)
             elif idle_s > patience_s and live.splitter.pending:
-                live.waiting.extend(live.splitter.release())
+                live.clauses_left.extend(live.splitter.release())
                 self._pump(live)
 
     def _open_message(self, live: LiveResponse) -> None:
         """The response's message begins with its first words."""
         if live.entry is not None:
             return
-        item = MessageItem(self._desk.new_id("item_"), "assistant", "in_progress", [])
+        item = MessageItem(self._shared.new_id("item_"), "assistant", "in_progress", [])
         spoken = None if live.settings.writes else live.playout
         live.entry, live.message_index = Entry(item, playout=spoken), len(live.output)
-        self._desk.send(server.OutputItemAdded, response_id=live.id, item=item, output_index=live.message_index)
+        self._shared.send(server.OutputItemAdded, response_id=live.id, item=item, output_index=live.message_index)
         if live.conversation_id is not None:
-            previous = self._desk.conversation.append(live.entry)
-            self._desk.send(server.ItemAdded, item=item, previous_item_id=previous)
+            previous = self._shared.conversation.append(live.entry)
+            self._shared.send(server.ItemAdded, item=item, previous_item_id=previous)
         part = server.TextPart("") if live.settings.writes else server.Part("")
         self._of_message(live, server.ContentPartAdded, part=part)
 
     def _of_message(self, live: LiveResponse, kind: type[Any], **fields: Any) -> None:
         """Ask for an event about the response's message to be sent."""
         assert live.item is not None
-        self._desk.send(kind, response_id=live.id, item_id=live.item.id, output_index=live.message_index, **fields)
+        self._shared.send(kind, response_id=live.id, item_id=live.item.id, output_index=live.message_index, **fields)
 
     # --- speech ---
 
     def _pump(self, live: LiveResponse) -> None:
         """Start the next clause if none runs, or notice that all is said."""
-        if live.running is None and live.frames_left == 0 and live.waiting:
+        if live.running is None and live.frames_left == 0 and live.clauses_left:
             self._end_words(live)
         if live.running is None and live.next_clause() is not None:
             if live.state is ResponseState.QUEUED:
@@ -340,30 +340,30 @@ class Responses:
             if live.state.terminal:
                 return
         for _ in range(live.flushed()):
-            self._desk.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
+            self._shared.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
         if live.exhausted:
             if live.unspoken:
                 live.playout.begin_clause(live.unspoken)
                 self._transcribe(live, live.playout.end_clause())
                 live.unspoken = ""
             live.enter(ResponseState.DRAINING)
-            self._desk.out.append(FinishAudio(live.id, self._desk.new_id("event_")))
+            self._shared.out.append(FinishAudio(live.id, self._shared.new_id("event_")))
             self._settle(live)
 
     def _end_words(self, live: LiveResponse) -> None:
         """The client's limit is reached: what is left is not said."""
-        live.waiting.clear()
+        live.clauses_left.clear()
         live.cut_short = live.said_all = True
-        self._desk.out.append(StopBrain(live.id))
+        self._shared.out.append(StopBrain(live.id))
         for _ in range(live.forget_flushes()):
-            self._desk.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
+            self._shared.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
         self.streams.cut(live.stream, live.id)
 
     def _start_clause(self, live: LiveResponse) -> None:
-        desk, settings, clause = self._desk, live.settings, live.running_clause
+        shared, settings, clause = self._shared, live.settings, live.running_clause
         assert live.running is not None and clause is not None
         try:
-            messages = prompting.messages(settings, live.before, desk.runtime, clause.spoken)
+            messages = prompting.messages(settings, live.before, shared.runtime, clause.spoken)
         except Refused as refused:  # its voice was deleted meanwhile
             live.running = live.running_clause = None
             error = ResponseError("invalid_request_error", refused.code, str(refused))
@@ -371,9 +371,9 @@ class Responses:
             return
         seed = settings.generation.seed
         if seed is UNSET:
-            seed = int(desk.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
+            seed = int(shared.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
         lead = settings.generation.max_lead_s
-        desk.out.append(
+        shared.out.append(
             StartClause(
                 clause_id=live.running,
                 text=clause.spoken,
@@ -381,9 +381,9 @@ class Responses:
                 context_id=live.context_id,
                 sampling=settings.sampling,
                 seed=seed + live.clauses - 1,
-                lead_s=self._audible.lead(live),
+                lead_s=self._still_playing.lead(live),
                 paced=settings.generation.paced is not False,
-                more=bool(live.waiting) or not live.said_all,
+                more=bool(live.clauses_left) or not live.said_all,
                 max_lead_s=None if lead is UNSET else lead,
                 max_frames=live.frames_left,
                 speed=settings.speed,
@@ -402,14 +402,14 @@ class Responses:
         self._transcribe(live, live.playout.words(samples))
         live.playout.generate(samples)
         delta = server.AudioDelta(
-            event_id=self._desk.new_id("event_"),
+            event_id=self._shared.new_id("event_"),
             response_id=live.id,
             item_id=live.item.id,
             delta=message.pcm,
             output_index=live.message_index,
         )
-        self._desk.out.append(SendAudio(delta, samples, live.settings.format))
-        self._audible.add(live)
+        self._shared.out.append(SendAudio(delta, samples, live.settings.format))
+        self._still_playing.add(live)
 
     def _transcribe(self, live: LiveResponse, words: list[Word]) -> None:
         for word in words:
@@ -437,11 +437,11 @@ class Responses:
     def audio_sent(self, message: AudioSent) -> None:
         live = self._live.get(message.response_id)
         if live is not None:
-            live.playout.send(message.samples, self._desk.now)
+            live.playout.send(message.samples, self._shared.now)
             self._settle(live)
 
     def audio_played(self, message: AudioPlayed) -> None:
-        self._audible.played(message.response_id, message.samples)
+        self._still_playing.played(message.response_id, message.samples)
 
     def _of_clause(self, clause_id: str) -> LiveResponse | None:
         """The response that this clause is the running one of."""
@@ -469,21 +469,21 @@ class Responses:
     ) -> None:
         """End a response now, by cancellation or failure; `silently` when there is nobody left to tell."""
         live.enter(state)
-        out = self._desk.out
+        out = self._shared.out
         out.append(StopBrain(live.id))
         if live.running is not None:
             out.append(CancelClause(live.running))
             live.break_off(live.used)
         out.append(DropAudio(live.id))
-        cut = self._audible.forget(live)
+        cut = self._still_playing.forget(live)
         if silently:
             self._forget(live)
             return
         if cut:
-            self._audible.tell_cleared(live)
+            self._still_playing.tell_cleared(live)
         self._close(live, "cancelled" if state is ResponseState.CANCELLED else "failed", reason, error)
         if cut:
-            self._audible.tell_heard(live)
+            self._still_playing.tell_played(live)
 
     def interrupt(self) -> None:
         """The user has begun to speak: the conversation's response falls silent, and whatever else is heard."""
@@ -493,21 +493,21 @@ class Responses:
 
     def silence(self, reason: str) -> None:
         """Where the server plays: take back all speech that has not gone out, and end what it belongs to."""
-        for live in self._audible.all:
+        for live in self._still_playing.all:
             self._cut(live, reason)
 
     def cut(self, item_id: str, reason: str) -> bool:
         """End the speech of this message, made or heard; whether the client was told how much of it was heard."""
-        live = self.speaking(item_id) or self._audible.of(item_id)
+        live = self.speaking(item_id) or self._still_playing.of(item_id)
         if live is None:
             return False
-        told = live in self._audible.all
+        told = live in self._still_playing.all
         self._cut(live, reason)
         return told
 
     def _cut(self, live: LiveResponse, reason: str) -> None:
         if live.state.terminal:
-            self._audible.take_back(live)
+            self._still_playing.take_back(live)
         else:
             self.stop(live, ResponseState.CANCELLED, reason=reason)
 
@@ -521,7 +521,7 @@ class Responses:
         """The closing events, in the order clients wait for; response.done is the one terminal event."""
         if live.entry is not None:
             self._close_message(live, live.entry, status)
-        self._desk.send(server.ResponseDone, response=live.shown(status, reason, error))
+        self._shared.send(server.ResponseDone, response=live.shown(status, reason, error))
         self._forget(live)
 
     def _close_message(self, live: LiveResponse, entry: Entry, status: ResponseStatus) -> None:
@@ -530,8 +530,8 @@ class Responses:
         if written:
             words = live.written
         else:
-            heard = playout.sent if status in ("completed", "incomplete") else playout.played(self._desk.now)
-            words = playout.heard_text(heard if entry.heard is None else entry.heard)  # the client knows better
+            heard = playout.sent if status in ("completed", "incomplete") else playout.played(self._shared.now)
+            words = playout.played_text(heard if entry.played is None else entry.played)  # the client knows better
         item = with_words(live.item, words, "completed" if status == "completed" else "incomplete", written)
         entry.item = item
         if written:
@@ -541,18 +541,18 @@ class Responses:
             self._of_message(live, server.TranscriptDone, transcript=words)
         part = server.TextPart(words) if written else server.Part(words)
         self._of_message(live, server.ContentPartDone, part=part)
-        self._desk.send(server.OutputItemDone, response_id=live.id, item=item, output_index=live.message_index)
+        self._shared.send(server.OutputItemDone, response_id=live.id, item=item, output_index=live.message_index)
         if live.conversation_id is not None:
-            previous = self._desk.conversation.previous(item.id)
-            self._desk.send(server.ItemDone, item=item, previous_item_id=previous)
+            previous = self._shared.conversation.previous(item.id)
+            self._shared.send(server.ItemDone, item=item, previous_item_id=previous)
 
     def _forget(self, live: LiveResponse) -> None:
-        desk = self._desk
+        shared = self._shared
         del self._live[live.id]
         self.streams.cut(live.stream, live.id)
-        desk.contexts_in_use.discard(live.context_id)
-        if live.context_id != desk.context_id:
-            desk.out.append(DropContext(live.context_id))
-        elif live.settings.manner != desk.settings.manner:
-            desk.renew_context()
-        self._audible.settle(live)
+        shared.contexts_in_use.discard(live.context_id)
+        if live.context_id != shared.context_id:
+            shared.out.append(DropContext(live.context_id))
+        elif live.settings.manner != shared.settings.manner:
+            shared.renew_context()
+        self._still_playing.settle(live)

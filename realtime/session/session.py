@@ -13,6 +13,7 @@ from msgspec import UNSET
 from protocol import client_events as client
 from protocol import server_events as server
 from protocol.encodings import BadMessage
+from protocol.errors import Refused
 from protocol.objects import (
     ConversationShown,
     Engine,
@@ -24,7 +25,6 @@ from protocol.objects import (
     ShownOutput,
 )
 from protocol.objects import Session as ShownSession
-from realtime.session.errors import Refused
 from realtime.session.items import Items
 from realtime.session.messages import (
     AudioPlayed,
@@ -40,16 +40,16 @@ from realtime.session.messages import (
     Drain,
     DropContext,
     Effect,
-    Heard,
     Input,
     Send,
     Stop,
     Tick,
+    UserAudio,
 )
 from realtime.session.response import LiveResponse
 from realtime.session.responses import Responses
 from realtime.session.settings import Listening, Runtime, Settings
-from realtime.session.shared import Desk, Limits
+from realtime.session.shared import Limits, Shared
 from realtime.session.states import SESSION_MOVES, ResponseState, SessionState, moved
 
 _RESTARTING = "The server is restarting; connect again."
@@ -75,7 +75,7 @@ class Session:
         self.id = new_id("sess_")
         self.state = SessionState.NEW
         self._initial = initial
-        self._desk = Desk(
+        self._shared = Shared(
             runtime,
             limits,
             new_id,
@@ -85,8 +85,8 @@ class Session:
             context_id=new_id("ctx_"),
             plays=plays,
         )
-        self._responses = Responses(self._desk)
-        self._items = Items(self._desk, self._responses)
+        self._responses = Responses(self._shared)
+        self._items = Items(self._shared, self._responses)
         self._expires_at = now + limits.max_session_s
         self._expires_unix = int(self._expires_at + wall_clock_offset)
 
@@ -103,36 +103,36 @@ class Session:
     @property
     def listening(self) -> Listening:
         """How the client's audio comes in."""
-        return self._desk.settings.listening
+        return self._shared.settings.listening
 
     def open(self) -> list[Effect]:
         """Greet the client."""
-        desk = self._desk
+        shared = self._shared
         self.state = moved(SESSION_MOVES, self.state, SessionState.OPEN)
         refusals: list[Refused] = []
         for initial in self._initial:
             try:
-                desk.settings = desk.settings.updated(initial, desk.runtime, "session")
+                shared.settings = shared.settings.updated(initial, shared.runtime, "session")
             except Refused as error:
                 refusals.append(error)
-        desk.send(server.SessionCreated, session=self.shown())
-        desk.send(server.ConversationCreated, conversation=ConversationShown(desk.conversation_id))
+        shared.send(server.SessionCreated, session=self.shown())
+        shared.send(server.ConversationCreated, conversation=ConversationShown(shared.conversation_id))
         for refused in refusals:
-            desk.error(refused.code, str(refused), refused.param, UNSET)
-        return desk.take()
+            shared.error(refused.code, str(refused), refused.param, UNSET)
+        return shared.take()
 
     def receive(self, message: Input, now: float) -> list[Effect]:
         """Take one input in; returns what to do about it, in order."""
         if self.state is SessionState.CLOSED:
             return []
-        self._desk.now = now
+        self._shared.now = now
         try:
             self._dispatch(message)
         except Refused as refused:
-            self._desk.error(refused.code, str(refused), refused.param, getattr(message, "event_id", UNSET))
+            self._shared.error(refused.code, str(refused), refused.param, getattr(message, "event_id", UNSET))
         if self.state is SessionState.DRAINING and not len(self._responses) and not self._responses.heard:
             self._finish(1012, _RESTARTING)
-        return self._desk.take()
+        return self._shared.take()
 
     def _dispatch(self, message: Input) -> None:
         responses, items = self._responses, self._items
@@ -141,8 +141,8 @@ class Session:
                 responses.audio_sent(message)
             case AudioPlayed():
                 responses.audio_played(message)
-            case Heard():
-                items.hear(message)
+            case UserAudio():
+                items.take_in(message)
             case ClauseAudio():
                 responses.clause_audio(message)
             case ClauseEnded():
@@ -158,7 +158,7 @@ class Session:
             case Tick():
                 responses.tick()
                 items.tick()
-                if self._desk.now >= self._expires_at:
+                if self._shared.now >= self._expires_at:
                     self._finish(1001, "The session has reached its longest time; open a new one.")
             case Drain():
                 if self.state is SessionState.OPEN:
@@ -169,7 +169,7 @@ class Session:
             case Disconnected():
                 self._disconnect()
             case BadMessage():
-                self._desk.out.append(Send(server.Error(event_id=self._desk.new_id("event_"), error=message.body)))
+                self._shared.out.append(Send(server.Error(event_id=self._shared.new_id("event_"), error=message.body)))
             case client.SessionUpdate():
                 self._update(message)
             case client.ItemCreate():
@@ -187,7 +187,7 @@ class Session:
             case client.InputAudioClear():
                 items.clear()
             case client.OutputAudioClear():
-                if not self._desk.plays:
+                if not self._shared.plays:
                     explained = "Here the client plays: stop there, and send conversation.item.truncate."
                     raise Refused("unsupported_event", explained, "type")
                 responses.silence("client_cancelled")
@@ -203,11 +203,11 @@ class Session:
                 responses.end_stream(message.stream)
 
     def _update(self, event: client.SessionUpdate) -> None:
-        desk, before = self._desk, self._desk.settings
-        desk.settings = before.updated(event.session, desk.runtime, "session")
-        if desk.settings.manner != before.manner:
-            desk.renew_context()
-        desk.send(server.SessionUpdated, session=self.shown())
+        shared, before = self._shared, self._shared.settings
+        shared.settings = before.updated(event.session, shared.runtime, "session")
+        if shared.settings.manner != before.manner:
+            shared.renew_context()
+        shared.send(server.SessionUpdated, session=self.shown())
 
     def _cancel(self, event: client.ResponseCancel) -> None:
         wanted = event.response_id
@@ -223,18 +223,18 @@ class Session:
         for live in self._responses.all:
             self._responses.stop(live, ResponseState.CANCELLED, reason="session_ended")
         self._responses.silence("session_ended")
-        self._desk.out += [DropContext(self._desk.context_id), Close(code, reason)]
+        self._shared.out += [DropContext(self._shared.context_id), Close(code, reason)]
 
     def _disconnect(self) -> None:
         """Nobody listens any more: stop everything, say nothing."""
         self.state = moved(SESSION_MOVES, self.state, SessionState.CLOSED)
         for live in self._responses.all:
             self._responses.stop(live, ResponseState.CANCELLED, silently=True)
-        self._desk.out.append(DropContext(self._desk.context_id))
+        self._shared.out.append(DropContext(self._shared.context_id))
 
     def shown(self) -> ShownSession:
         """The whole effective session."""
-        runtime, settings = self._desk.runtime, self._desk.settings
+        runtime, settings = self._shared.runtime, self._shared.settings
         listening = settings.listening
         return ShownSession(
             id=self.id,

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 from msgspec.structs import replace as msgspec_replace
 
+from protocol.errors import Refused
 from protocol.objects import (
     AudioFormat,
     AudioInput,
@@ -28,7 +29,6 @@ from protocol.objects import (
     VoiceId,
 )
 from realtime.request import Sampling
-from realtime.session.errors import Refused
 
 _T = TypeVar("_T")
 

@@ -30,7 +30,7 @@ class Limits:
 
 
 @dataclass
-class Desk:
+class Shared:
     """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `plays` says that the server
     plays the speech in real time, not the client."""
 

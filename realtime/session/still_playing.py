@@ -9,14 +9,14 @@ from protocol import server_events as server
 from realtime.session.conversation import with_words
 from realtime.session.messages import DropAudio
 from realtime.session.response import LiveResponse
-from realtime.session.shared import Desk
+from realtime.session.shared import Shared
 
 
-class Audible:
+class StillPlaying:
     """Responses with speech that has not all gone out. Empty where the client plays."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self._playing: dict[str, LiveResponse] = {}
 
     @property
@@ -26,7 +26,7 @@ class Audible:
 
     def lead(self, live: LiveResponse) -> float:
         """Seconds until its listener needs more of a response: what is played before it counts too."""
-        now = self._desk.now
+        now = self._shared.now
         return live.playout.lead(now) + sum(other.playout.lead(now) for other in self.all if other is not live)
 
     def of(self, item_id: str) -> LiveResponse | None:
@@ -35,7 +35,7 @@ class Audible:
 
     def add(self, live: LiveResponse) -> None:
         """There is speech of it to be heard."""
-        if self._desk.plays:
+        if self._shared.plays:
             self._playing[live.id] = live
 
     def played(self, response_id: str, samples: int) -> None:
@@ -43,17 +43,17 @@ class Audible:
         live = self._playing.get(response_id)
         if live is None or not samples:
             return
-        if not live.playout.played(self._desk.now):
-            self._desk.send(server.PlayoutStarted, response_id=live.id)
+        if not live.playout.played(self._shared.now):
+            self._shared.send(server.PlayoutStarted, response_id=live.id)
         live.playout.play(samples)
         self.settle(live)
 
     def settle(self, live: LiveResponse) -> None:
         """If the response is over and all of it has gone out, the client is told."""
-        if not live.state.terminal or live.playout.played(self._desk.now) < live.playout.generated:
+        if not live.state.terminal or live.playout.played(self._shared.now) < live.playout.generated:
             return
         if self._playing.pop(live.id, None) is not None:
-            self._desk.send(server.PlayoutStopped, response_id=live.id)
+            self._shared.send(server.PlayoutStopped, response_id=live.id)
 
     def forget(self, live: LiveResponse) -> bool:
         """Nothing more of it is heard; whether something was still to be."""
@@ -61,24 +61,24 @@ class Audible:
 
     def tell_cleared(self, live: LiveResponse) -> None:
         """The rest of its speech was taken back."""
-        self._desk.send(server.PlayoutCleared, response_id=live.id)
+        self._shared.send(server.PlayoutCleared, response_id=live.id)
 
-    def tell_heard(self, live: LiveResponse) -> None:
+    def tell_played(self, live: LiveResponse) -> None:
         """How much of its message was heard: the server played it, so the client learns it from here."""
-        if live.entry is None or live.entry not in self._desk.conversation.entries:
+        if live.entry is None or live.entry not in self._shared.conversation.entries:
             return
-        heard = live.playout.played(self._desk.now) if live.entry.heard is None else live.entry.heard
-        heard_ms = heard * 1000 // self._desk.runtime.sample_rate
-        self._desk.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=heard_ms)
+        heard = live.playout.played(self._shared.now) if live.entry.played is None else live.entry.played
+        heard_ms = heard * 1000 // self._shared.runtime.sample_rate
+        self._shared.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=heard_ms)
 
     def take_back(self, live: LiveResponse) -> None:
         """The response is over, but not its speech: the rest is not heard, and its message says so."""
-        self._desk.out.append(DropAudio(live.id))
+        self._shared.out.append(DropAudio(live.id))
         if self.forget(live):
             self.tell_cleared(live)
         entry = live.entry
         if entry is not None and live.item is not None:
-            if entry.heard is None:
-                entry.heard = live.playout.played(self._desk.now)
-            entry.item = with_words(live.item, live.playout.heard_text(entry.heard), live.item.status)
-        self.tell_heard(live)
+            if entry.played is None:
+                entry.played = live.playout.played(self._shared.now)
+            entry.item = with_words(live.item, live.playout.played_text(entry.played), live.item.status)
+        self.tell_played(live)

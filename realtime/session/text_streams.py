@@ -5,7 +5,7 @@ from __future__ import annotations
 _REMEMBERED = 256
 
 
-class Streams:
+class TextStreams:
     """Names of text streams. A stream is open until its `end`; if its response ends before that (interrupted, failed),
     it is cut: what still comes of it is dropped until its end."""
 

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from codec_stream.formats import SAMPLE_BYTES, Encoding, SpeechDecoder, SpeechEncoder
+from codec_stream.rate import SAMPLE_RATE
 from codec_stream.stretch import Stretcher
 from protocol.objects import AudioFormat, PcmaFormat, PcmFormat, PcmuFormat
 from protocol.server_events import AudioDelta
 from realtime.session.messages import FinishAudio, SendAudio
-
-_RATE = 24000
 
 
 class ClauseSpeech:
     """The audio of one clause, `speed` times as fast as it was spoken."""
 
     def __init__(self, speed: float) -> None:
-        self._stretcher = None if speed == 1.0 else Stretcher(speed, _RATE)
+        self._stretcher = None if speed == 1.0 else Stretcher(speed, SAMPLE_RATE)
         self.held_since: float | None = None  # its listener does not take it
 
     def push(self, pcm: bytes) -> bytes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-SAMPLE_RATE = 24000
+from codec_stream.rate import SAMPLE_RATE
+
 PACKET_SAMPLES = 480
 """20 ms."""
 
@@ -29,7 +30,7 @@ class Packet:
     """20 ms of PCM, and how many samples of it belong to which response; the rest is silence."""
 
     pcm: bytes
-    heard: tuple[tuple[str, int], ...] = ()
+    played: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass

@@ -27,7 +27,7 @@ _SETTLED_PACKETS = 10
 """After so much silence an encoder rests: it need not be asked again for the same."""
 
 
-class Line(Protocol):
+class PacketSink(Protocol):
     """Where packets go."""
 
     def send_audio(self, payload: bytes, ticks: int) -> None:
@@ -45,12 +45,12 @@ class Line(Protocol):
         """Whether the listener may be gone."""
 
 
-class Speaker:
+class Player:
     """`on_packet(late_s)` is told how late each packet was, after it."""
 
-    def __init__(self, encoder: PacketEncoder, line: Line, on_packet: Callable[[float], None]) -> None:
+    def __init__(self, encoder: PacketEncoder, line: PacketSink, on_packet: Callable[[float], None]) -> None:
         self._encoder = encoder
-        self._line = line
+        self._sink = line
         self._on_packet = on_packet
         self._queue = PlayQueue()
         self._rest = b""
@@ -85,7 +85,7 @@ class Speaker:
             late = loop.time() - due
             if late > _MOST_LATE_S:
                 missed = int(late / PACKET_S)
-                self._line.skip(missed * self._encoder.clock_ticks)
+                self._sink.skip(missed * self._encoder.clock_ticks)
                 due += missed * PACKET_S
             try:
                 for response_id, samples in self._play():
@@ -106,17 +106,17 @@ class Speaker:
 
     def _play(self) -> tuple[tuple[str, int], ...]:
         # what nobody may hear is kept: it would count as heard
-        packet = _NOTHING if self._line.away else self._queue.take()
+        packet = _NOTHING if self._sink.away else self._queue.take()
         self._silent_packets = self._silent_packets + 1 if packet.pcm == SILENCE else 0
         if self._silent_packets <= _SETTLED_PACKETS:
             self._rest, payload = b"", self._encoded(packet.pcm)
         else:
             self._rest = payload = self._rest or self._encoder.rest()
-        self._line.send_audio(payload, self._encoder.clock_ticks)
-        return packet.heard
+        self._sink.send_audio(payload, self._encoder.clock_ticks)
+        return packet.played
 
     def _encoded(self, pcm: bytes) -> bytes:
-        if self._protected != (lossy := self._line.lossy):
+        if self._protected != (lossy := self._sink.lossy):
             self._protected = lossy
             self._encoder.protect(lossy)
         return self._encoder.encode(pcm)

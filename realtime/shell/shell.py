@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
@@ -23,7 +22,8 @@ from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Ended, Event, Speak, Used
 from realtime.hearing.detector import Detectors
-from realtime.metrics.session_meters import CallWatch, Transport
+from realtime.ids import new_id
+from realtime.metrics.session_meters import SessionMeters, Transport
 from realtime.session.messages import (
     AskBrain,
     AudioPlayed,
@@ -42,7 +42,6 @@ from realtime.session.messages import (
     DropContext,
     Effect,
     FinishAudio,
-    Heard,
     Input,
     Send,
     SendAudio,
@@ -50,16 +49,17 @@ from realtime.session.messages import (
     Stop,
     StopBrain,
     Tick,
+    UserAudio,
 )
 from realtime.session.session import Session
 from realtime.session.settings import Runtime
 from realtime.session.shared import Limits
 from realtime.shell.audio import ClauseSpeech, SpeechFormats, SpeechIn, pieces_of
 from realtime.shell.outbox import Outbox
-from realtime.shell.player import Speaker
-from realtime.shell.speech_scores import Ears
+from realtime.shell.player import Player
+from realtime.shell.speech_scores import SpeechScores
 
-log = logging.getLogger("voiced.call")
+log = logging.getLogger("voiced.session")
 
 _TICK_S = 0.25
 _HOLD_S = 1.0
@@ -91,10 +91,10 @@ class _HungUp(Exception):
     """The connection is over, from either side."""
 
 
-class Call:
+class Shell:
     """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
     session starts with. `detectors` find the turns in what the user says. Speech goes out on the wire, faster than it
-    is played, or is played by a `speaker` here."""
+    is played, or is played by a `player` here."""
 
     def __init__(
         self,
@@ -103,35 +103,35 @@ class Call:
         brain: Brain,
         runtime: Runtime,
         limits: Limits,
-        watch: CallWatch,
+        watch: SessionMeters,
         drain: asyncio.Event,
         initial: Sequence[SessionConfig] = (),
         detectors: Detectors | None = None,
-        speaker: Speaker | None = None,
+        player: Player | None = None,
     ) -> None:
         self._wire = wire
         self._engine = engine
         self._brain = brain
         self._rate = runtime.sample_rate
         self._watch = watch
-        self._speaker = speaker
+        self._player = player
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
         self._clauses: dict[str, ClauseSpeech] = {}
         self._formats = SpeechFormats()
         self._speech_in = SpeechIn()
-        self._ears = Ears(detectors)
+        self._speech_scores = SpeechScores(detectors)
         self._tasks: asyncio.TaskGroup | None = None
         self._broken: asyncio.Future[None] | None = None
         self._drain = drain
         self.session = Session(
             runtime,
             limits,
-            _new_id,
+            new_id,
             now=time.monotonic(),
             wall_clock_offset=time.time() - time.monotonic(),
             initial=initial,
-            plays=speaker is not None,
+            plays=player is not None,
         )
 
     @property
@@ -155,8 +155,8 @@ class Call:
                 tasks.create_task(self._tick())
                 tasks.create_task(self._await_drain())
                 tasks.create_task(self._read())
-                if self._speaker is not None:
-                    tasks.create_task(self._speaker.run(self._on_played))
+                if self._player is not None:
+                    tasks.create_task(self._player.run(self._on_played))
         except* _HungUp:
             pass
         finally:
@@ -164,17 +164,17 @@ class Call:
             self._watch.hung_up()
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
-            self._ears.rest()
+            self._speech_scores.rest()
             self._tell(Disconnected())  # last: a session that broke may break again
 
     def cut(self) -> None:
         """End it now, with what there is to say about that."""
         self._guarded(lambda: self._tell(Stop()))
 
-    def hear(self, pcm: bytes) -> None:
+    def take_in(self, pcm: bytes) -> None:
         """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends
         this call."""
-        self._guarded(lambda: self._take_in_speech(pcm))
+        self._guarded(lambda: self._take_in_audio(pcm))
 
     def _tell(self, message: Input) -> None:
         self._perform(self.session.receive(message, time.monotonic()))
@@ -190,8 +190,8 @@ class Call:
                 case DropAudio():
                     self._outbox.drop_audio(effect.response_id)
                     self._formats.drop(effect.response_id)
-                    if self._speaker is not None:
-                        self._speaker.drop(effect.response_id)
+                    if self._player is not None:
+                        self._player.drop(effect.response_id)
                 case AskBrain():
                     if self._tasks is not None:
                         task = self._tasks.create_task(self._ask(effect))
@@ -229,7 +229,7 @@ class Call:
 
     def _on_engine(self, event: Event) -> None:
         """The engine's sink."""
-        self._guarded(lambda: self._take_in(event))
+        self._guarded(lambda: self._take_in_event(event))
 
     def _on_played(self, response_id: str, samples: int) -> None:
         self._watch.sent(response_id, samples, time.monotonic())
@@ -245,7 +245,7 @@ class Call:
             log.exception("a session broke and is closed")
             self._broken.set_exception(error)
 
-    def _take_in(self, event: Event) -> None:
+    def _take_in_event(self, event: Event) -> None:
         request_id = event.request_id
         speech = self._clauses.get(request_id)
         match event:
@@ -297,16 +297,16 @@ class Call:
             await self._outbox.room()
             match message:
                 case InputAudioAppend():
-                    await self._hear(message)
+                    await self._append(message)
                 case InputAudioCommit() | InputAudioClear():
                     if rest := self._speech_in.flush():
-                        self._take_in_speech(rest)
+                        self._take_in_audio(rest)
                     self._tell(message)
                 case _:
                     self._tell(message)
         raise _HungUp
 
-    async def _hear(self, message: InputAudioAppend) -> None:
+    async def _append(self, message: InputAudioAppend) -> None:
         format, pieces = self.session.listening.format, []
         try:
             for piece in pieces_of(message.audio, format):
@@ -319,19 +319,19 @@ class Call:
             return
         pcm, event_id = b"".join(pieces), None if message.event_id is UNSET else message.event_id
         if self.session.listening.turn_detection is None or len(pcm) % 2:
-            self._take_in_speech(pcm, event_id)  # whole: it is taken or refused whole
+            self._take_in_audio(pcm, event_id)  # whole: it is taken or refused whole
             return
         for at in range(0, len(pcm), _HEARD_AT_ONCE):
-            self._take_in_speech(pcm[at : at + _HEARD_AT_ONCE], event_id)
+            self._take_in_audio(pcm[at : at + _HEARD_AT_ONCE], event_id)
             await asyncio.sleep(0)
 
-    def _take_in_speech(self, pcm: bytes, event_id: str | None = None) -> None:
+    def _take_in_audio(self, pcm: bytes, event_id: str | None = None) -> None:
         scores: tuple[float, ...] = ()
         if self.session.listening.turn_detection is None:
-            self._ears.rest()
+            self._speech_scores.rest()
         else:
-            scores = self._ears.scores(pcm)
-        self._tell(Heard(pcm, scores, event_id))
+            scores = self._speech_scores.scores(pcm)
+        self._tell(UserAudio(pcm, scores, event_id))
 
     async def _write(self) -> None:
         while True:
@@ -352,16 +352,16 @@ class Call:
                 raise _HungUp from None
 
     async def _speak(self, message: SendAudio) -> None:
-        if self._speaker is not None:
-            self._speaker.put(message.event.response_id, message.event.delta)
+        if self._player is not None:
+            self._player.put(message.event.response_id, message.event.delta)
             return
         if (delta := self._formats.encode(message)) is not None:
             await self._wire.send(delta)
         self._watch.sent(message.event.response_id, message.samples, time.monotonic())
 
     async def _finish(self, message: FinishAudio) -> None:
-        if self._speaker is not None:
-            self._speaker.finish(message.response_id)
+        if self._player is not None:
+            self._player.finish(message.response_id)
         elif (delta := self._formats.finish(message)) is not None:
             await self._wire.send(delta)
 
@@ -390,18 +390,14 @@ class Call:
 
     def _waiting_s(self, response_id: str) -> float:
         """Speech that was made and has not left."""
-        played_here = 0 if self._speaker is None else self._speaker.waiting(response_id)
+        played_here = 0 if self._player is None else self._player.waiting(response_id)
         return (self._outbox.samples(response_id) + played_here) / self._rate
 
     def _bound_s(self, *, holding: bool) -> float:
         """How much of it may wait. Where it is played here, the lead that the engine keeps waits here too."""
         bound = _RESUME_S if holding else _HOLD_S
-        return bound if self._speaker is None else bound + _PLAYED_AHEAD_S
+        return bound if self._player is None else bound + _PLAYED_AHEAD_S
 
 
 async def _outcome(future: asyncio.Future[None]) -> None:
     await future
-
-
-def _new_id(prefix: str) -> str:
-    return prefix + secrets.token_hex(12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from realtime.hearing.detector import Detectors, SpeechDetector
 
 
-class Ears:
+class SpeechScores:
     """Of one session."""
 
     def __init__(self, detectors: Detectors | None) -> None:

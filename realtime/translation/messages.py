@@ -8,7 +8,7 @@ from protocol.client_events import ClientEvent
 from protocol.encodings import BadMessage
 from protocol.server_events import ServerEvent
 from protocol.translations import TranslationClientEvent, TranslationServerEvent
-from realtime.translation.translator import Frame, Heard, Rendered, Words
+from realtime.translation.translator import AudioPiece, Rendered, Transcribed, Words
 
 # --- inputs besides the events of both protocols ---
 
@@ -17,7 +17,7 @@ from realtime.translation.translator import Frame, Heard, Rendered, Words
 class Taken:
     """The translator took the next piece of what it was fed."""
 
-    piece: Frame | Words
+    piece: AudioPiece | Words
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Ending:
 Input = (
     TranslationClientEvent
     | BadMessage
-    | Heard
+    | Transcribed
     | Rendered
     | Taken
     | Translated
@@ -73,7 +73,7 @@ class Ask:
 class Feed:
     """Give the translator more."""
 
-    piece: Frame | Words
+    piece: AudioPiece | Words
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import UNSET
 
+from codec_stream.rate import SAMPLE_RATE
 from protocol import server_events as core
 from protocol import translations as protocol
 from protocol.client_events import ClientEvent
 from protocol.encodings import BadMessage
+from protocol.errors import Refused
 from protocol.objects import AudioOutput, Engine, ErrorBody, ResponseError, Session
-from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
 from realtime.translation.messages import (
     Ask,
@@ -32,9 +33,9 @@ from realtime.translation.messages import (
     TranslationFailed,
 )
 from realtime.translation.spoken import Speech
-from realtime.translation.translator import FRAME_MS, Frame, Heard, Rendered, Translator, Words
+from realtime.translation.translator import PIECE_MS, AudioPiece, Rendered, Transcribed, Translator, Words
 
-_FRAME_BYTES = 24000 * 2 * FRAME_MS // 1000
+_PIECE_BYTES = SAMPLE_RATE * 2 * PIECE_MS // 1000
 _MAX_WAITING_PIECES = 300
 """Frames and words that the translator has not taken: a minute of audio."""
 
@@ -147,7 +148,7 @@ class Interpreting:
         match message:
             case BadMessage():
                 self._error(message.body)
-            case Heard():
+            case Transcribed():
                 if self._settings.transcription is not None:
                     self._tell(protocol.InputTranscriptDelta, delta=message.text, elapsed_ms=self._elapsed_ms)
             case Rendered():
@@ -182,7 +183,7 @@ class Interpreting:
                 self._read(event.text)
             case protocol.SessionClose():
                 if self._pcm:
-                    self._cut(bytes(_FRAME_BYTES - len(self._pcm)))
+                    self._cut(bytes(_PIECE_BYTES - len(self._pcm)))
                 self._closing = True
                 self._out.append(EndSource())
 
@@ -219,10 +220,10 @@ class Interpreting:
         """Cut the input into frames, whatever pieces it comes in; false when some were lost."""
         taken = True
         self._pcm += audio
-        while len(self._pcm) >= _FRAME_BYTES:
-            self._input_ms += FRAME_MS
-            frame = Frame(bytes(self._pcm[:_FRAME_BYTES]), self._input_ms)
-            del self._pcm[:_FRAME_BYTES]
+        while len(self._pcm) >= _PIECE_BYTES:
+            self._input_ms += PIECE_MS
+            frame = AudioPiece(bytes(self._pcm[:_PIECE_BYTES]), self._input_ms)
+            del self._pcm[:_PIECE_BYTES]
             if self._settings.language is not None:
                 taken = self._feed(frame) and taken
         return taken
@@ -232,7 +233,7 @@ class Interpreting:
             self._told.add(code)
             raise Refused(code, message, param)
 
-    def _feed(self, piece: Frame | Words) -> bool:
+    def _feed(self, piece: AudioPiece | Words) -> bool:
         """Give the translator a piece, if it does not have too many already."""
         if self._waiting_pieces >= _MAX_WAITING_PIECES:
             return False

@@ -14,11 +14,11 @@ from typing import Literal, Protocol
 
 from realtime.translation.phrases import PHRASES, TARGETS
 
-FRAME_MS = 200
+PIECE_MS = 200
 
 
 @dataclass(frozen=True)
-class Frame:
+class AudioPiece:
     """200 ms of what is said, 16-bit mono PCM at 24 kHz, and where in the input it ends."""
 
     pcm: bytes
@@ -34,7 +34,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Transcribed:
     """A piece of the source transcript. Joined in order, the pieces are the transcript."""
 
     text: str
@@ -69,7 +69,9 @@ class Translator(Protocol):
     def targets(self) -> Sequence[str]:
         """The languages it translates to."""
 
-    def translate(self, source: AsyncIterator[Frame | Words], target: str) -> AsyncIterator[Heard | Rendered]:
+    def translate(
+        self, source: AsyncIterator[AudioPiece | Words], target: str
+    ) -> AsyncIterator[Transcribed | Rendered]:
         """Translate until the source ends, and then what is left of it."""
 
 
@@ -78,7 +80,7 @@ _SENTENCE_END = re.compile(r"[.!?…\n]")
 _MARKS, _QUOTES = ".!?…,;:", "\"'()[]“”‘’"
 _CONTRACTIONS = {"i'm": "i am", "what's": "what is", "where's": "where is", "don't": "do not", "you're": "you are"}
 _OPENING = {"es": {"?": "¿", "!": "¡"}}
-_PAUSE_FRAMES = 10
+_PAUSE_PIECES = 10
 _LONGEST_CHARS = 1000
 
 
@@ -96,12 +98,14 @@ class PhraseTranslator:
     source = "en"
     targets: Sequence[str] = TARGETS
 
-    async def translate(self, source: AsyncIterator[Frame | Words], target: str) -> AsyncIterator[Heard | Rendered]:
+    async def translate(
+        self, source: AsyncIterator[AudioPiece | Words], target: str
+    ) -> AsyncIterator[Transcribed | Rendered]:
         """Raises KeyError for a target that is not served."""
         phrases = _Phrases(target)
         async for piece in source:
             if isinstance(piece, Words):
-                yield Heard(piece.text)
+                yield Transcribed(piece.text)
             for rendered in phrases.take(piece):
                 yield rendered
         for rendered in phrases.finish():
@@ -115,14 +119,14 @@ class _Phrases:
         self._table = PHRASES[target]
         self._opening = _OPENING.get(target, {})
         self._waiting = ""
-        self._quiet_frames = 0
+        self._quiet_pieces = 0
         self._mid_sentence = False
 
-    def take(self, piece: Frame | Words) -> list[Rendered]:
-        if isinstance(piece, Frame):
-            self._quiet_frames += 1
-            return self.finish() if self._quiet_frames == _PAUSE_FRAMES else []
-        self._quiet_frames = 0
+    def take(self, piece: AudioPiece | Words) -> list[Rendered]:
+        if isinstance(piece, AudioPiece):
+            self._quiet_pieces += 1
+            return self.finish() if self._quiet_pieces == _PAUSE_PIECES else []
+        self._quiet_pieces = 0
         self._waiting += piece.text
         end = max((match.end() for match in _PHRASE_END.finditer(self._waiting)), default=0)
         if len(self._waiting) - end > _LONGEST_CHARS:

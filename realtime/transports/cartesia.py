@@ -36,6 +36,7 @@ from protocol.client_events import (
     ResponseCreate,
 )
 from protocol.encodings import BadMessage
+from protocol.errors import Refused
 from protocol.faults import refused
 from protocol.objects import AudioOutput, ErrorBody, Generation, Response, ResponseConfig, ResponseError, SessionAudio
 from protocol.server_events import (
@@ -49,7 +50,6 @@ from protocol.server_events import (
 )
 from realtime.agent.brain import Reader
 from realtime.http.client_socket import ClientSocket
-from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
 from realtime.session.shared import Limits
 from realtime.shell.admission import Door
@@ -312,7 +312,7 @@ def _response(context: Context) -> ResponseConfig:
         voice=UNSET if asked.voice_name is None else asked.voice_name,
         speed=asked.speaking_rate,
     )
-    scene = f"The speaker sounds {asked.emotion}." if asked.emotion not in ("", "neutral") else UNSET
+    scene = f"The player sounds {asked.emotion}." if asked.emotion not in ("", "neutral") else UNSET
     return ResponseConfig(
         conversation="none",
         instructions=scene,

@@ -1,8 +1,8 @@
 """`/v1/audio/speech`: text in, a sound file out, sent while it is spoken.
 
-A request is a `Call` on a wire of its own, which asks for one response out of band and makes that response's events the
-body of the answer. What goes wrong before the first audio is answered as an error; after it the transfer is broken off,
-so that nobody takes half a file for a whole one.
+A request is a session on a wire of its own, which asks for one response out of band and makes that response's events
+the body of the answer. What goes wrong before the first audio is answered as an error. After it the transfer is broken
+off, so that nobody takes half a file for a whole one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from codec_stream.containers import ContainerEncoder
 from protocol.client_events import ClientEvent, ResponseCreate
 from protocol.encodings import BadMessage
+from protocol.errors import Refused
 from protocol.objects import (
     AudioOutput,
     Generation,
@@ -41,15 +42,13 @@ from protocol.speech import (
 from realtime.agent.brain import Reader
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
-from realtime.http.http_connection import http_link_of
-from realtime.http.replies import Refusal
+from realtime.http.http_connection import http_connection_of
 from realtime.http.routes.status import ready
-from realtime.http.streamed_response import Answer
+from realtime.http.streamed_response import StreamedResponse
 from realtime.metrics.registry import Metrics
-from realtime.session.errors import Refused
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
 from realtime.session.shared import Limits
-from realtime.shell.shell import Call
+from realtime.shell.shell import Shell
 
 log = logging.getLogger("voiced.speech")
 
@@ -74,7 +73,7 @@ class Speech:
         runtime: Callable[[EngineInfo], Runtime],
         limits: Limits,
         metrics: Metrics,
-        calls: set[Call],
+        calls: set[Shell],
         max_sessions: int,
         stall_s: float = STALL_S,
     ) -> None:
@@ -87,11 +86,11 @@ class Speech:
         self._stall_s = stall_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises Refusal for what is wrong with it or with the moment."""
+        """StreamedResponse one request. Raises Refused for what is wrong with it or with the moment."""
         try:
             asked = decode_speech_request(await Request(scope, receive).body())
         except BadMessage as bad:
-            raise Refusal(400, bad.body.code, bad.body.message, bad.body.param) from None
+            raise Refused(bad.body.code, bad.body.message, bad.body.param) from None
         except ClientDisconnect:
             return
         if self._engine.info is None:
@@ -102,12 +101,12 @@ class Speech:
         if len(self._calls) >= self._max_sessions:
             self._metrics.refused("too_many_sessions")
             message = f"No session is free ({self._max_sessions} in all); try again later."
-            raise Refusal(429, "too_many_sessions", message, retry_after_s=_RETRY_S)
-        wire = SpeechWire(asked, info, Answer(scope, receive, send, self._stall_s))
-        link = http_link_of(scope)
+            raise Refused("too_many_sessions", message, retry_after_s=_RETRY_S)
+        wire = SpeechWire(asked, info, StreamedResponse(scope, receive, send, self._stall_s))
+        link = http_connection_of(scope)
         drain = asyncio.Event() if link is None else link.drain
         watch = self._metrics.watch("speech", runtime.sample_rate)
-        call = Call(wire, self._engine, Reader(), runtime, self._limits, watch, drain)
+        call = Shell(wire, self._engine, Reader(), runtime, self._limits, watch, drain)
         self._calls.add(call)
         try:
             await call.run()
@@ -123,17 +122,17 @@ class SpeechWire:
 
     stalled = False  # a slow client makes `send` wait, and the session's outbox fills up behind it
 
-    def __init__(self, asked: SpeechRequest, info: EngineInfo, answer: Answer) -> None:
+    def __init__(self, asked: SpeechRequest, info: EngineInfo, answer: StreamedResponse) -> None:
         self._asked = asked
-        self._answer = answer
+        self._response = answer
         self._encoder = ContainerEncoder(asked.sound_format, info.sample_rate)
         self._as_events = asked.stream_format == "sse"
         self._checkpoint = info.checkpoint
-        self.refused: Refusal | None = None
+        self.refused: Refused | None = None
 
     async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
         yield ResponseCreate(response=_response(self._asked))
-        await self._answer.over()
+        await self._response.over()
 
     async def send(self, event: ServerEvent) -> None:
         match event:
@@ -141,22 +140,22 @@ class SpeechWire:
                 await self._deliver(self._encoder.push(event.delta))
             case ResponseDone(response=Response(status="completed" | "incomplete")):
                 await self._deliver(self._encoder.finish())
-                await self._answer.write(self._farewell(event.response.usage), last=True)
+                await self._response.write(self._farewell(event.response.usage), last=True)
             case ResponseDone():
                 self._fail(_reason(event.response))
             case Error():
                 self._fail(ResponseError(event.error.type, event.error.code, event.error.message))
 
     async def close(self, code: int, reason: str) -> None:
-        if not self._answer.begun:
-            self.refused = Refusal(503, "server_draining", reason, retry_after_s=_RETRY_S)
+        if not self._response.begun:
+            self.refused = Refused("server_draining", reason, retry_after_s=_RETRY_S)
 
     async def _deliver(self, data: bytes) -> None:
         """The first sound is the first moment at which a success is certain: the head goes out with it."""
-        if not self._answer.begun:
-            await self._answer.begin(self._headers())
+        if not self._response.begun:
+            await self._response.begin(self._headers())
         if data:
-            await self._answer.write(server_sent(SpeechAudioDelta(data)) if self._as_events else data)
+            await self._response.write(server_sent(SpeechAudioDelta(data)) if self._as_events else data)
 
     def _headers(self) -> dict[str, str]:
         return {
@@ -174,7 +173,7 @@ class SpeechWire:
 
     def _fail(self, error: ResponseError) -> None:
         """End without a success. Raises ConnectionError: there is nothing more to send."""
-        if self._answer.begun:
+        if self._response.begun:
             log.warning("a sound file breaks off: %s", error.message)
         else:
             self.refused = _refusal(error)
@@ -186,11 +185,8 @@ def _check_voice(name: str | None, runtime: Runtime) -> None:
         return
     if name.startswith(ITEM_VOICE):
         message = "There is no conversation here to take a voice from; GET /v1/audio/voices lists the voices."
-        raise Refusal(400, "invalid_value", message, "voice")
-    try:
-        check_voice(name, runtime, "voice")
-    except Refused as refused:
-        raise Refusal(400, refused.code, str(refused), refused.param) from None
+        raise Refused("invalid_value", message, "voice")
+    check_voice(name, runtime, "voice")
 
 
 def _response(asked: SpeechRequest) -> ResponseConfig:
@@ -217,12 +213,12 @@ def _reason(response: Response) -> ResponseError:
     return ResponseError("server_error", "server_draining", "The server ended the session; try again.")
 
 
-def _refusal(error: ResponseError) -> Refusal:
+def _refusal(error: ResponseError) -> Refused:
     """An error of the session as HTTP says it."""
     match error.code:
         case "overloaded":
             message = f"{error.message.rstrip('.')}; try again shortly."
-            return Refusal(429, "overloaded", message, retry_after_s=_RETRY_S)
+            return Refused("overloaded", message, retry_after_s=_RETRY_S)
         case "server_draining" | "engine_failed":
-            return Refusal(503, error.code, error.message, retry_after_s=_RETRY_S)
-    return Refusal(400, error.code, error.message, "input")
+            return Refused(error.code, error.message, retry_after_s=_RETRY_S)
+    return Refused(error.code, error.message, "input")

@@ -1,5 +1,5 @@
 """`/v1/realtime/translations`: the shell around one translation session. It carries events between the client, the
-translator and a `Call` that speaks, for which it is the `Wire`.
+translator and a `Shell` that speaks, for which it is the `Wire`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -22,6 +21,7 @@ from protocol.translations import SessionSetup, decode_translation_event
 from realtime.agent.brain import Reader
 from realtime.http.access_middleware import grant_of
 from realtime.http.client_socket import ClientSocket
+from realtime.ids import new_id
 from realtime.shell.admission import Door
 from realtime.translation.messages import (
     Ask,
@@ -37,7 +37,7 @@ from realtime.translation.messages import (
     TranslationFailed,
 )
 from realtime.translation.session import Interpreting
-from realtime.translation.translator import Frame, Translator, Words
+from realtime.translation.translator import AudioPiece, Translator, Words
 
 log = logging.getLogger("voiced.translations")
 
@@ -53,7 +53,7 @@ class TranslationWire:
         self._session = session
         self._translator = translator
         self._asked: asyncio.Queue[ClientEvent | None] = asyncio.Queue()
-        self._source: asyncio.Queue[Frame | Words | Retarget | EndSource] = asyncio.Queue()
+        self._source: asyncio.Queue[AudioPiece | Words | Retarget | EndSource] = asyncio.Queue()
         self._turn: Retarget | EndSource | None = None  # why the source that is translated ended
         self._greeted = asyncio.Event()
         self._telling: deque[Tell | HangUp] = deque()
@@ -124,7 +124,7 @@ class TranslationWire:
             await self._happened(Taken(piece))  # the translator wanted no more
         return turn
 
-    async def _pieces(self, finishing: asyncio.Timeout) -> AsyncIterator[Frame | Words]:
+    async def _pieces(self, finishing: asyncio.Timeout) -> AsyncIterator[AudioPiece | Words]:
         """The source until the language changes or it ends; from then on the rest of the translation is due."""
         while not isinstance(piece := await self._source.get(), Retarget | EndSource):
             await self._happened(Taken(piece))
@@ -177,7 +177,7 @@ class TranslationRoute:
         socket = ClientSocket(websocket)
         granted = grant_of(websocket).session
         setup = None if granted is None else msgspec.json.decode(granted, type=SessionSetup)
-        session = Interpreting(self._translator, runtime, _new_id, setup)
+        session = Interpreting(self._translator, runtime, new_id, setup)
         wire = TranslationWire(socket, session, self._translator)
         call = self._door.call(wire, Reader(), runtime, "translation", socket.drain)
         await wire.run(self._door.run(call))
@@ -188,7 +188,3 @@ def _decoded(data: bytes) -> Input:
         return decode_translation_event(data)
     except BadMessage as bad:
         return bad
-
-
-def _new_id(prefix: str) -> str:
-    return prefix + secrets.token_hex(12)

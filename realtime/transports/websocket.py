@@ -9,12 +9,13 @@ from starlette.websockets import WebSocket
 
 from protocol.client_events import ClientEvent, InputAudioAppend, ItemCreate, ResponseCreate
 from protocol.encodings import JSON, JSON_PROTOCOL, MSGPACK, MSGPACK_PROTOCOL, BadMessage, Encoding
+from protocol.errors import Refused
 from protocol.objects import ErrorBody
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain
 from realtime.http.access_middleware import grant_of
 from realtime.http.client_socket import ClientSocket
-from realtime.http.replies import Refusal
+from realtime.http.replies import reply_to
 from realtime.http.routes.client_secrets import initial_session
 from realtime.shell.admission import Door
 from realtime.transports.webrtc.routes import CallRoutes
@@ -96,8 +97,8 @@ class RealtimeRoute:
         try:
             call = self._calls.find(call_id)
             call.wire.join(sideband)
-        except Refusal as refused:
-            await websocket.send_denial_response(refused.response)
+        except Refused as refused:
+            await websocket.send_denial_response(reply_to(refused))
             return
         try:
             encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from codec_stream.codec_config import CodecConfig
-from codec_stream.decoder import StreamingDecoder, Turn
+from codec_stream.decoder import DecodeJob, StreamingDecoder
 from codec_stream.delay import UNKNOWN, Codes, DelayBuffer, delayed_rows
 from codec_stream.synthetic import random_codec
 from codec_stream.weights import load_codec_weights
@@ -96,7 +96,7 @@ def test_exact_mode_equals_offline_decoding_for_streams_out_of_step_in_reused_sl
         live = [slot for slot in players if slot not in idle]
         size = data.draw(st.sampled_from((1, 2, 3, 4, 8)), "chunk")
         chosen = data.draw(st.lists(st.sampled_from(live), min_size=1, unique=True), "streams")
-        turns = []
+        jobs = []
         for slot in chosen:
             player = players[slot]
             codes = codec.utterances[player.utterance][player.at : player.at + size]
@@ -104,22 +104,22 @@ def test_exact_mode_equals_offline_decoding_for_streams_out_of_step_in_reused_sl
             # the end may be known with the last frames or only after them
             final = len(codes) < size or (remaining == 0 and data.draw(st.booleans(), "end known"))
             player.at += len(codes)
-            turns.append(Turn(slot, Codes(codes, NONE), final))
-        going_on, finals = [turn for turn in turns if not turn.final], [turn for turn in turns if turn.final]
+            jobs.append(DecodeJob(slot, Codes(codes, NONE), final))
+        going_on, finals = [job for job in jobs if not job.final], [job for job in jobs if job.final]
         samples_of = decoder.decode(state, going_on) if going_on else []
         samples_of += decoder.decode(state, finals) if finals else []
-        for turn, samples in zip(going_on + finals, samples_of, strict=True):
-            player = players[turn.slot]
+        for job, samples in zip(going_on + finals, samples_of, strict=True):
+            player = players[job.slot]
             player.parts.append(samples)
-            if turn.final:
+            if job.final:
                 _assert_equal(np.concatenate(player.parts), codec.offline[player.utterance])
                 compared += 1
-                state.reset(turn.slot)
+                state.reset(job.slot)
                 player.at, player.parts = 0, []
                 if left:
                     player.utterance = left.pop()
                 else:
-                    idle.append(turn.slot)
+                    idle.append(job.slot)
     assert compared
 
 
@@ -128,7 +128,7 @@ def test_chunks_that_go_on_must_be_of_one_size(codecs: dict[bool, Codec]) -> Non
     state = decoder.new_state(2)
     codes = codecs[False].utterances[-1]
     with pytest.raises(ValueError, match="group them by size"):
-        decoder.decode(state, [Turn(0, Codes(codes[:2], NONE)), Turn(1, Codes(codes[:3], NONE))])
+        decoder.decode(state, [DecodeJob(0, Codes(codes[:2], NONE)), DecodeJob(1, Codes(codes[:3], NONE))])
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -139,7 +139,7 @@ def test_no_later_frame_changes_samples_already_given(codecs: dict[bool, Codec],
     start = codec.utterances[-1][:18]
     state = decoder.new_state(1)
     given_samples = np.concatenate(
-        [decoder.decode(state, [Turn(0, Codes(start[t : t + 2], NONE))])[0] for t in range(0, 18, 2)]
+        [decoder.decode(state, [DecodeJob(0, Codes(start[t : t + 2], NONE))])[0] for t in range(0, 18, 2)]
     )
     random = np.random.default_rng(1)
     wholes = [codec.decode(np.concatenate((start, random.integers(0, 1024, (count, 8))))) for count in (1, 4, 14)]
@@ -167,9 +167,9 @@ def test_low_latency_with_complete_look_ahead_equals_exact(codecs: dict[bool, Co
     for at in range(0, len(codes), chunk):
         now = codes[at : at + chunk]
         ahead = codes[at + len(now) : at + len(now) + 10]
-        other = Turn(0, Codes(now[::-1].copy(), NONE), False) if len(now) == chunk else None
-        turns = [Turn(1, Codes(now, ahead), at + chunk >= len(codes))] + ([other] if other else [])
-        parts.append(decoder.decode(state, turns)[0])
+        other = DecodeJob(0, Codes(now[::-1].copy(), NONE), False) if len(now) == chunk else None
+        jobs = [DecodeJob(1, Codes(now, ahead), at + chunk >= len(codes))] + ([other] if other else [])
+        parts.append(decoder.decode(state, jobs)[0])
         assert len(parts[-1]) == len(now) * HOP  # nothing is held back
     _assert_equal(np.concatenate(parts), codec.offline[-1], limit=2e-5)
 
@@ -189,7 +189,7 @@ def test_the_first_chunk_is_the_offline_decoding_of_what_is_known(
     codes = buffer.take(3, decoder.partial_frames)
     assert len(codes.frames) == 3
     assert (codes.partial == UNKNOWN).any() == bool(decoder.partial_frames)
-    samples = decoder.decode(decoder.new_state(1), [Turn(0, codes)])[0]
+    samples = decoder.decode(decoder.new_state(1), [DecodeJob(0, codes)])[0]
 
     model = codec.reference
     frames = torch.from_numpy(np.concatenate((codes.frames, codes.partial)))
@@ -209,13 +209,13 @@ def _stream(decoder: StreamingDecoder, codes: np.ndarray, chunk: int) -> np.ndar
     for row in delayed_rows(codes, 1024, 1025)[1:]:
         buffer.push(row)
         if buffer.pending >= chunk:
-            parts.append(decoder.decode(state, [Turn(0, buffer.take(chunk, decoder.partial_frames))])[0])
+            parts.append(decoder.decode(state, [DecodeJob(0, buffer.take(chunk, decoder.partial_frames))])[0])
     buffer.finish()
     last = False
     while not last:
         last = buffer.pending <= 8
         codes_left = buffer.take(8, decoder.partial_frames)
-        parts.append(decoder.decode(state, [Turn(0, codes_left, last)])[0])
+        parts.append(decoder.decode(state, [DecodeJob(0, codes_left, last)])[0])
     return np.concatenate(parts)
 
 
@@ -253,15 +253,15 @@ def test_a_low_latency_stream_is_the_same_alone_and_among_others(
         state = decoder.new_state(4)
         out: dict[int, list[np.ndarray]] = {slot: [] for slot in streams}
         for tick in range(6 + 8 // chunk):
-            turns = []
+            jobs = []
             for slot, frames in streams.items():
                 at = (tick - begin[slot]) * chunk
                 if 0 <= at < 8:
                     part = Codes(frames[at : at + chunk], frames[at + chunk : at + chunk + look_ahead])
-                    turns.append(Turn(slot, part, at + chunk == 8))
-            if turns:
-                for turn, samples in zip(turns, decoder.decode(state, turns), strict=True):
-                    out[turn.slot].append(samples)
+                    jobs.append(DecodeJob(slot, part, at + chunk == 8))
+            if jobs:
+                for job, samples in zip(jobs, decoder.decode(state, jobs), strict=True):
+                    out[job.slot].append(samples)
         return {slot: np.concatenate(parts) for slot, parts in out.items()}
 
     together = run(dict(zip(slots, codes, strict=False)), dict(zip(slots, (0, 2, 3), strict=False)))
@@ -273,12 +273,12 @@ def test_a_reset_slot_remembers_nothing(codecs: dict[bool, Codec]) -> None:
     codec = codecs[False]
     decoder = codec.decoder(4)
     state = decoder.new_state(2)
-    turn = Turn(1, Codes(codec.utterances[-1][:4], codec.utterances[-1][4:8]))
-    fresh = decoder.decode(state, [turn])[0]
-    decoder.decode(state, [Turn(1, Codes(codec.utterances[-2][:4], NONE))])
-    assert not np.array_equal(decoder.decode(state, [turn])[0], fresh)
+    job = DecodeJob(1, Codes(codec.utterances[-1][:4], codec.utterances[-1][4:8]))
+    fresh = decoder.decode(state, [job])[0]
+    decoder.decode(state, [DecodeJob(1, Codes(codec.utterances[-2][:4], NONE))])
+    assert not np.array_equal(decoder.decode(state, [job])[0], fresh)
     state.reset(1)
-    assert np.array_equal(decoder.decode(state, [turn])[0], fresh)
+    assert np.array_equal(decoder.decode(state, [job])[0], fresh)
 
 
 @pytest.fixture(scope="module")
@@ -307,9 +307,9 @@ def test_streaming_costs_little_more_than_offline_decoding(
         state = decoder.new_state(1)
         partial = codes[24 : 24 + decoder.partial_frames]
         for at in range(0, 12, 4):  # past the start, where an exact output still waits
-            decoder.decode(state, [Turn(0, Codes(codes[at : at + 4], codes[:0]))])
+            decoder.decode(state, [DecodeJob(0, Codes(codes[at : at + 4], codes[:0]))])
         with FlopCounterMode(display=False) as streaming:
-            decoder.decode(state, [Turn(0, Codes(codes[12 : 12 + chunk], partial))])
+            decoder.decode(state, [DecodeJob(0, Codes(codes[12 : 12 + chunk], partial))])
         return streaming.get_total_flops() / 2 / chunk / offline_per_frame
 
     ratios = {
@@ -325,7 +325,7 @@ PERIOD = 120  # samples of the tone below: 200 Hz
 
 @pytest.fixture(scope="module")
 def tone_codec(codecs: dict[bool, Codec]) -> Codec:
-    """A codec whose every code says "go on with the tone": all latents are equal, and every layer turns a phasor in its
+    """A codec whose every code says "go on with the tone": all latents are equal, and every layer jobs a phasor in its
     first two channels on to its own rate. All taps carry weight, so a missing look-ahead shows."""
     codec = codecs[False]
     weights = {name: tensor.clone() for name, tensor in codec.weights.items()}
@@ -340,12 +340,12 @@ def tone_codec(codecs: dict[bool, Codec]) -> Codec:
         if name.startswith("acoustic_decoder."):
             tensor.fill_(1e-5) if name.endswith("alpha") else tensor.zero_()  # such a Snake changes nothing
 
-    def set_conv(name: str, phase: float, dilation: int, turn: float = 0.0) -> None:
-        """Seven taps that each turn the phasor at their place to where the output is (and `turn` further)."""
+    def set_conv(name: str, phase: float, dilation: int, job: float = 0.0) -> None:
+        """Seven taps that each job the phasor at their place to where the output is (and `job` further)."""
         weight = weights[f"acoustic_decoder.{name}.weight"]
         shape = torch.tensor([1.0, 2, 3, 4, 3, 2, 1]) / 16  # the middle matters most, as in trained weights
         for tap in range(7):
-            turned = _rotation(turn - (tap - 3) * dilation * phase) * shape[tap]
+            turned = _rotation(job - (tap - 3) * dilation * phase) * shape[tap]
             weight[: min(2, len(weight)), :2, tap] = turned[: len(weight)]
 
     set_conv("conv1", 0.0, 1)
@@ -359,7 +359,7 @@ def tone_codec(codecs: dict[bool, Codec]) -> Codec:
         for unit, dilation in ((1, 1), (2, 3), (3, 9)):
             set_conv(f"block.{index}.res_unit{unit}.conv1", phase, dilation)
             weights[f"acoustic_decoder.block.{index}.res_unit{unit}.conv2.weight"][:2, :2, 0] = 0.1 * torch.eye(2)
-    set_conv("conv2", phase, 1, turn=math.pi / 4)  # at a frame border the tone is neither at a zero nor at a peak
+    set_conv("conv2", phase, 1, job=math.pi / 4)  # at a frame border the tone is neither at a zero nor at a peak
     return Codec(codec.config, weights)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from codec_stream.codec_config import CodecConfig
-from codec_stream.decoder import StreamingDecoder, Turn
+from codec_stream.decoder import DecodeJob, StreamingDecoder
 from codec_stream.delay import Codes
 from codec_stream.weights import load_codec_weights
 from realtime.engine.attention import Attention, GatherAttention, VarlenAttention, pick_attention
@@ -17,7 +17,7 @@ from realtime.engine.backbone import Backbone
 from realtime.engine.checkpoint import open_checkpoint
 from realtime.engine.messages import Sampling, Speak
 from realtime.engine.prompt import Prompter
-from realtime.engine.runner import Chunk, Runner
+from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.slots import SlotSampling
 from tests.engine.harness import GREEDY, SYSTEM, Stage, assert_same_rows, load
 
@@ -63,7 +63,7 @@ def _open(runner: Runner, folder: Path, samplings: list[SlotSampling]) -> None:
         pages = list(range(1 + slot * per_slot, 1 + (slot + 1) * per_slot))
         runner.open_slot(slot, len(tokens), pages, sampling)
         for start in range(0, len(tokens), 50):
-            runner.prefill([Chunk(tokens[start : start + 50], start, pages)])
+            runner.prefill([PromptPart(tokens[start : start + 50], start, pages)])
 
 
 def _rows(runner: Runner, batches: list[list[int]]) -> list[np.ndarray]:
@@ -210,7 +210,7 @@ def test_the_decoder_gives_the_samples_of_the_cpu(
                 turns = []
                 for s in group:
                     end = min(40, at[s] + size)
-                    turns.append(Turn(s, Codes(codes[s, at[s] : end], codes[s, end : end + ahead]), final))
+                    turns.append(DecodeJob(s, Codes(codes[s, at[s] : end], codes[s, end : end + ahead]), final))
                     at[s] = end
                 if turns:
                     for s, samples in zip(group, decoder.decode(state, turns), strict=True):

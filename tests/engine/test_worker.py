@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from realtime.engine.client import EngineProcess, Router
 from realtime.engine.errors import CheckpointError
-from realtime.engine.framing import frame
+from realtime.engine.framing import packed
 from realtime.engine.inline import InlineEngine
 from realtime.engine.load import load_engine
 from realtime.engine.messages import (
@@ -299,7 +299,7 @@ _MESSAGES: list[Inbound] = [
 @given(st.lists(st.sampled_from(_MESSAGES), max_size=6), st.integers(0, 10_000))
 def test_messages_come_out_whole_however_the_bytes_arrive(messages: list[Inbound], seed: int) -> None:
     random = np.random.default_rng(seed)
-    wire = b"".join(frame(message) for message in messages)
+    wire = b"".join(packed(message) for message in messages)
     ours, theirs = socket.socketpair()
     got: list[Inbound] = []
     with ours, theirs:

@@ -19,6 +19,7 @@ from codec_stream.errors import AudioError
 from codec_stream.formats import ENCODINGS, RATES_HZ, SpeechDecoder, SpeechEncoder
 from protocol.cartesia import decode_message
 from protocol.encodings import JSON, MSGPACK, BadMessage, Encoding
+from protocol.errors import Refused
 from protocol.speech import decode_speech_request
 from protocol.translations import decode_translation_event
 from realtime.access.credentials import credentials, redacted_query
@@ -26,10 +27,8 @@ from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, Denied, Head
 from realtime.access.rules import RULES
 from realtime.config import ConfigError, fields, load_config
-from realtime.http.replies import Refusal
 from realtime.rtc.sdp import BadOffer
 from realtime.session.clauses import ClauseSplitter
-from realtime.session.errors import Refused
 from realtime.text.normalise import normalise
 from tests.fuzz import calls
 from tests.fuzz.mutation import Choices, as_json, as_msgpack, damaged, mutated
@@ -338,8 +337,8 @@ PARSERS = [
     Parser("settings", _settings, _load, (ConfigError,)),
     Parser("settings file", _settings_file, _load_file, (ConfigError,)),
     Parser("offers", calls.offer, calls.answer_offer, (BadOffer,)),
-    Parser("forms of calls", calls.form, calls.take_form, (Refusal, HTTPException)),
-    Parser("client secrets", calls.secret, calls.mint, (Refusal, Refused)),
+    Parser("forms of calls", calls.form, calls.take_form, (Refused, HTTPException)),
+    Parser("client secrets", calls.secret, calls.mint, (Refused, Refused)),
     Parser("RTP and RTCP", calls.datagrams, calls.take_datagrams),
     Parser("Opus packets", calls.opus_payloads, calls.decode_opus, (ValueError,)),
     Parser("incoming audio", calls.arrivals, calls.hear, max_case_s=0.25),

@@ -13,11 +13,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from protocol.errors import Refused
 from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access
 from realtime.http import access_middleware as guard
-from realtime.http.access_middleware import Guard, grant_of
-from realtime.http.replies import ERROR_HANDLERS, Refusal
+from realtime.http.access_middleware import AccessMiddleware, grant_of
+from realtime.http.replies import ERROR_HANDLERS
 
 KEY = "sk-canary-0123456789"
 FRIEND = "https://friend.example"
@@ -36,7 +37,7 @@ async def _break(request: Request) -> Response:
 
 
 async def _refuse(request: Request) -> Response:
-    raise Refusal(503, "engine_not_ready", "Try again shortly.", retry_after_s=2)
+    raise Refused("engine_not_ready", "Try again shortly.", retry_after_s=2)
 
 
 async def _talk(websocket: WebSocket) -> None:
@@ -55,7 +56,7 @@ def _app() -> Starlette:
             WebSocketRoute("/v1/realtime", _talk),
             Route("/not/in/the/table", _who),
         ],
-        middleware=[Middleware(Guard, access=access)],
+        middleware=[Middleware(AccessMiddleware, access=access)],
         exception_handlers=ERROR_HANDLERS,
     )
 

@@ -5,7 +5,8 @@ import re
 import pytest
 from starlette.requests import Request
 
-from realtime.http.replies import Refusal
+from protocol.errors import Refused
+from realtime.http.replies import status_of
 from realtime.http.routes.page import FILES, asset, page
 
 _MOST_BYTES = 150_000
@@ -50,9 +51,9 @@ async def test_what_a_browser_has_already_is_not_sent_again() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "../python/call.py", "/etc/passwd", "", "nothing.js"])
 async def test_what_is_no_file_of_the_page_is_not_there(name: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Refused) as refused:
         await asset(asked(name))
-    assert refused.value.response.status_code == 404
+    assert status_of(refused.value.code) == 404
 
 
 def test_the_page_is_small() -> None:

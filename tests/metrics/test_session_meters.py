@@ -18,7 +18,7 @@ from protocol.server_events import Error, PlayoutCleared, PlayoutStopped, Respon
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import Ended, EngineConfig
 from realtime.metrics.registry import Metrics
-from realtime.metrics.session_meters import CallWatch, Transport
+from realtime.metrics.session_meters import SessionMeters, Transport
 from realtime.session.messages import (
     AudioPlayed,
     AudioSent,
@@ -41,7 +41,7 @@ class Listened:
     def __init__(self, transport: Transport = "websocket") -> None:
         metrics = Metrics(EngineProcess(EngineConfig()), lambda: [])
         self.registry: CollectorRegistry = metrics.registry
-        self.watch: CallWatch = metrics.watch(transport, RATE)
+        self.watch: SessionMeters = metrics.watch(transport, RATE)
         self.transport = transport
 
     def begin(self, now: float, response_id: str = "resp_1") -> None:

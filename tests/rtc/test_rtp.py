@@ -125,11 +125,11 @@ def test_comfort_noise_and_events_between_the_audio_are_no_losses() -> None:
 
 
 def test_packets_of_other_payload_types_make_no_source_and_push_none_out() -> None:
-    media, speaker = Media(AUDIO, 0.0), OutgoingStream(111)
-    media.rtp_arrived(speaker.packet(b"x", 960), 0.0)
+    media, player = Media(AUDIO, 0.0), OutgoingStream(111)
+    media.rtp_arrived(player.packet(b"x", 960), 0.0)
     for _ in range(20):
         assert media.rtp_arrived(OutgoingStream(13).packet(b"x", 960), 0.0) is None
-    assert [block.ssrc for block in parse_rtcp(media.report(1.0)).blocks] == [speaker.ssrc]
+    assert [block.ssrc for block in parse_rtcp(media.report(1.0)).blocks] == [player.ssrc]
 
 
 def test_sender_reports_are_read_by_aiortc_and_theirs_by_us() -> None:

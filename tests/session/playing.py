@@ -60,7 +60,7 @@ class PlayingSessions(Sessions):
         super().__init__()
 
     def tell(self, message: Any) -> list[Effect]:
-        heard = {live.id for live in self._audible()}
+        heard = {live.id for live in self._still_playing()}
         effects = super().tell(message)
         events = [effect.event for effect in effects if isinstance(effect, Send)]
         for event in events:
@@ -109,8 +109,8 @@ class PlayingSessions(Sessions):
     def _played_ms(self, item_id: str) -> int:
         return self.played[self.response_of[item_id]] * 1000 // RATE
 
-    def _audible(self) -> list[LiveResponse]:
-        return self.talk.session._responses._audible.all
+    def _still_playing(self) -> list[LiveResponse]:
+        return self.talk.session._responses._still_playing.all
 
     def _check_words(self, item_id: str) -> None:
         """What is kept of a message was said, and does not grow again."""
@@ -186,17 +186,17 @@ class PlayingSessions(Sessions):
 
     # --- the client cuts ---
 
-    @precondition(lambda self: self._audible())
+    @precondition(lambda self: self._still_playing())
     @rule()
     def clear(self) -> None:
         self.tell(OutputAudioClear())
         if self.talk.session.state is not SessionState.CLOSED:
-            assert not self._audible()
+            assert not self._still_playing()
 
-    @precondition(lambda self: self._audible())
+    @precondition(lambda self: self._still_playing())
     @rule(data=st.data(), beyond_ms=BEYOND_MS)
     def truncate_what_is_heard(self, data: st.DataObject, beyond_ms: int) -> None:
-        self._truncate(data.draw(st.sampled_from(self._audible())), beyond_ms)
+        self._truncate(data.draw(st.sampled_from(self._still_playing())), beyond_ms)
 
     @precondition(lambda self: not self.gone)
     @rule(packets=st.integers(0, 60), beyond_ms=BEYOND_MS)
@@ -204,7 +204,7 @@ class PlayingSessions(Sessions):
         self._play_all()
         response = self._speak(outside=False, samples=24000, whole=True, at_once=False)
         self._play(packets, 480)
-        for live in self._audible():
+        for live in self._still_playing():
             if live.id == response:
                 self._truncate(live, beyond_ms)
 
@@ -213,24 +213,24 @@ class PlayingSessions(Sessions):
         if live.entry is None or self.talk.session.state is SessionState.CLOSED:
             return
         item_id, was_over = live.entry.item.id, live.state.terminal
-        in_conversation = live.entry in self.talk.session._desk.conversation.entries
+        in_conversation = live.entry in self.talk.session._shared.conversation.entries
         played_ms, before = self._played_ms(item_id), self.told[live.id]
         end_ms = max(0, played_ms + beyond_ms)
         effects = self.tell(ItemTruncate(item_id=item_id, audio_end_ms=end_ms))
         events = [effect.event for effect in effects if isinstance(effect, Send)]
         if not in_conversation or end_ms > played_ms + TOLERANCE_MS:
             assert [type(event) for event in events] == [Error]
-            assert live in self._audible(), "what is refused changes nothing"
+            assert live in self._still_playing(), "what is refused changes nothing"
             return
         cuts = [event for event in events if isinstance(event, ItemTruncated)]
         assert [(cut.item_id, cut.audio_end_ms) for cut in cuts] == [(item_id, min(end_ms, played_ms))]
-        assert live not in self._audible()
+        assert live not in self._still_playing()
         assert self.told[live.id] == before + ("X" if was_over else "XD")
 
-    @precondition(lambda self: self._audible())
+    @precondition(lambda self: self._still_playing())
     @rule(data=st.data())
     def delete_what_is_heard(self, data: st.DataObject) -> None:
-        live = data.draw(st.sampled_from(self._audible()))
+        live = data.draw(st.sampled_from(self._still_playing()))
         if live.entry is not None:
             self.tell(ItemDelete(item_id=live.entry.item.id))
 
@@ -238,20 +238,20 @@ class PlayingSessions(Sessions):
 
     def interrupted(self, ended: list[Response]) -> None:
         super().interrupted(ended)
-        assert not self._audible(), "it talks on"
+        assert not self._still_playing(), "it talks on"
 
     @invariant()
     def what_is_heard_has_begun_and_is_not_over(self) -> None:
         if self.talk.session.state is SessionState.CLOSED:
             return
         open_ = {response for response in self.generated if self.told[response] in UNDER_WAY - {"X", "SX"}}
-        assert {live.id for live in self._audible()} == open_
+        assert {live.id for live in self._still_playing()} == open_
 
     @invariant()
     def what_was_played_is_counted_to_the_sample(self) -> None:
         if self.talk.session.state is SessionState.CLOSED:
             return
-        for live in self._audible():
+        for live in self._still_playing():
             played = live.playout.played(self.talk.now)
             assert played == self.played[live.id]
             assert live.playout.generated == self.generated[live.id]
@@ -259,6 +259,6 @@ class PlayingSessions(Sessions):
 
     def listen_to_the_end(self) -> None:
         self._play_all()
-        assert not self._audible(), "a response that is heard for ever"
+        assert not self._still_playing(), "a response that is heard for ever"
         for response, told in self.told.items():
             assert told in (HEARD_OUT | TAKEN_BACK if self.generated[response] else WITHOUT_SPEECH), told

@@ -74,11 +74,11 @@ from realtime.session.messages import (
     DropContext,
     Effect,
     FinishAudio,
-    Heard,
     Send,
     SendAudio,
     StartClause,
     Tick,
+    UserAudio,
 )
 from realtime.session.response import LiveResponse
 from realtime.session.shared import Limits
@@ -194,7 +194,7 @@ class Sessions(RuleBasedStateMachine):
 
     def tell(self, message: Any) -> list[Effect]:
         was_closed = self.talk.session.state is SessionState.CLOSED
-        if isinstance(message, (Heard, InputAudioAppend, InputAudioCommit, Tick)) and self._detection is None:
+        if isinstance(message, (UserAudio, InputAudioAppend, InputAudioCommit, Tick)) and self._detection is None:
             self.turns.forget()  # nobody listens for its end any more
         effects = self.talk.tell(message)
         assert not (was_closed and effects), f"after the end: {effects}"
@@ -316,7 +316,7 @@ class Sessions(RuleBasedStateMachine):
     def talk_to_it(self, runs: list[tuple[float, int]]) -> None:
         scores = tuple(score for score, windows in runs for _ in range(windows))
         detection, before = self._detection, self.talk.session.live
-        effects = self.tell(Heard(bytes(2 * SCORE_SAMPLES * len(scores)), () if detection is None else scores))
+        effects = self.tell(UserAudio(bytes(2 * SCORE_SAMPLES * len(scores)), () if detection is None else scores))
         events = [effect.event for effect in effects if isinstance(effect, Send)]
         begun = any(isinstance(event, SpeechStarted) for event in events)
         ends = [event.response for event in events if isinstance(event, ResponseDone)]

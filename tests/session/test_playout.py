@@ -30,10 +30,10 @@ def test_whole_clauses_count_when_they_are_over_and_words_by_their_share() -> No
     playout.end_clause()
     playout.clauses[0].whole = True
     playout.generate(RATE)
-    assert playout.heard_text(0) == ""
-    assert playout.heard_text(RATE) == "Hello there. "
-    assert playout.heard_text(RATE + RATE // 2) == "Hello there. Good"
-    assert playout.heard_text(2 * RATE) == "Hello there. Good bye now."
+    assert playout.played_text(0) == ""
+    assert playout.played_text(RATE) == "Hello there. "
+    assert playout.played_text(RATE + RATE // 2) == "Hello there. Good"
+    assert playout.played_text(2 * RATE) == "Hello there. Good bye now."
 
 
 def test_a_clause_cut_off_early_was_not_heard_to_its_end() -> None:
@@ -41,7 +41,7 @@ def test_a_clause_cut_off_early_was_not_heard_to_its_end() -> None:
     playout = Playout(RATE)
     playout.begin_clause(text)
     playout.generate(RATE)  # one second of it, all of it played
-    heard = playout.heard_text(RATE)
+    heard = playout.played_text(RATE)
     assert text.startswith(heard)
     assert 0 < len(heard) <= 15
 
@@ -53,7 +53,7 @@ def test_the_pace_of_what_was_heard_whole_tells_how_long_the_rest_would_be() -> 
     playout.end_clause()
     playout.begin_clause("more slow words")
     playout.generate(5 * RATE)
-    assert playout.heard_text(15 * RATE) == "slow words more"
+    assert playout.played_text(15 * RATE) == "slow words more"
 
 
 def test_words_are_told_with_the_audio_they_begin_in() -> None:

@@ -21,7 +21,7 @@ from protocol.server_events import (
     PlayoutStarted,
     PlayoutStopped,
 )
-from realtime.session.messages import SCORE_SAMPLES, AudioPlayed, BrainDone, BrainSaid, Drain, Heard, Tick
+from realtime.session.messages import SCORE_SAMPLES, AudioPlayed, BrainDone, BrainSaid, Drain, Tick, UserAudio
 from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, content, kind_of
 
@@ -210,9 +210,9 @@ def _two_heard(detection: Any) -> tuple[Talk, str, str]:
     return talk, first, aside
 
 
-def _speech() -> Heard:
+def _speech() -> UserAudio:
     """What begins a turn."""
-    return Heard(bytes(2 * 3 * SCORE_SAMPLES), (0.9, 0.9, 0.9))
+    return UserAudio(bytes(2 * 3 * SCORE_SAMPLES), (0.9, 0.9, 0.9))
 
 
 # --- the client says what was heard ---

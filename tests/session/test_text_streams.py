@@ -7,7 +7,7 @@ from protocol.objects import Generation, OutputAudio, OutputText, ResponseConfig
 from protocol.server_events import AudioDelta, Error, InputTextFlushed, ResponseCreated, ResponseDone, TranscriptDelta
 from realtime.session.messages import Drain, Tick
 from realtime.session.shared import Limits
-from realtime.session.text_streams import Streams
+from realtime.session.text_streams import TextStreams
 from tests.session.harness import Talk, content, generation, kind_of
 
 
@@ -296,7 +296,7 @@ def test_a_stream_holds_so_many_characters_that_are_not_spoken_and_no_more() -> 
 
 
 def test_of_the_streams_that_were_cut_the_newest_are_remembered() -> None:
-    streams = Streams()
+    streams = TextStreams()
     for number in range(300):
         streams.open(f"s{number}", "resp")
         streams.cut(f"s{number}", "resp")

@@ -26,7 +26,7 @@ from protocol.server_events import (
     SpeechStarted,
     SpeechStopped,
 )
-from realtime.session.messages import SCORE_SAMPLES, Heard, Tick
+from realtime.session.messages import SCORE_SAMPLES, Tick, UserAudio
 from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, kind_of
 
@@ -61,7 +61,7 @@ class Ear:
         for at in range(0, W * len(script), piece):
             pcm = audio[2 * at : 2 * (at + piece)]
             whole = (start + at + len(pcm) // 2) // W
-            self.talk.tell(Heard(pcm, tuple(scores[scored:whole])))
+            self.talk.tell(UserAudio(pcm, tuple(scores[scored:whole])))
             scored = whole
         self.heard += W * len(script)
         return [kind_of(event) for event in self.talk.deliver()]
@@ -267,7 +267,7 @@ def test_turn_detection_switched_off_leaves_the_buffer_to_the_client() -> None:
 def test_turn_detection_switched_on_again_counts_windows_anew() -> None:
     ear = Ear()
     ear.turn_detection(None)
-    ear.talk.tell(Heard(ear.audio(0, 100)))
+    ear.talk.tell(UserAudio(ear.audio(0, 100)))
     ear.turn_detection(ServerVad(prefix_padding_ms=0, silence_duration_ms=PATIENCE * 32))
     ear.hear(".##" + "." * PATIENCE)
     assert ear.talk.got(SpeechStarted)[0].audio_start_ms == _ms(100 + W)

@@ -15,7 +15,7 @@ def pcm(samples: int, value: int = 1000) -> bytes:
 
 
 def heard(packets: list[Packet], response_id: str) -> int:
-    return sum(samples for packet in packets for owner, samples in packet.heard if owner == response_id)
+    return sum(samples for packet in packets for owner, samples in packet.played if owner == response_id)
 
 
 def take(queue: PlayQueue, packets: int) -> list[Packet]:
@@ -92,7 +92,7 @@ def test_what_is_taken_back_fades_out_within_five_milliseconds_and_is_not_counte
     queue.drop("a")
     packet = queue.take()
     samples = array("h", packet.pcm)
-    assert packet.heard == ()
+    assert packet.played == ()
     assert samples[0] == 12000
     assert list(samples) == sorted(samples, reverse=True)
     assert not any(samples[5 * MS :])

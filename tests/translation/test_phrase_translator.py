@@ -9,27 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.translation.phrases import PHRASES, TARGETS
-from realtime.translation.translator import Frame, Heard, PhraseTranslator, Rendered, Words
+from realtime.translation.translator import AudioPiece, PhraseTranslator, Rendered, Transcribed, Words
 
-QUIET = Frame(bytes(9600), 0)
+QUIET = AudioPiece(bytes(9600), 0)
 
 
-def translated(*pieces: str | Frame, target: str = "de") -> list[Heard | Rendered]:
-    async def source() -> AsyncIterator[Frame | Words]:
+def translated(*pieces: str | AudioPiece, target: str = "de") -> list[Transcribed | Rendered]:
+    async def source() -> AsyncIterator[AudioPiece | Words]:
         for piece in pieces:
             yield Words(piece, 0) if isinstance(piece, str) else piece
 
-    async def run() -> list[Heard | Rendered]:
+    async def run() -> list[Transcribed | Rendered]:
         return [told async for told in PhraseTranslator().translate(source(), target)]
 
     return asyncio.run(run())
 
 
-def rendered(*pieces: str | Frame, target: str = "de") -> list[Rendered]:
+def rendered(*pieces: str | AudioPiece, target: str = "de") -> list[Rendered]:
     return [told for told in translated(*pieces, target=target) if isinstance(told, Rendered)]
 
 
-def text(*pieces: str | Frame, target: str = "de") -> str:
+def text(*pieces: str | AudioPiece, target: str = "de") -> str:
     return "".join(told.text for told in rendered(*pieces, target=target)).strip()
 
 
@@ -73,7 +73,7 @@ def test_pieces_do_not_matter(cuts: list[int]) -> None:
     ends = sorted({0, *cuts, len(said)})
     pieces = [said[begin:end] for begin, end in itertools.pairwise(ends)]
     told = translated(*pieces)
-    assert "".join(one.text for one in told if isinstance(one, Heard)) == said
+    assert "".join(one.text for one in told if isinstance(one, Transcribed)) == said
     whole = "Guten Abend, wo ist das Hotel? Es tut mir leid. Können Sie mir helfen? Danke."
     assert "".join(one.text for one in told if isinstance(one, Rendered)).strip() == whole
 

@@ -25,7 +25,7 @@ from realtime.translation.messages import (
     TranslationFailed,
 )
 from realtime.translation.session import Interpreting
-from realtime.translation.translator import Frame, Heard, Rendered, Words
+from realtime.translation.translator import AudioPiece, Rendered, Transcribed, Words
 from tests.session.harness import RATE, Talk, runtime
 
 FRAME = bytes(9600)
@@ -50,7 +50,7 @@ class Interpreted:
 
     def __init__(self, language: str | None = "de", transcripts: Literal["given", "heard"] = "given") -> None:
         self.talk = Talk(default_voice="amy")
-        self.pieces: list[Frame | Words | Retarget | EndSource] = []
+        self.pieces: list[AudioPiece | Words | Retarget | EndSource] = []
         self.told: list[protocol.TranslationServerEvent] = []
         self.asked: list[ClientEvent] = []
         self.hung_up: HangUp | None = None
@@ -91,7 +91,7 @@ class Interpreted:
     def take(self) -> None:
         """The translator takes everything it was fed."""
         for piece in self.pieces:
-            if isinstance(piece, Frame | Words):
+            if isinstance(piece, AudioPiece | Words):
                 self.tell(Taken(piece))
         self.pieces.clear()
 
@@ -183,7 +183,7 @@ def test_audio_reaches_the_translator_in_frames_of_200_ms_whatever_pieces_it_com
     for begin in range(0, len(audio), 1002):
         one.tell(protocol.AudioAppend(audio=audio[begin : begin + 1002]))
     one.tell(protocol.SessionClose())
-    frames = [piece for piece in one.pieces if isinstance(piece, Frame)]
+    frames = [piece for piece in one.pieces if isinstance(piece, AudioPiece)]
     assert [frame.end_ms for frame in frames] == [200, 400, 600, 800]
     assert b"".join(frame.pcm for frame in frames) == audio.ljust(4 * 9600, b"\0")
     assert one.pieces[-1] == EndSource()
@@ -212,7 +212,7 @@ def test_a_translator_that_does_not_keep_up_loses_audio_and_the_client_is_told_o
     assert len(one.pieces) == 1 + 300
     one.take()
     one.tell(protocol.AudioAppend(audio=FRAME))
-    assert one.pieces == [Frame(FRAME, 311 * 200)]
+    assert one.pieces == [AudioPiece(FRAME, 311 * 200)]
     one.tell(protocol.AudioAppend(audio=FRAME * 310))
     assert [event.error.code for event in one.got(core.Error)] == ["translation_behind", "translation_behind"]
 
@@ -248,10 +248,10 @@ def test_transcripts_carry_the_time_of_the_input_they_belong_to() -> None:
     one.tell(protocol.AudioAppend(audio=FRAME * 3))
     one.tell(protocol.TranscriptAppend(text="Bye."))
     one.tell(protocol.AudioAppend(audio=FRAME))
-    for piece in [piece for piece in one.pieces if isinstance(piece, Frame | Words)]:
+    for piece in [piece for piece in one.pieces if isinstance(piece, AudioPiece | Words)]:
         one.tell(Taken(piece))
         if isinstance(piece, Words):
-            one.tell(Heard(piece.text))
+            one.tell(Transcribed(piece.text))
             one.tell(sentence(piece.text.upper()))
     heard, said = one.got(protocol.InputTranscriptDelta), one.got(protocol.OutputTranscriptDelta)
     assert [(event.delta, event.elapsed_ms) for event in heard] == [("Hello.", 0), ("Bye.", 600)]
@@ -260,7 +260,7 @@ def test_transcripts_carry_the_time_of_the_input_they_belong_to() -> None:
 
 def test_source_transcripts_are_told_only_if_they_were_asked_for() -> None:
     one = Interpreted()
-    one.tell(Heard("Hello."))
+    one.tell(Transcribed("Hello."))
     assert not one.got(protocol.InputTranscriptDelta)
 
 

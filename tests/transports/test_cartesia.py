@@ -265,7 +265,7 @@ async def test_an_emotion_describes_the_speaker_in_the_scene(talk: Talk, tap: Ta
     await talk.whole("a", "Nine.", generation_config={"emotion": "Happy"})
     await talk.whole("b", "Nine.", generation_config={"emotion": "neutral"})
     scenes = [next(one.parts for one in request.messages if one.role == "scene") for request in tap.requests]
-    assert scenes == [[TextPart("The speaker sounds happy.")], [TextPart("Audio is recorded from a quiet room.")]]
+    assert scenes == [[TextPart("The player sounds happy.")], [TextPart("Audio is recorded from a quiet room.")]]
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [

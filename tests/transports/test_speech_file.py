@@ -33,7 +33,7 @@ from realtime.config import Config
 from realtime.engine.client import EngineProcess, Sink
 from realtime.engine.messages import Audio, Ended, Event, Speak
 from realtime.gateway import Gateway
-from realtime.http.access_middleware import Guard
+from realtime.http.access_middleware import AccessMiddleware
 from realtime.http.replies import ERROR_HANDLERS
 from realtime.http.server import create_server, listen
 from realtime.transports.speech_file import Speech
@@ -276,7 +276,7 @@ async def serving(gateway: Gateway, speech: Speech) -> AsyncIterator[Service]:
     """A second door to a gateway: its address serves `speech` and nothing else."""
     app = Starlette(
         routes=[Route(PATH, speech, methods=["POST"])],
-        middleware=[Middleware(Guard, access=gateway.access)],
+        middleware=[Middleware(AccessMiddleware, access=gateway.access)],
         exception_handlers=ERROR_HANDLERS,
     )
     listener = listen("127.0.0.1", 0)

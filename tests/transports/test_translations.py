@@ -20,9 +20,9 @@ from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.http.client_socket import ClientSocket
 from realtime.request import VoicePart
-from realtime.shell.shell import Call
+from realtime.shell.shell import Shell
 from realtime.translation.session import Interpreting
-from realtime.translation.translator import Frame, Heard, Rendered, Words
+from realtime.translation.translator import AudioPiece, Rendered, Transcribed, UserAudio, Words
 from realtime.transports.translations import TranslationWire
 from tests.serving.asking import ask
 from tests.serving.tap import Tap
@@ -241,12 +241,14 @@ class Hearing:
     name, source, targets = "hearing", "en", ("de",)
     transcripts: Any = "heard"
 
-    async def translate(self, source: AsyncIterator[Frame | Words], target: str) -> AsyncIterator[Heard | Rendered]:
+    async def translate(
+        self, source: AsyncIterator[AudioPiece | Words], target: str
+    ) -> AsyncIterator[Transcribed | Rendered]:
         async for piece in source:
-            assert isinstance(piece, Frame)
+            assert isinstance(piece, AudioPiece)
             if piece.end_ms > 400:
                 raise RuntimeError("the model is gone")
-            yield Heard(f"frame {piece.end_ms}. ")
+            yield UserAudio(f"frame {piece.end_ms}. ")
 
 
 class Peer(ClientSocket):
@@ -291,7 +293,7 @@ async def test_a_translator_that_hears_and_breaks_ends_the_session_in_words(
     runtime = resting.gateway.runtime(info)
     wire = TranslationWire(peer, Interpreting(Hearing(), runtime, lambda prefix: prefix), Hearing())
     watch = resting.gateway.metrics.watch("translation", runtime.sample_rate)
-    call = Call(wire, resting.gateway.engine, Reader(), runtime, resting.gateway.limits, watch, asyncio.Event())
+    call = Shell(wire, resting.gateway.engine, Reader(), runtime, resting.gateway.limits, watch, asyncio.Event())
     with caplog.at_level(logging.CRITICAL, "voiced.translations"):
         await asyncio.wait_for(wire.run(call.run()), PATIENCE_S)
     kinds = [told["type"] for told in peer.told]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from protocol.errors import Refused
 from protocol.objects import SessionConfig
 from protocol.translations import SessionSetup
 from realtime.access.keys import DEFAULT_SECRET_S, MAX_SECRET_S, MIN_SECRET_S, Secrets, TooManySecrets
@@ -20,9 +20,9 @@ from realtime.access.rules import SecretKind
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
-from realtime.http.replies import Json, Refusal, decoded
+from realtime.http.replies import Json, decoded
 from realtime.http.routes.status import ready
-from realtime.session.errors import Refused
+from realtime.ids import new_id
 from realtime.session.settings import Runtime, Settings
 
 
@@ -58,10 +58,7 @@ class SecretRoutes:
     async def realtime(self, request: Request) -> Response:
         """A secret for `/v1/realtime`. What a session could not be set up with is refused."""
         asked = decoded(await request.body() or b"{}", _NewSecret)
-        try:
-            Settings().updated(asked.session, self._runtime(ready(self._engine)), "session")
-        except Refused as refused:
-            raise Refusal(400, refused.code, str(refused), refused.param) from None
+        Settings().updated(asked.session, self._runtime(ready(self._engine)), "session")
         return self._mint("realtime", asked.session, "realtime.session", asked.expires_after, grant_of(request))
 
     async def translation(self, request: Request) -> Response:
@@ -78,9 +75,9 @@ class SecretRoutes:
             value, secret = self._minted.mint(kind, msgspec.json.encode(config), seconds, grant.name, time.time())
         except TooManySecrets as error:
             message = f"{str(error).capitalize()}."
-            raise Refusal(429, "too_many_secrets", message, retry_after_s=error.retry_after_s) from None
+            raise Refused("too_many_secrets", message, retry_after_s=error.retry_after_s) from None
         session = {
-            "id": f"sess_{secrets.token_hex(12)}",
+            "id": new_id("sess_"),
             "object": shown_as,
             **msgspec.to_builtins(config),
             "type": kind,

@@ -14,7 +14,7 @@ from importlib.resources import files
 from starlette.requests import Request
 from starlette.responses import Response
 
-from realtime.http.replies import Refusal
+from protocol.errors import Refused
 
 _FOLDER = files("clients") / "browser"
 _MEDIA_TYPES = {
@@ -68,10 +68,10 @@ async def page(request: Request) -> Response:
 
 
 async def asset(request: Request) -> Response:
-    """A file of the page, or the module, by its name. Raises Refusal where there is none."""
+    """A file of the page, or the module, by its name. Raises Refused where there is none."""
     file = FILES.get(str(request.path_params["name"]))
     if file is None:
-        raise Refusal(404, "unknown_url", "The page has no such file; open / for the page.")
+        raise Refused("unknown_url", "The page has no such file; open / for the page.")
     return _answer(request, file)
 
 

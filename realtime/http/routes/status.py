@@ -9,10 +9,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from protocol.errors import Refused
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
-from realtime.http.replies import Json, Refusal
+from realtime.http.replies import Json
 
 _RETRY_S = 2
 
@@ -69,7 +70,7 @@ class Status:
         model, asked = self._model(), str(request.path_params["id"])
         if asked != model.id:
             message = f"There is no model {asked[:100]!r}; {model.id!r} runs here, whichever a request names."
-            raise Refusal(404, "model_not_found", message, "model")
+            raise Refused("model_not_found", message, "model")
         return Json(model)
 
     def _model(self) -> _Model:
@@ -77,8 +78,8 @@ class Status:
 
 
 def ready(engine: EngineProcess) -> EngineInfo:
-    """What runs. Raises Refusal while nothing does."""
+    """What runs. Raises Refused while nothing does."""
     if engine.info is None:
         message = f"The engine is not ready ({engine.stage}); try again shortly."
-        raise Refusal(503, "engine_not_ready", message, retry_after_s=_RETRY_S)
+        raise Refused("engine_not_ready", message, retry_after_s=_RETRY_S)
     return engine.info

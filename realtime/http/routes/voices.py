@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codec_stream.errors import AudioError
+from protocol.errors import Refused
 from realtime.engine.client import EngineLost, EngineProcess, VoiceRefused
 from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
-from realtime.http.replies import Json, Refusal
+from realtime.http.replies import Json
 from realtime.http.routes.status import ready
 from realtime.voices.catalogue import Catalogue, CatalogueFull, Listed, Upload, VoiceTaken
 from realtime.voices.files import NAME, NAME_RULE
@@ -70,7 +71,7 @@ class VoiceRoutes:
         info = ready(self._engine)
         if self._uploading >= _UPLOADS_AT_ONCE:
             message = "Other voices are being uploaded; try again shortly."
-            raise Refusal(503, "uploads_busy", message, retry_after_s=_RETRY_S)
+            raise Refused("uploads_busy", message, retry_after_s=_RETRY_S)
         self._uploading += 1
         try:
             return Json(_shown(await self._take_in(await _upload(request), info)))
@@ -81,33 +82,33 @@ class VoiceRoutes:
         try:
             return await self._catalogue.add(upload, self._engine, info)
         except VoiceTaken as error:
-            raise Refusal(409, "voice_exists", str(error), "name") from None
+            raise Refused("voice_exists", str(error), "name") from None
         except CatalogueFull as error:
-            raise Refusal(403, "voice_limit_reached", str(error)) from None
+            raise Refused("voice_limit_reached", str(error)) from None
         except AudioError as error:
             sentence = f"The clip {str(error).removeprefix('audio: ')}."
-            raise Refusal(400, "invalid_value", sentence, "audio_sample") from None
+            raise Refused("invalid_value", sentence, "audio_sample") from None
         except VoiceRefused as error:
-            raise Refusal(400, "invalid_value", str(error), "audio_sample") from None
+            raise Refused("invalid_value", str(error), "audio_sample") from None
         except EngineLost as error:
-            raise Refusal(503, "engine_not_ready", str(error), retry_after_s=_RETRY_S) from None
+            raise Refused("engine_not_ready", str(error), retry_after_s=_RETRY_S) from None
         except OSError as error:
             message = f"The uploads folder cannot keep the voice ({error.strerror}); the server's owner must mend it."
-            raise Refusal(500, "upload_not_kept", message) from error
+            raise Refused("upload_not_kept", message) from error
 
     async def delete(self, request: Request) -> Response:
         """Forget an uploaded voice, its clip and its record. Voices of the server itself stay."""
         voice = self._find(request)
         if not self._catalogue.deletable(voice.name):
             message = f"Voice {voice.name!r} belongs to the server; only uploaded voices can be deleted."
-            raise Refusal(403, "voice_not_deletable", message)
+            raise Refused("voice_not_deletable", message)
         try:
             await self._catalogue.delete(voice.name, self._engine)
         except KeyError:
             raise _no_voice(voice.name) from None
         except OSError as error:
             message = f"The uploads folder cannot be changed ({error.strerror}); the server's owner must mend it."
-            raise Refusal(500, "upload_not_deleted", message) from error
+            raise Refused("upload_not_deleted", message) from error
         return Json(_Deleted(voice.name))
 
     def _find(self, request: Request) -> Listed:
@@ -119,14 +120,14 @@ class VoiceRoutes:
 
 
 async def _upload(request: Request) -> Upload:
-    """The form of a request. Raises Refusal that names the field."""
+    """The form of a request. Raises Refused that names the field."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         message = f"Send multipart/form-data with the parts {', '.join(_FIELDS)}."
-        raise Refusal(400, "invalid_content_type", message)
+        raise Refused("invalid_content_type", message)
     try:
         form = await request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_TEXT_BYTES)
     except (LookupError, ValueError):  # a charset or an encoding of the form's own that is none
-        raise Refusal(400, "invalid_request", "The form cannot be read; send it in UTF-8.") from None
+        raise Refused("invalid_request", "The form cannot be read; send it in UTF-8.") from None
     try:
         return await _checked(form, grant_of(request).name or "anonymous")
     finally:
@@ -137,37 +138,37 @@ async def _checked(form: FormData, uploaded_by: str) -> Upload:
     for field in form:
         if field not in _FIELDS:
             message = f"There is no part {field[:100]!r}; the parts are {', '.join(_FIELDS)}."
-            raise Refusal(400, "unknown_parameter", message, field[:100])
+            raise Refused("unknown_parameter", message, field[:100])
         if len(form.getlist(field)) > 1:
-            raise Refusal(400, "invalid_value", f"The part {field!r} is there more than once; send one.", field)
+            raise Refused("invalid_value", f"The part {field!r} is there more than once; send one.", field)
     name = _text(form, "name", 64, "Name the voice")
     if not NAME.match(name):
-        raise Refusal(400, "invalid_value", f"{NAME_RULE[0].upper()}{NAME_RULE[1:]}; choose another.", "name")
+        raise Refused("invalid_value", f"{NAME_RULE[0].upper()}{NAME_RULE[1:]}; choose another.", "name")
     transcript = _text(form, "transcript", _MAX_TRANSCRIPT_CHARS, "Write down the words said in the clip")
     if not any(character.isalnum() for character in transcript):
-        raise Refusal(400, "invalid_value", "The transcript holds no words; write the clip's.", "transcript")
+        raise Refused("invalid_value", "The transcript holds no words; write the clip's.", "transcript")
     wanted = "State the consent of the person who speaks: 'true', a sentence, or the id of a record"
     consent = _text(form, "consent", _MAX_CONSENT_CHARS, wanted)
     if consent.lower() in _NO_CONSENT:
         message = "A voice is cloned only with the consent of the person who speaks; none was stated."
-        raise Refusal(400, "consent_required", message, "consent")
+        raise Refused("consent_required", message, "consent")
     sample = form.get("audio_sample")
     if sample is None:
-        raise Refusal(400, "missing_required_parameter", "Send the clip, WAV or FLAC, as a file.", "audio_sample")
+        raise Refused("missing_required_parameter", "Send the clip, WAV or FLAC, as a file.", "audio_sample")
     if not isinstance(sample, UploadFile):
-        raise Refusal(400, "invalid_value", "Send the clip as a file: the part needs a filename.", "audio_sample")
+        raise Refused("invalid_value", "Send the clip as a file: the part needs a filename.", "audio_sample")
     return Upload(name, await sample.read(), transcript, consent, uploaded_by)
 
 
 def _text(form: FormData, field: str, max_chars: int, wanted: str) -> str:
     value = form.get(field)
     if value is None:
-        raise Refusal(400, "missing_required_parameter", f"{wanted} in the part {field!r}.", field)
+        raise Refused("missing_required_parameter", f"{wanted} in the part {field!r}.", field)
     if not isinstance(value, str):
-        raise Refusal(400, "invalid_value", f"The part {field!r} is text; send it without a filename.", field)
+        raise Refused("invalid_value", f"The part {field!r} is text; send it without a filename.", field)
     text = " ".join(value.split())
     if len(text) > max_chars:
-        raise Refusal(400, "invalid_value", f"The part {field!r} may have at most {max_chars} characters.", field)
+        raise Refused("invalid_value", f"The part {field!r} may have at most {max_chars} characters.", field)
     return text
 
 
@@ -177,5 +178,5 @@ def _shown(voice: Listed) -> _Shown:
     return _Shown(voice.name, voice.name, voice.kind, created, alias_of)
 
 
-def _no_voice(name: str) -> Refusal:
-    return Refusal(404, "voice_not_found", f"There is no voice {name[:64]!r}; GET /v1/audio/voices lists them.", "id")
+def _no_voice(name: str) -> Refused:
+    return Refused("voice_not_found", f"There is no voice {name[:64]!r}; GET /v1/audio/voices lists them.", "id")

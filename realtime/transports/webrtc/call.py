@@ -11,13 +11,14 @@ from codec_stream.incoming import IncomingAudio
 from codec_stream.packets import AudioPacket, packet_encoder
 from protocol.objects import ErrorBody
 from protocol.server_events import SessionCreated
+from realtime.ids import new_id
 from realtime.metrics.webrtc_meters import PacketTotals, WebRtcMeters
 from realtime.rtc.peer import Peer, PeerConfig
 from realtime.rtc.sdp import Offer
-from realtime.shell.player import Speaker
-from realtime.shell.shell import Call, Wire
+from realtime.shell.player import Player
+from realtime.shell.shell import Shell, Wire
 from realtime.transports.webrtc.sideband import Sideband
-from realtime.transports.webrtc.wire import WebRtcWire, event_id
+from realtime.transports.webrtc.wire import WebRtcWire
 
 log = logging.getLogger("voiced.webrtc")
 
@@ -30,13 +31,13 @@ class WebRtcCall:
     def __init__(self, call_id: str, meters: WebRtcMeters) -> None:
         self.id = call_id
         self.wire = WebRtcWire()
-        self._call: Call | None = None
+        self._call: Shell | None = None
         self._meters = meters
         self._packets = meters.packets_of_call()
         self._packets_due = 0
         self._opened = asyncio.Event()
         self._peer: Peer | None = None
-        self._ears: IncomingAudio | None = None
+        self._incoming_audio: IncomingAudio | None = None
         self._broke = False
 
     @property
@@ -50,14 +51,14 @@ class WebRtcCall:
         """It is connected."""
         return self._call is not None
 
-    async def answer_offer(self, offer: Offer, config: PeerConfig) -> Speaker:
+    async def answer_offer(self, offer: Offer, config: PeerConfig) -> Player:
         """Get ready to be connected; returns what plays to the caller. From then on `run` or `discard` is to be
         called."""
         peer = await Peer.answering(offer, config, self._on_audio, self.wire.on_message, self._opened.set)
         self._peer = peer
         self.wire.attach(peer)
-        self._ears = IncomingAudio(peer.incoming)
-        return Speaker(packet_encoder(peer.encoding), peer, self._on_packet)
+        self._incoming_audio = IncomingAudio(peer.incoming)
+        return Player(packet_encoder(peer.encoding), peer, self._on_packet)
 
     async def discard(self) -> None:
         """Release what was made ready."""
@@ -65,7 +66,7 @@ class WebRtcCall:
         if self._peer is not None:
             await self._peer.discard()
 
-    async def run(self, call: Call, talk: Callable[[Call], Coroutine[None, None, None]]) -> str:
+    async def run(self, call: Shell, talk: Callable[[Shell], Coroutine[None, None, None]]) -> str:
         """Connect, then `talk(call)` until either side ends it; returns how it ended."""
         assert self._peer is not None
         async with asyncio.TaskGroup() as tasks:
@@ -83,7 +84,7 @@ class WebRtcCall:
             self.wire.end()
         return "failed here" if self._broke else connection.result()
 
-    async def _talk(self, call: Call, talk: Callable[[Call], Coroutine[None, None, None]]) -> None:
+    async def _talk(self, call: Shell, talk: Callable[[Shell], Coroutine[None, None, None]]) -> None:
         try:
             await talk(call)
         except Exception:  # the boundary of this call: its caller is told, while there is a way to
@@ -94,7 +95,7 @@ class WebRtcCall:
     async def listen_in(self, sideband: Sideband, wire: Wire) -> None:
         """Let somebody who joined take part on `wire`, until either is over."""
         if self._call is not None:
-            sideband.put(SessionCreated(event_id=event_id(), session=self._call.session.shown()))
+            sideband.put(SessionCreated(event_id=new_id("event_"), session=self._call.session.shown()))
         await sideband.relay(wire, self.wire.take)
 
     def hang_up(self) -> None:
@@ -102,22 +103,22 @@ class WebRtcCall:
         self.wire.end()
 
     def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
-        if self._ears is not None:
-            self._hear(self._ears.push(packet, arrived))
+        if self._incoming_audio is not None:
+            self._take_in(self._incoming_audio.push(packet, arrived))
 
     def _on_packet(self, late_s: float) -> None:
         self._meters.packet_late(late_s)
         self._packets_due += 1
         if self._packets_due % _LOOK_EVERY == 0:
             self._look()
-        if self._ears is not None:
-            self._hear(self._ears.poll(time.monotonic()))
+        if self._incoming_audio is not None:
+            self._take_in(self._incoming_audio.poll(time.monotonic()))
 
     def _look(self) -> None:
         """See how the packets fare."""
-        if self._peer is None or self._ears is None:
+        if self._peer is None or self._incoming_audio is None:
             return
-        out, back = self._peer.stats, self._ears.stats
+        out, back = self._peer.stats, self._incoming_audio.stats
         self._packets.look(
             PacketTotals(
                 sent=out.packets_sent,
@@ -132,6 +133,6 @@ class WebRtcCall:
         )
         self._meters.path(out.rtt_s, out.lost_fraction)
 
-    def _hear(self, pcm: bytes) -> None:
+    def _take_in(self, pcm: bytes) -> None:
         if pcm and self._call is not None:
-            self._call.hear(pcm)
+            self._call.take_in(pcm)

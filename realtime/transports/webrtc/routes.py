@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,18 +11,19 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
+from protocol.errors import Refused
 from protocol.objects import SessionConfig
 from realtime.agent.brain import Brain
 from realtime.http.access_middleware import grant_of
-from realtime.http.replies import Refusal, decoded
+from realtime.http.replies import decoded
 from realtime.http.routes.client_secrets import initial_session
+from realtime.ids import new_id
 from realtime.metrics.webrtc_meters import CloseReason
 from realtime.rtc.peer import PeerConfig
 from realtime.rtc.sdp import BadOffer, Offer, parse_offer
-from realtime.session.errors import Refused
 from realtime.session.settings import Runtime, Settings
 from realtime.shell.admission import Door, Place
-from realtime.shell.shell import Call
+from realtime.shell.shell import Shell
 from realtime.transports.webrtc.call import WebRtcCall
 
 log = logging.getLogger("voiced.webrtc")
@@ -72,20 +72,20 @@ class CallRoutes:
                 call.hang_up()
 
     def find(self, call_id: str) -> WebRtcCall:
-        """A call under way. Raises Refusal."""
+        """A call under way. Raises Refused."""
         call = self._calls.get(call_id)
         if call is None or call.wire.ended:
             message = (
                 f"There is no call {call_id[:64]!r}, or it is over; its id is the end of the Location of its answer."
             )
-            raise Refusal(404, "call_not_found", message, "call_id")
+            raise Refused("call_not_found", message, "call_id")
         return call
 
     async def create(self, request: Request) -> Response:
         """Answer an offer. 201 with the answer; `Location` names the call."""
         try:
             return await self._answered(request)
-        except Refusal:
+        except Refused:
             self._meters.connect_ended("refused")
             raise
 
@@ -95,13 +95,13 @@ class CallRoutes:
         runtime = self._door.check(request.query_params.get("ticket"))
         offer, initial = _offer(sdp), _initial(session, initial_session(grant_of(request)), runtime)
         self._check_waiting()
-        call = WebRtcCall(f"rtc_{secrets.token_hex(12)}", self._meters)
+        call = WebRtcCall(new_id("rtc_"), self._meters)
         self._calls[call.id] = call
         place = self._door.expect()
         try:
-            speaker = await call.answer_offer(offer, self._config)
+            player = await call.answer_offer(offer, self._config)
             tasks = self._open()
-            begun = self._door.call(call.wire, self._brain, runtime, "webrtc", self._drain, initial, speaker=speaker)
+            begun = self._door.call(call.wire, self._brain, runtime, "webrtc", self._drain, initial, player=player)
             tasks.create_task(self._run(call, begun, place))
         except BaseException as error:
             del self._calls[call.id]
@@ -109,15 +109,15 @@ class CallRoutes:
             await call.discard()
             if isinstance(error, OSError):
                 message = f"No address of this server can take the call ({error}); its owner must mend rtc_addresses."
-                raise Refusal(503, "no_address", message) from error
+                raise Refused("no_address", message) from error
             raise
         location = f"/v1/realtime/calls/{call.id}"
         return Response(call.answer, 201, {"Location": location}, media_type="application/sdp")
 
     def _open(self) -> asyncio.TaskGroup:
-        """Where calls run. Raises Refusal once none is taken any more."""
+        """Where calls run. Raises Refused once none is taken any more."""
         if self._tasks is None or self._drain.is_set():
-            raise Refusal(503, "server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
+            raise Refused("server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
         return self._tasks
 
     def _check_waiting(self) -> None:
@@ -125,17 +125,17 @@ class CallRoutes:
         if sum(not call.talking for call in self._calls.values()) >= _MOST_WAITING:
             self._door.metrics.refused("too_many_offers")
             message = "Too many offers wait to be connected; try again shortly."
-            raise Refusal(503, "too_many_offers", message, retry_after_s=_RETRY_S)
+            raise Refused("too_many_offers", message, retry_after_s=_RETRY_S)
 
     async def hang_up(self, request: Request) -> Response:
         """End a call."""
         self.find(str(request.path_params["id"])).hang_up()
         return Response(status_code=200)
 
-    async def _run(self, call: WebRtcCall, begun: Call, place: Place) -> None:
+    async def _run(self, call: WebRtcCall, begun: Shell, place: Place) -> None:
         closed: CloseReason = "failed"
 
-        async def talk(connected: Call) -> None:
+        async def talk(connected: Shell) -> None:
             place.give_back()
             await self._door.run(connected)
 
@@ -155,22 +155,22 @@ class CallRoutes:
 
 
 async def _parts(request: Request) -> tuple[str, str | None]:
-    """The SDP and the session of a request, in either form. Raises Refusal."""
+    """The SDP and the session of a request, in either form. Raises Refused."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/sdp":
         return _text(await request.body(), "sdp"), None
     if kind != "multipart/form-data":
         message = "Send the offer as application/sdp, or as multipart/form-data with the parts 'sdp' and 'session'."
-        raise Refusal(415, "unsupported_media_type", message)
+        raise Refused("unsupported_media_type", message)
     async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=_MAX_SESSION_BYTES) as form:
         parts: dict[str, str] = {}
         for name, part in form.multi_items():
             if name not in ("sdp", "session") or name in parts:
                 message = f"The form has a part {name[:64]!r}; it takes one 'sdp' and one 'session'."
-                raise Refusal(400, "unknown_parameter", message, name[:64])
+                raise Refused("unknown_parameter", message, name[:64])
             parts[name] = _text(await part.read(), name) if isinstance(part, UploadFile) else part
     if "sdp" not in parts:
-        raise Refusal(400, "missing_required_parameter", "The form has no part 'sdp'; add the offer.", "sdp")
+        raise Refused("missing_required_parameter", "The form has no part 'sdp'; add the offer.", "sdp")
     return parts["sdp"], parts.get("session")
 
 
@@ -178,34 +178,31 @@ def _text(data: bytes, where: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Refusal(400, "invalid_value", f"The {where} is not UTF-8 text.", where) from None
+        raise Refused("invalid_value", f"The {where} is not UTF-8 text.", where) from None
 
 
 def _offer(sdp: str) -> Offer:
     try:
         offer = parse_offer(sdp)
     except BadOffer as bad:
-        raise Refusal(400, "invalid_offer", str(bad), "sdp") from None
+        raise Refused("invalid_offer", str(bad), "sdp") from None
     if offer.audio is None:
         message = "The offer has no audio to send speech on; add an audio transceiver (recvonly will do)."
-        raise Refusal(400, "invalid_offer", message, "sdp")
+        raise Refused("invalid_offer", message, "sdp")
     if not offer.audio.we_send:
         message = "The offer takes no speech, its audio being sendonly or inactive; make it sendrecv or recvonly."
-        raise Refusal(400, "invalid_offer", message, "sdp")
+        raise Refused("invalid_offer", message, "sdp")
     if offer.data is not None and 0 < offer.data.max_message_bytes < _LEAST_MESSAGE_BYTES:
         message = f"The offer takes messages of {offer.data.max_message_bytes} bytes, and events have up to "
-        raise Refusal(400, "invalid_offer", message + f"{_LEAST_MESSAGE_BYTES}; raise a=max-message-size.", "sdp")
+        raise Refused("invalid_offer", message + f"{_LEAST_MESSAGE_BYTES}; raise a=max-message-size.", "sdp")
     return offer
 
 
 def _initial(session: str | None, granted: tuple[SessionConfig, ...], runtime: Runtime) -> tuple[SessionConfig, ...]:
-    """What the session starts with: what came with the secret, then what came with the offer. Raises Refusal for what
+    """What the session starts with: what came with the secret, then what came with the offer. Raises Refused for what
     cannot be served."""
     if session is None:
         return granted
     asked = decoded(session.encode(), SessionConfig)
-    try:
-        Settings().updated(asked, runtime, "session")
-    except Refused as refused:
-        raise Refusal(400, refused.code, str(refused), refused.param) from None
+    Settings().updated(asked, runtime, "session")
     return *granted, asked

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator
 
 from protocol.client_events import ClientEvent
 from protocol.encodings import JSON, BadMessage
+from protocol.errors import Refused
 from protocol.objects import ErrorBody
 from protocol.server_events import Error, ServerEvent
-from realtime.http.replies import Refusal
+from realtime.ids import new_id
 from realtime.rtc.peer import Peer
 from realtime.transports.webrtc.sideband import Sideband
 
@@ -92,12 +92,12 @@ class WebRtcWire:
         await self._incoming.put(message)
 
     def join(self, sideband: Sideband) -> None:
-        """Let somebody listen in. Raises Refusal."""
+        """Let somebody listen in. Raises Refused."""
         if self.ended:
-            raise Refusal(404, "call_not_found", "The call is over.", "call_id")
+            raise Refused("call_not_found", "The call is over.", "call_id")
         if len(self._sidebands) >= _MOST_SIDEBANDS:
             message = f"{_MOST_SIDEBANDS} others take part in this call already; one of them has to leave first."
-            raise Refusal(503, "too_many_sidebands", message, "call_id")
+            raise Refused("too_many_sidebands", message, "call_id")
         self._sidebands.add(sideband)
 
     def leave(self, sideband: Sideband) -> None:
@@ -111,7 +111,7 @@ class WebRtcWire:
             return
         self.ended = True
         if error is not None:
-            event = Error(event_id=event_id(), error=error)
+            event = Error(event_id=new_id("event_"), error=error)
             for sideband in self._sidebands:
                 sideband.put(event)
             if self._peer is not None:
@@ -128,9 +128,4 @@ class WebRtcWire:
 def _too_large(event: ServerEvent, size: int, limit: int) -> Error:
     kind = type(event).__struct_config__.tag
     message = f"The event {kind} has {size} bytes and the call's data channel takes {limit}; a sideband takes it whole."
-    return Error(event_id=event_id(), error=ErrorBody("invalid_request_error", "message_too_large", message))
-
-
-def event_id() -> str:
-    """A new one."""
-    return f"event_{secrets.token_hex(12)}"
+    return Error(event_id=new_id("event_"), error=ErrorBody("invalid_request_error", "message_too_large", message))

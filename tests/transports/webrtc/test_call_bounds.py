@@ -19,7 +19,7 @@ from realtime.metrics.registry import Metrics
 from realtime.session.messages import Effect
 from realtime.session.shared import Limits
 from realtime.shell import shell as call
-from realtime.shell.shell import Call
+from realtime.shell.shell import Shell
 from tests.session.harness import RATE, runtime
 
 
@@ -84,9 +84,9 @@ class Silent:
 ASK: list[ClientEvent] = [ItemCreate(item=NewMessage("user", [InputText("Hello there.")])), ResponseCreate()]
 
 
-def _call(client: Client, engine: Engine, brain: Brain) -> Call:
+def _call(client: Client, engine: Engine, brain: Brain) -> Shell:
     watch = Metrics(EngineProcess(EngineConfig()), lambda: []).watch("websocket", 24000)
-    return Call(client, engine, brain, runtime(), Limits(), watch, asyncio.Event())
+    return Shell(client, engine, brain, runtime(), Limits(), watch, asyncio.Event())
 
 
 async def test_a_client_that_asks_faster_than_it_reads_is_read_no_further() -> None:
