@@ -89,7 +89,7 @@ class LiveResponse:
     def count(self, ended: ClauseEnded) -> None:
         """Book a clause that is over. An engine that was lost cannot say what it took: what was told before counts."""
         self.cut_short = self.cut_short or ended.reason == "length"
-        self.break_off(ended if ended.prompt_positions else self.used)
+        self.break_off(ended if ended.prompt_positions or ended.frames else self.used)
 
     def break_off(self, used: Used | ClauseEnded) -> None:
         """The running clause is over, having taken so much."""
