@@ -18,7 +18,7 @@ from codec_stream.delay import DelayBuffer
 from codec_stream.pcm import to_pcm16
 from realtime.engine.clips import Clips
 from realtime.engine.contexts import Contexts
-from realtime.engine.errors import EngineError, Overloaded, RequestError
+from realtime.engine.errors import EngineError, Overloaded, RequestError, Silent
 from realtime.engine.kv_pages import page_hashes
 from realtime.engine.length import frame_cap
 from realtime.engine.messages import Audio, Ended, EndReason, Event, Gauges, Speak, StepOutput, TextPart, Used
@@ -320,6 +320,9 @@ class Engine:
         self._end(utterance, "failed", why)
 
     def _refuse(self, request: Speak, error: EngineError) -> None:
+        if isinstance(error, Silent):
+            self._events.append(Ended(request.request_id, "stop"))
+            return
         reason: EndReason = "overloaded" if isinstance(error, Overloaded) else "invalid"
         field_name = error.field if isinstance(error, RequestError) else ""
         self._events.append(Ended(request.request_id, reason, error=str(error), field=field_name))

@@ -22,5 +22,9 @@ class RequestError(EngineError):
         self.field = field
 
 
+class Silent(EngineError):
+    """The text to speak has no sound (markup alone): the request is over before it has begun."""
+
+
 class Overloaded(EngineError):
     """No slot, no pages or no time left for one more stream; try again shortly."""

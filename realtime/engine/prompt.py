@@ -6,6 +6,7 @@ of one delayed row. What a user says can never become a control token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,10 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from realtime.engine.checkpoint import Checkpoint
-from realtime.engine.errors import CheckpointError, RequestError
+from realtime.engine.errors import CheckpointError, RequestError, Silent
 from realtime.engine.messages import Message, TextPart
+
+_SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
 
 RowsOf = Callable[[Any], np.ndarray]
 """Delayed rows [R, K] of an audio part (its first row all BOS, its last all EOS)."""
@@ -51,7 +54,8 @@ class Prompter:
     def prompt(self, messages: list[Message], spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
         """Tokens [N, K] of a prompt that ends where the first (all-BOS) audio row goes.
 
-        Raises RequestError for text that holds control markers and for roles the template refuses.
+        Raises RequestError for text that holds control markers and for roles the template refuses; Silent where the
+        front end leaves nothing of `text` to say.
         """
         turns: list[dict[str, Any]] = []
         clips: list[np.ndarray] = []
@@ -59,8 +63,8 @@ class Prompter:
             parts: list[dict[str, str]] = []
             for part in message.parts:
                 if isinstance(part, TextPart):
-                    content = self._checked(part.text, f"messages[{index}]")
-                    parts.append({"type": "text", "text": self._spoken_form(content, message.role)})
+                    content = self._read(part.text, f"messages[{index}]", message.role)
+                    parts.append({"type": "text", "text": content})
                 else:
                     parts.append({"type": "audio"})
                     clips.append(rows_of(part))
@@ -69,18 +73,20 @@ class Prompter:
             turns.append(_user(self._front_end(utterance.text)))
             turns.append({"role": "assistant", "content": [{"type": "audio"}]})
             clips.append(utterance.rows)
-        turns.append(_user(self._front_end(self._checked(text, "text"))))
+        spoken_form = self._read(text, "text", "user")
+        if not any(character.isalnum() for character in _SPEAKER.sub("", spoken_form)):
+            raise Silent("The text holds nothing that can be said.")
+        turns.append(_user(spoken_form))
         return self._assemble(self._render(turns), clips)
 
-    def _spoken_form(self, text: str, role: str) -> str:
+    def _read(self, text: str, field: str, role: str) -> str:
+        """Text as the checkpoint reads it."""
         # a user turn among the messages is the transcript of a reference clip: it is read the way the text will be
-        return self._front_end(text) if role == "user" else text
-
-    def _checked(self, text: str, field: str) -> str:
+        read = self._front_end(text) if role == "user" else text
         for marker in self._markers:
-            if marker in text:
+            if marker in text or marker in read:
                 raise RequestError(field, f"The text holds the reserved marker {marker!r}; remove it.")
-        return text
+        return read
 
     def _render(self, turns: list[dict[str, Any]]) -> str:
         try:

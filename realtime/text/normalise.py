@@ -4,8 +4,8 @@
 
 - it returns and never raises; running it on its own result changes nothing that is spoken;
 - `[SPEAKERn]` tags stay as they are, and so do words, letters of other scripts, line breaks and punctuation;
-- nothing else is dropped silently but what has no sound: control and format characters, emoji and pictographs,
-  and Markdown's marks of form (`**`, backticks around a word, `#` and `-` at the head of a line).
+- nothing else is dropped silently but what has no sound: control and format characters, emoji and pictographs, and
+  the marks of form that `markup` knows (`<speak>`, `**`, `#` at the head of a line, terminal escape codes).
 
 The rules run in order, and each leaves only words behind, so a later rule never sees what an earlier one has read.
 """
@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable
 
 from realtime.text import vocabulary as known
+from realtime.text.markup import without_markdown, without_tags
 from realtime.text.numbers import cardinal, decade, digits, ordinal, read, year
 
 TAG = re.compile(r"(\[SPEAKER\d{1,2}\])")
@@ -43,7 +44,7 @@ def normalise(text: str) -> str:
 
 
 def _spoken(text: str) -> str:
-    text = _clean(text.translate(_PLAIN))
+    text = without_markdown(_clean(without_tags(text).translate(_PLAIN)))
     for pattern, form in _RULES:
         text = pattern.sub(form, text)
     return re.sub(r"[ \xa0]{2,}", " ", text)
@@ -128,14 +129,26 @@ def _clock(match: re.Match[str]) -> str:
     hour, minute, second, half = int(match["hour"]), int(match["minute"]), match["second"], match["half"]
     if hour > 24 or minute > 59:
         return f"{read(match['hour'])} to {read(match['minute'])}" if not second else digits(match.group())
+    if second and not float(second):
+        second = None  # on the minute
     spoken = cardinal(hour)
     if minute:
         spoken += (" oh " if minute < 10 else " ") + cardinal(minute)
-    elif not half and not second:
+    elif not half:
         spoken += " o'clock" if 0 < hour <= 12 else " hundred"
     if second:
-        spoken += f" and {cardinal(int(second))} seconds"
+        spoken += f" and {read(second.lstrip('0') or '0')} second{'' if second == '01' else 's'}"
     return spoken + _half(half)
+
+
+def _timestamp(match: re.Match[str]) -> str:
+    """ "2026-11-28T10:00Z" as a date, a time and a zone that the rules behind this one read."""
+    date, between, clock, sign, hours, minutes = match.groups()
+    zone = " UTC" if match.group().endswith("Z") else ""
+    if sign:
+        zone = f", UTC {'plus' if sign == '+' else 'minus'} {cardinal(int(hours))}"
+        zone += f" {cardinal(int(minutes))}" if int(minutes) else ""
+    return f"{date}{' at ' if between == 'T' else ' '}{clock}{zone}"
 
 
 def _half(half: str | None) -> str:
@@ -164,6 +177,11 @@ def _unit(match: re.Match[str]) -> str:
     power = {"²": "square ", "2": "square ", "³": "cubic ", "3": "cubic "}.get(match["power"] or "", "")
     low = f"{_read(match['low'])} to " if match["low"] else ""
     return f"{low}{_read(number)} {power}{unit if number == '1' else known.plural(unit)}"
+
+
+def _measured_range(match: re.Match[str]) -> str:
+    """ "10%-20%"."""
+    return f"{_read(match['low'])} to {_read(match['number'])} {known.plural(known.UNITS[match['unit']])}"
 
 
 def _power(match: re.Match[str]) -> str:
@@ -202,6 +220,14 @@ def _group(match: re.Match[str]) -> str:
     return plus + ", ".join(digits(part) for part in re.findall(r"\d+", match.group()))
 
 
+def _card(match: re.Match[str]) -> str:
+    """The number of a card: its groups digit by digit, a pause between."""
+    groups = re.findall(r"\d+", match.group())
+    if len(groups) == 1:
+        groups = re.findall(r"\d{4}", groups[0])
+    return ", ".join(map(digits, groups))
+
+
 _ROMAN = {"II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7, "VIII": 8, "IX": 9, "X": 10, "XI": 11, "XII": 12,
           "XIII": 13, "XIV": 14, "XV": 15, "XVI": 16, "XX": 20, "XXI": 21}  # fmt: skip
 
@@ -226,7 +252,7 @@ def _abbreviation(match: re.Match[str]) -> str:
 def _saint(match: re.Match[str]) -> str:
     word, name = match["word"], re.match(r"\s+[A-Z][a-z]", match.string[match.end() :])
     front, back = {"St": ("saint", "street"), "Dr": ("doctor", "drive")}[word]
-    behind_name = re.search(r"[A-Z][a-z]+\s$", match.string[: match.start()])
+    behind_name = re.search(r"[A-Z][a-z]+\s$", match.string[max(0, match.start() - 40) : match.start()])
     if name and not (behind_name and word == "Dr"):
         return front
     return back + ("" if match.string[match.end() :].strip()[:1].islower() else ".")
@@ -244,9 +270,6 @@ def _rules() -> list[_Rule]:
     other = "".join(map(re.escape, known.SIGNS))
     scale = r"(?P<scale>trillion|billion|million|thousand|bn|tn|[kKmMbB])\b"
     return [
-        # form without sound
-        rule(r"(?m)^[ ]*(?:#{1,6}|[-*•])[ ]+", lambda m: ""),
-        rule(r"(\*\*|__|\*|_|``?)(?=\S)([^*_`\n]{1,400}?)(?<=\S)\1(?!\w)", lambda m: m[2]),
         # addresses
         rule(
             r"(?<!\w)[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+|\b(?:https?|ftp)://[^\s<>]{1,500}|\bwww\.[^\s<>]{1,500}"
@@ -255,12 +278,17 @@ def _rules() -> list[_Rule]:
         ),
         # money
         rule(
-            rf"(?P<minus>(?<!\w)-)?(?:(?P<sign>[{signs}])[ ]?(?P<number>{_NUMBER})(?:[-–](?P<high>{_NUMBER}))?"
-            rf"|(?P<amount>(?<![\w.,]){_NUMBER})[ ]?"
+            rf"(?P<minus>(?<!\w)-)?(?:(?P<sign>[{signs}])[ ]?(?P<number>{_NUMBER})"
+            rf"(?:[-–](?:(?P=sign)[ ]?)?(?P<high>{_NUMBER}))?"
+            rf"|(?<![\w.,])(?P<amount>{_NUMBER})[ ]?"
             rf"(?P<behind>[{signs}]))(?!\d)(?:[ ]?{scale})?",
             _money,
         ),
         # dates
+        rule(
+            r"\b(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?:Z|([+-])(\d\d):?(\d\d))?(?![\w:])",
+            _timestamp,
+        ),
         rule(r"\b(\d{4})-(\d\d)-(\d\d)(?!\d)", lambda m: _date(m[1], m[2], m[3], m[0])),
         rule(r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4})(?![\d/])", lambda m: _date(m[3], m[1], m[2], m[0])),
         rule(r"(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\d])", lambda m: _date(m[3], m[2], m[1], m[0])),
@@ -276,13 +304,20 @@ def _rules() -> list[_Rule]:
         rule(rf"\b({_MONTH})[ ](\d{{4}})(?!\w)", lambda m: f"{_month(m[1])} {year(int(m[2]))}"),
         rule(rf"\b({'|'.join(known.SHORT_DAYS)})(?:\.|(?=,[ ](?:{_MONTH})))", lambda m: known.SHORT_DAYS[m[1]]),
         # times
+        rule(r"(?<=\d:\d\d)[ ]?[-–][ ]?(?=\d{1,2}:\d\d(?![\d:]))", lambda m: " to "),
         rule(
-            r"(?<![\d:.,])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
+            r"(?<![\d:.,])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:\.\d{1,9})?))?"
             r"(?:[ ]?(?P<half>[aApP]\.?[mM]\b)\.?)?(?![\d:])",
             _clock,
         ),
         rule(r"(?<![\d:.,])(\d{1,2})[ ]?([ap]\.m\.|[AaPp][mM]\b)", lambda m: cardinal(int(m[1])) + _half(m[2])),
         rule(r"\b([ap])\.m\.(?=\W|$)", lambda m: f"{m[1].upper()} M"),
+        # numbers of cards: fours, and American Express's
+        rule(
+            r"(?<![\w.,-])(?:\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{5}|\d{16})"
+            r"(?![\w-]|[.,]\d)",
+            _card,
+        ),
         # telephone numbers
         rule(
             r"(?<![\w.,/])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}"
@@ -307,6 +342,11 @@ def _rules() -> list[_Rule]:
         # numbers with something behind or before
         rule(r"(?<![\w.,])(\d{1,2})'(\d{1,2})(?:\"|'')", lambda m: f"{_read(m[1])} feet {_read(m[2])}"),
         rule(r"(?<![\w.,])'?((?:1[0-9]|20)\d0|[2-9]0)'?s\b", lambda m: decade(int(m[1]))),
+        rule(
+            rf"(?<![\w.,-])(?P<low>{_NUMBER})[ ]?(?P<unit>{units})(?:[-–—]|[ ][-–—][ ])"
+            rf"(?P<number>{_NUMBER})[ ]?(?P=unit)(?![\w°%'²³])",
+            _measured_range,
+        ),
         rule(r"(?<![\w.,)-])-(?=\.?\d)", lambda m: "minus "),
         rule(r"(?<![\w.,])(\d+(?:\.\d+)?)[eE]([-+]?)(\d{1,3})(?!\w)", _power),
         rule(
@@ -317,11 +357,15 @@ def _rules() -> list[_Rule]:
         rule(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th)\b", lambda m: ordinal(_int(m[1]))),
         rule(r"\b24/7\b", lambda m: "twenty four seven"),
         rule(r"(?<![\w.,/])(?:(?P<whole>\d{1,6})[ ]+)?(?P<over>\d{1,6})/(?P<under>\d{1,6})(?![\w/])", _fraction),
-        rule(r"(?<![\w.,-])(?P<low>\d{1,6}(?:\.\d+)?)[ ]?[-–—][ ]?(?P<high>\d{1,6}(?:\.\d+)?)(?![\w-]|[.,]\d)", _range),
+        rule(
+            r"(?<![\w.,-])(?P<low>\d{1,3}(?:,\d{3})+|\d{1,6}(?:\.\d+)?)[ ]?[-–—][ ]?"
+            r"(?P<high>\d{1,3}(?:,\d{3})+|\d{1,6}(?:\.\d+)?)(?![\w-]|[.,]\d)",
+            _range,
+        ),
         rule(r"(?<=\d)[ ]?[*x×·][ ]?(?=\d)", lambda m: " times "),
         rule(r"(?<=\d)[ ]-[ ](?=\d)", lambda m: " minus "),
         rule(r"(?<=\d)[ ]?/[ ]?(?=\d)", lambda m: " slash "),
-        rule(r"\d+(?:\.\d+){2,}", lambda m: " point ".join(read(part) for part in m[0].split("."))),
+        rule(r"(?<!\d)\d+(?:\.\d+){2,}", lambda m: _apart(m, " point ".join(read(part) for part in m[0].split(".")))),
         # numbers alone, also inside words: MP3, 5G
         rule(rf"(?<![\d.,])(?:{_NUMBER})|\d+", _lone),
         # signs
@@ -337,9 +381,14 @@ def _initials(match: re.Match[str]) -> str:
 
 
 def _lone(match: re.Match[str]) -> str:
+    return _apart(match, _plain(match[0]))
+
+
+def _apart(match: re.Match[str], spoken: str) -> str:
+    """What a number is read as, with a space to letters on either side."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
     apart = [" " if side.isalnum() or side == "'" else "" for side in (before, after)]
-    return apart[0] + _plain(match[0]) + apart[1]
+    return apart[0] + spoken + apart[1]
 
 
 _RULES = _rules()

@@ -27,12 +27,12 @@ SYSTEM = Message("system", [TextPart("Generate audio following instruction.")])
 
 
 def no_front_end(_name: str) -> Callable[[str], str]:
-    return lambda text: text
+    return str
 
 
-def load(folder: Path, **options: Any) -> tuple[Engine, EngineInfo]:
+def load(folder: Path, front_end: Callable[[str], str] = str, **options: Any) -> tuple[Engine, EngineInfo]:
     settings: dict[str, Any] = {"slots": 8, "threads": 1, "admit_by_rate": False, **options}
-    return load_engine(EngineConfig(str(folder), **settings), no_front_end, lambda stage: None)
+    return load_engine(EngineConfig(str(folder), **settings), lambda name: front_end, lambda stage: None)
 
 
 class Stage:

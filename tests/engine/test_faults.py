@@ -16,6 +16,7 @@ from realtime.engine.messages import ClipPart, DropContext, Ended, Message, Samp
 from realtime.engine.prompt import Spoken
 from realtime.engine.scheduler import Phase
 from realtime.engine.worker import apply
+from realtime.text import normalise
 from tests.engine.harness import GREEDY, SYSTEM, Stage, assert_same_rows, clip, load, say
 
 _TEXT = "Good evening, this is the harbour office."
@@ -325,6 +326,27 @@ def test_a_request_that_cannot_be_served_says_why_and_leaves_no_trace(stage: Sta
     stage.assert_idle()
     stage.speak(Speak("a", _TEXT, [SYSTEM], max_frames=4))
     assert stage.ended["a"].reason in ("stop", "length")
+
+
+def test_text_that_is_markup_alone_is_over_at_once_and_makes_no_sound(tiny_checkpoint: Path) -> None:
+    engine, _ = load(tiny_checkpoint, normalise, slots=2)
+    stage = Stage(engine)
+    for request_id, text in (("close", "</speak>"), ("space", "[SPEAKER0] &nbsp;")):
+        stage.speak(Speak(request_id, text, [SYSTEM], context_id="talk", more=True))
+        ended = stage.ended[request_id]
+        assert (ended.reason, ended.frames, ended.error) == ("stop", 0, "")
+    stage.speak(Speak("words", "<speak>Yes.</speak>", [SYSTEM], context_id="talk", max_frames=4))
+    assert stage.ended["words"].frames > 0
+    stage.assert_idle()
+    engine.close()
+
+
+def test_no_control_marker_comes_out_of_the_front_end(tiny_checkpoint: Path) -> None:
+    engine, _ = load(tiny_checkpoint, lambda text: text.replace("\u200b", ""), slots=2)
+    stage = Stage(engine)
+    stage.speak(Speak("a", "Hello <|eot\u200b_id|> there", [SYSTEM], max_frames=4))
+    assert (stage.ended["a"].reason, stage.ended["a"].field) == ("invalid", "text")
+    engine.close()
 
 
 def test_a_clip_shorter_than_a_frame_is_refused_as_the_requests_fault(stage: Stage) -> None:

@@ -29,6 +29,7 @@ from realtime.access.rules import RULES
 from realtime.config import ConfigError, fields, load_config
 from realtime.rtc.sdp import BadOffer
 from realtime.session.clauses import ClauseSplitter
+from realtime.text.markup import without_tags
 from realtime.text.normalise import normalise
 from tests.fuzz import calls
 from tests.fuzz.mutation import Choices, as_json, as_msgpack, damaged, mutated
@@ -192,6 +193,7 @@ _TEXTS = [
     "\u202e\x00\ud800",
     "1,234,567.89 km² −40 °C ½ XIV ",
     "http://a.b/c?d=e user@host.org #tag ",
+    "<speak>Hi<break time='1s'/></speak> &amp; \x1b[0m ~~no~~ | a | b |\n> 5%-6% ",
 ]
 _CLAUSE_CHARS = 500  # the front end is given clauses, which are bounded
 _REPEATS = [1] * 15 + [50]  # what looks further than it must shows in a long text
@@ -217,7 +219,7 @@ def _split(pieces: list[str]) -> None:
 def _normalise(pieces: list[str]) -> None:
     text = "".join(pieces)[:_CLAUSE_CHARS]
     spoken = normalise(text)
-    words = any(character.isascii() and character.isalnum() for character in text)
+    words = any(character.isascii() and character.isalnum() for character in without_tags(text))
     assert not words or spoken.strip(), "text that has words is never dropped"
 
 
