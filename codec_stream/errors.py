@@ -2,7 +2,7 @@
 
 
 class CheckpointError(ValueError):
-    """A codec checkpoint cannot be used: a file is missing, damaged, or says something this code cannot follow."""
+    """A checkpoint cannot be used: a file is missing, damaged, or says something this code cannot follow."""
 
 
 class AudioError(ValueError):

@@ -1,20 +1,16 @@
-"""Scope: the tensors of a codec checkpoint as one flat dictionary, read from safetensors files only.
+"""Scope: the tensors of a codec checkpoint as one flat dictionary.
 
 Weight norm is folded on the way in, so that a tensor is called `<layer>.weight` however the checkpoint stored it.
 """
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from codec_stream.errors import CheckpointError
+from codec_stream.tensors import read_tensors
 
-_SINGLE_FILE = "model.safetensors"
-_INDEX_FILE = "model.safetensors.index.json"
 # (magnitude, direction) as written by torch.nn.utils.weight_norm and by torch.nn.utils.parametrizations.weight_norm.
 _WEIGHT_NORM_SUFFIXES = (
     (".weight_g", ".weight_v"),
@@ -25,18 +21,12 @@ _WEIGHT_NORM_SUFFIXES = (
 def load_codec_weights(folder: Path) -> dict[str, Tensor]:
     """All tensors of the checkpoint in `folder` on the CPU, floating point ones as float32, weight norm folded.
 
-    Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names. Raises CheckpointError when
-    there is neither, when a file is damaged, or when half of a weight-normed pair is missing.
+    Raises CheckpointError when `read_tensors` does, or when half of a weight-normed pair is missing.
     """
-    folder = Path(folder)
-    weights: dict[str, Tensor] = {}
-    for path in _weight_files(folder):
-        try:
-            weights.update(load_file(path))
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: is not a readable safetensors file ({error})") from error
-    weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    return fold_weight_norm(weights)
+    stored = read_tensors(Path(folder))
+    return fold_weight_norm(
+        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+    )
 
 
 def fold_weight_norm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -57,31 +47,3 @@ def fold_weight_norm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
                 norm = torch.linalg.vector_norm(direction, dim=normed, keepdim=True)
                 folded[layer + ".weight"] = direction * (magnitude / norm)
     return folded
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: is not a folder; expected a codec checkpoint with {_SINGLE_FILE}")
-    if (folder / _SINGLE_FILE).is_file():
-        return [folder / _SINGLE_FILE]
-    if (folder / _INDEX_FILE).is_file():
-        return _shards(folder / _INDEX_FILE)
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
-    if pickles:
-        raise CheckpointError(
-            f"{folder}: holds pickled weights ({pickles[0]}), which can run code when loaded; "
-            f"convert them to {_SINGLE_FILE}"
-        )
-    raise CheckpointError(f"{folder}: holds neither {_SINGLE_FILE} nor {_INDEX_FILE}")
-
-
-def _shards(index: Path) -> list[Path]:
-    try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index}: has no readable weight_map ({error})") from error
-    for name in names:
-        # A name with a folder in it would read files outside the checkpoint.
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(f"{index}: weight_map names {name!r}, expected .safetensors files beside it")
-    return [index.parent / name for name in sorted(names)]

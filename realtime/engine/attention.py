@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from realtime.engine.errors import one_line
+
 log = logging.getLogger("voiced.attention")
 
 
@@ -147,7 +149,7 @@ def pick_attention(
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = one_line(error)
         log.warning("%s does not run here, so attention gathers pages, which is slower: %s", kernel.name, reason)
         return GatherAttention(f"{_GATHERED} ({kernel.name} failed: {reason})"), 16
     return kernel, page_size

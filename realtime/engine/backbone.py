@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from codec_stream.errors import CheckpointError
 from realtime.engine.checkpoint import ModelConfig
-from realtime.engine.errors import CheckpointError
 from realtime.engine.linear import Linear
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from realtime.engine.errors import CheckpointError
+from codec_stream.errors import CheckpointError
+from codec_stream.tensors import read_tensors
+from realtime.engine import foreign
+from realtime.engine.errors import one_line
 
 _GENERATION_FILES = ["*.json", "*.jinja", "*.safetensors", "codec/*"]
 _CODEC_FILES = ["*.json", "*.safetensors"]
+_SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("num_key_value_heads", "head_dim", "max_position_embeddings", "num_codebooks", "codebook_size"),
+)
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,10 @@ class Checkpoint:
     bos_token: str
 
     def weights(self) -> dict[str, Tensor]:
-        """All tensors of the generation model by transformers' names."""
-        return read_safetensors(self.folder)
+        """All tensors of the generation model by transformers' names. Raises CheckpointError."""
+        tensors = read_tensors(self.folder)
+        foreign.check_names(tensors, self.folder)
+        return tensors
 
 
 def open_checkpoint(model: str, codec: str | None = None) -> Checkpoint:
@@ -101,70 +109,51 @@ def open_checkpoint(model: str, codec: str | None = None) -> Checkpoint:
     Raises CheckpointError naming the file and the fix.
     """
     folder = _locate(model, _GENERATION_FILES, "--model")
+    foreign.check_folder(folder)
     raw = _json(folder / "config.json")
-    if raw.get("model_type") != "higgs_audio_v2":
-        raise CheckpointError(
-            f"{folder / 'config.json'} has model_type {raw.get('model_type')!r}; voiced runs 'higgs_audio_v2' "
-            "checkpoints in Hugging Face layout (the original Boson layout must be converted first)."
-        )
-    tokenizer_file = folder / "tokenizer.json"
-    if not tokenizer_file.is_file():
-        raise CheckpointError(f"{tokenizer_file} is missing; save the checkpoint's fast tokenizer there.")
+    foreign.check_config(raw, folder / "config.json")
     return Checkpoint(
         folder=folder,
         codec_folder=_codec_folder(folder, codec),
         config=_model_config(raw, folder / "config.json"),
-        sampling=_sampling_defaults(_json(folder / "generation_config.json", required=False)),
+        sampling=_sampling_defaults(folder / "generation_config.json"),
         manifest=_manifest(folder),
-        tokenizer=Tokenizer.from_file(str(tokenizer_file)),
+        tokenizer=_tokenizer(folder / "tokenizer.json"),
         chat_template=_chat_template(folder),
         bos_token=_bos_token(folder),
     )
 
 
-def read_safetensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of `model.safetensors` or of the shards its index names."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(_json(index)["weight_map"].values()))
-    elif (folder / "model.safetensors").is_file():
-        names = ["model.safetensors"]
-    else:
-        raise CheckpointError(f"{folder} holds no model.safetensors; voiced loads safetensors only.")
-    tensors: dict[str, Tensor] = {}
-    for name in names:
-        with safe_open(folder / name, framework="pt") as shard:
-            tensors.update((key, shard.get_tensor(key)) for key in shard.keys())  # noqa: SIM118 - no mapping
-    return tensors
-
-
-def _locate(name: str, files: list[str], option: str) -> Path:
+def _locate(name: str, files: list[str], said_by: str) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
-        raise CheckpointError(f"{option} {name!r}: no such folder, and not a hub id of the form owner/name.")
+        raise CheckpointError(f"{said_by} {name!r}: no such folder, and not a hub id of the form owner/name.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=files))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(f"{option} {name!r} could not be fetched from the hub: {error}") from error
+        raise CheckpointError(f"{said_by} {name!r} could not be fetched from the hub: {error}") from error
 
 
 def _codec_folder(folder: Path, codec: str | None) -> Path:
+    said_by = "--codec"
     if codec is None:
-        processor = _json(folder / "processor_config.json", required=False)
-        entry = processor.get("audio_tokenizer") or {}
-        codec = entry.get("audio_tokenizer_name_or_path")
-        if codec is None:
+        file = folder / "processor_config.json"
+        entry = _json(file, required=False).get("audio_tokenizer") or {}
+        codec = entry.get("audio_tokenizer_name_or_path") if isinstance(entry, dict) else None
+        said_by = f"{file} says that the codec is at"
+        if not isinstance(codec, str):
             raise CheckpointError(
-                f"{folder / 'processor_config.json'} names no audio tokenizer; say where the codec is with --codec."
+                f"{file} names no audio tokenizer; say where the codec is with --codec (--codec "
+                f"{foreign.RELEASED_CODEC} for the released one)."
             )
-    if (folder / codec / "config.json").is_file():
-        return folder / codec
-    return _locate(codec, _CODEC_FILES, "--codec")
+    found = folder / codec if (folder / codec / "config.json").is_file() else _locate(codec, _CODEC_FILES, said_by)
+    foreign.check_codec_folder(found)
+    return found
 
 
 def _model_config(raw: dict[str, Any], file: Path) -> ModelConfig:
@@ -175,8 +164,21 @@ def _model_config(raw: dict[str, Any], file: Path) -> ModelConfig:
             raise CheckpointError(f"{file}: {key} is set; checkpoints with biases are not supported.")
     if raw.get("hidden_act", "silu") != "silu":
         raise CheckpointError(f"{file}: hidden_act is {raw['hidden_act']!r}; only 'silu' is supported.")
-    config = HiggsAudioV2Config(**{key: value for key, value in raw.items() if key not in ("model_type", "auto_map")})
-    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
+    for key in _SIZES:
+        if isinstance(raw.get(key), int) and raw[key] < 1:
+            raise CheckpointError(f"{file}: {key} is {raw[key]}; expected a positive integer.")
+    told = {key: value for key, value in raw.items() if key not in ("model_type", "auto_map")}
+    try:
+        config = HiggsAudioV2Config(**told)
+        head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
+        rope = _rope(config, head_dim, file)
+    except CheckpointError:
+        raise
+    except Exception as error:  # transformers checks here and there, and raises whatever it meets
+        raise CheckpointError(
+            f"{file} is not the config of a {foreign.MODEL_TYPE!r} model: {one_line(error)}"
+        ) from error
+    _check_consistent(config, file)
     return ModelConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
@@ -194,8 +196,23 @@ def _model_config(raw: dict[str, Any], file: Path) -> ModelConfig:
         audio_delay_token_id=config.audio_delay_token_id,
         stream_bos=config.audio_stream_bos_id,
         stream_eos=config.audio_stream_eos_id,
-        rope=_rope(config, head_dim, file),
+        rope=rope,
     )
+
+
+def _check_consistent(config: Any, file: Path) -> None:
+    """What transformers leaves unchecked."""
+    if config.num_attention_heads % config.num_key_value_heads:
+        raise CheckpointError(
+            f"{file}: num_attention_heads is {config.num_attention_heads}, no multiple of num_key_value_heads "
+            f"({config.num_key_value_heads})."
+        )
+    markers = {"audio_stream_bos_id": config.audio_stream_bos_id, "audio_stream_eos_id": config.audio_stream_eos_id}
+    for key, marker in markers.items():
+        if not 0 <= marker < config.codebook_size:
+            raise CheckpointError(
+                f"{file}: {key} is {marker}; expected one of the {config.codebook_size} ids of a codebook."
+            )
 
 
 def _rope(config: Any, head_dim: int, file: Path) -> Rope:
@@ -211,16 +228,29 @@ def _rope(config: Any, head_dim: int, file: Path) -> Rope:
     return Rope(frequencies, float(scale))
 
 
-def _sampling_defaults(raw: dict[str, Any]) -> SamplingDefaults:
+def _sampling_defaults(file: Path) -> SamplingDefaults:
     """transformers' defaults where the file is silent: greedy, temperature 1, top-k 50 (when sampling), top-p 1."""
-    return SamplingDefaults(
-        greedy=not raw.get("do_sample", False),
-        temperature=float(raw.get("temperature") or 1.0),
-        top_k=int(raw["top_k"] or 0) if "top_k" in raw else 50,
-        top_p=float(raw.get("top_p") or 1.0),
-        ras_window=int(raw.get("ras_win_len") or 0),
-        ras_max_repeats=int(raw.get("ras_win_max_num_repeat") or 0),
-    )
+    raw = _json(file, required=False)
+    try:
+        return SamplingDefaults(
+            greedy=not raw.get("do_sample", False),
+            temperature=float(raw.get("temperature") or 1.0),
+            top_k=int(raw["top_k"] or 0) if "top_k" in raw else 50,
+            top_p=float(raw.get("top_p") or 1.0),
+            ras_window=int(raw.get("ras_win_len") or 0),
+            ras_max_repeats=int(raw.get("ras_win_max_num_repeat") or 0),
+        )
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} has a setting that is no number: {one_line(error)}") from error
+
+
+def _tokenizer(file: Path) -> Tokenizer:
+    if not file.is_file():
+        raise CheckpointError(f"{file} is missing; save the checkpoint's fast tokenizer there.")
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{file} is not a tokenizer that can be read: {one_line(error)}") from error
 
 
 def _manifest(folder: Path) -> Manifest:

@@ -10,10 +10,6 @@ class EngineError(Exception):
     """Base of the errors a caller of the engine may see; `str(error)` is one sentence with the fix."""
 
 
-class CheckpointError(EngineError):
-    """A checkpoint cannot be loaded: names the file and the key."""
-
-
 class RequestError(EngineError):
     """A request cannot be served as it is (bad text, unknown voice, too long); `field` names the culprit."""
 
@@ -28,3 +24,9 @@ class Silent(EngineError):
 
 class Overloaded(EngineError):
     """No slot, no pages or no time left for one more stream; try again shortly."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of a library says, on one line, without the C++ frames that torch appends."""
+    said = " ".join(str(error).partition("\nException raised from")[0].split())
+    return said[:300] if said else type(error).__name__

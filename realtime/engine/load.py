@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,19 +13,19 @@ from codec_stream.audio_file import read_reference
 from codec_stream.codec_config import CodecConfig
 from codec_stream.decoder import StreamingDecoder
 from codec_stream.encoder import Encoder
-from codec_stream.errors import CheckpointError as CodecCheckpointError
+from codec_stream.errors import CheckpointError
 from codec_stream.pcm import to_pcm16
 from codec_stream.weights import load_codec_weights
 from realtime.checkpoints import built_in
 from realtime.engine.attention import pick_attention
 from realtime.engine.backbone import Backbone
-from realtime.engine.checkpoint import Checkpoint, open_checkpoint
+from realtime.engine.checkpoint import Checkpoint, SamplingDefaults, open_checkpoint
 from realtime.engine.clips import Clips
 from realtime.engine.contexts import Contexts
 from realtime.engine.engine import Engine
-from realtime.engine.errors import CheckpointError
+from realtime.engine.errors import EngineError, RequestError
 from realtime.engine.kv_pages import PagePool
-from realtime.engine.messages import EngineConfig, EngineInfo
+from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
 from realtime.engine.prompt import Prompter
 from realtime.engine.runner import Runner
 from realtime.engine.scheduler import Policy, Scheduler
@@ -34,53 +35,130 @@ FrontEnds = Callable[[str], Callable[[str], str]]
 """Gives the text front end a manifest asks for by name."""
 
 
+@dataclass(frozen=True)
+class Codec:
+    """The codec of a checkpoint, both ways."""
+
+    config: CodecConfig
+    decoder: StreamingDecoder
+    encoder: Encoder
+
+
 def load_engine(
     config: EngineConfig, front_ends: FrontEnds, progress: Callable[[str], None]
 ) -> tuple[Engine, EngineInfo]:
-    """Load everything and warm it up. Raises CheckpointError with one sentence for a person."""
-    threads = config.threads or max(1, (os.cpu_count() or 2) // 2)
-    torch.set_num_threads(threads)
+    """Load everything and warm it up.
+
+    Raises CheckpointError, EngineError or AudioError with one sentence for a person, and whatever the libraries beneath
+    raise where memory or a device gives out.
+    """
+    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 2) // 2))
     device = _device(config.device)
     dtype = _dtype(config.dtype, device)
+    look_ahead = _look_ahead(config)
     model = config.model or str(built_in())
     progress(f"reading {model}")
     checkpoint = open_checkpoint(model, config.codec)
     progress("loading the language model")
     backbone = Backbone(checkpoint.config, checkpoint.weights(), device, dtype)
     progress("loading the codec")
-    try:
-        codec = CodecConfig.from_json(checkpoint.codec_folder / "config.json")
-        codec_weights = load_codec_weights(checkpoint.codec_folder)
-    except CodecCheckpointError as error:
-        raise CheckpointError(str(error)) from error
-    _check_codec(checkpoint, codec)
-    decoder = StreamingDecoder(codec, codec_weights, device, _look_ahead(config))
-    encoder = Encoder(codec, codec_weights, device)
-    clips = Clips(encoder, checkpoint.config.stream_bos, checkpoint.config.stream_eos, config.max_reference_s)
+    codec = load_codec(checkpoint, device, look_ahead)
+    clips = Clips(codec.encoder, checkpoint.config.stream_bos, checkpoint.config.stream_eos, config.max_reference_s)
     for voice in config.voices:
         progress(f"encoding voice {voice.name}")
-        clips.register(voice.name, to_pcm16(read_reference(Path(voice.path), sample_rate=codec.sample_rate)))
+        _register(clips, voice, codec.config.sample_rate)
+    runner = load_runner(config, checkpoint, backbone)
+    progress("warming up")
+    slots = config.slots
+    runner.warm_up([1 << i for i in range(slots.bit_length())] if device.type == "cuda" else [1, slots])
+    front_end = config.front_end or checkpoint.manifest.front_end
+    try:
+        to_model = front_ends(front_end)
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.folder / 'voiced.json'}: front_end: {error}") from error
+    to_model("Ready.")  # loads what it looks words up in
+    engine = Engine(
+        runner,
+        Prompter(checkpoint, to_model),
+        codec.decoder,
+        clips,
+        Scheduler(_policy(config, codec.config, device), PagePool(runner.pages, runner.page_size)),
+        Contexts(
+            max_contexts=4 * slots,
+            max_utterances=checkpoint.manifest.context_clauses,
+            max_rows=checkpoint.config.max_positions // 3,
+        ),
+        defaults=_defaults(checkpoint.sampling),
+        max_frames=int(config.max_clause_s * codec.config.frame_rate),
+        frame_rate=codec.config.frame_rate,
+    )
+    return engine, describe(config, checkpoint, codec, runner, clips, front_end)
 
-    model_config = checkpoint.config
+
+def load_codec(checkpoint: Checkpoint, device: torch.device, look_ahead: int | None) -> Codec:
+    """The codec that belongs to a checkpoint. `look_ahead` None: it decodes exactly. Raises CheckpointError."""
+    config = CodecConfig.from_json(checkpoint.codec_folder / "config.json")
+    weights = load_codec_weights(checkpoint.codec_folder)
+    _check_codec(checkpoint, config)
+    return Codec(config, StreamingDecoder(config, weights, device, look_ahead), Encoder(config, weights, device))
+
+
+def load_runner(config: EngineConfig, checkpoint: Checkpoint, backbone: Backbone) -> Runner:
+    """The model with its slots and pages, not warmed up yet."""
+    model, sampling = checkpoint.config, checkpoint.sampling
     attention, page_size = pick_attention(
-        device, dtype, heads=model_config.heads, kv_heads=model_config.kv_heads, head_dim=model_config.head_dim
+        backbone.device, backbone.dtype, heads=model.heads, kv_heads=model.kv_heads, head_dim=model.head_dim
     )
     positions = config.kv_positions or 1024 * config.slots
-    pool = PagePool(max(2, -(-positions // page_size) + 1), page_size)
-    sampling = checkpoint.sampling
-    runner = Runner(
+    return Runner(
         backbone,
         attention,
         slots=config.slots,
-        pages=pool.num_pages,
+        pages=max(2, -(-positions // page_size) + 1),
         page_size=page_size,
-        positions_per_slot=checkpoint.config.max_positions,
+        positions_per_slot=model.max_positions,
         ras_window=sampling.ras_window,
         ras_max_repeats=sampling.ras_max_repeats,
     )
-    progress("warming up")
-    runner.warm_up([1 << i for i in range(config.slots.bit_length())] if device.type == "cuda" else [1, config.slots])
-    policy = Policy(
+
+
+def describe(
+    config: EngineConfig, checkpoint: Checkpoint, codec: Codec, runner: Runner, clips: Clips, front_end: str
+) -> EngineInfo:
+    """What runs, in full."""
+    decoder, manifest = codec.decoder, checkpoint.manifest
+    return EngineInfo(
+        checkpoint=manifest.name,
+        kind="noise" if manifest.kind == "noise" else "speech",
+        device=_device_name(runner.backbone.device),
+        dtype=str(runner.backbone.dtype).removeprefix("torch."),
+        attention=runner.attention.name,
+        decoder=config.decoder,
+        look_ahead_frames=decoder.look_ahead_frames if config.decoder == "exact" else decoder.partial_frames,
+        sample_rate=codec.config.sample_rate,
+        samples_per_frame=decoder.samples_per_frame,
+        max_slots=config.slots,
+        pages=runner.pages - 1,
+        page_size=runner.page_size,
+        max_clause_chars=manifest.max_clause_chars,
+        front_end=front_end,
+        clip_voices=clips.voices,
+        scene_voices={voice["name"]: voice["scene"] for voice in manifest.voices},
+        default_voice=manifest.default_voice,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _register(clips: Clips, voice: VoiceFile, sample_rate: int) -> None:
+    pcm = to_pcm16(read_reference(Path(voice.path), sample_rate=sample_rate))
+    try:
+        clips.register(voice.name, pcm)
+    except RequestError as error:
+        raise EngineError(f"voice {voice.name!r} ({voice.path}): {error}") from error
+
+
+def _policy(config: EngineConfig, codec: CodecConfig, device: torch.device) -> Policy:
+    return Policy(
         slots=config.slots,
         step_streams=config.slots,
         prefill_positions=config.prefill_positions or (1024 if device.type == "cuda" else 128),
@@ -88,52 +166,16 @@ def load_engine(
         frame_s=1.0 / codec.frame_rate,
         admit_by_rate=config.admit_by_rate,
     )
-    front_end = config.front_end or checkpoint.manifest.front_end
-    to_model = front_ends(front_end)
-    to_model("Ready.")  # loads what it looks words up in
-    max_frames = int(config.max_clause_s * codec.frame_rate)
-    engine = Engine(
-        runner,
-        Prompter(checkpoint, to_model),
-        decoder,
-        clips,
-        Scheduler(policy, pool),
-        Contexts(
-            max_contexts=4 * config.slots,
-            max_utterances=checkpoint.manifest.context_clauses,
-            max_rows=checkpoint.config.max_positions // 3,
-        ),
-        defaults=SlotSampling(
-            greedy=sampling.greedy,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            top_p=sampling.top_p,
-            ras=sampling.ras_window > 0 and sampling.ras_max_repeats > 0,
-        ),
-        max_frames=max_frames,
-        frame_rate=codec.frame_rate,
+
+
+def _defaults(sampling: SamplingDefaults) -> SlotSampling:
+    return SlotSampling(
+        greedy=sampling.greedy,
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        ras=sampling.ras_window > 0 and sampling.ras_max_repeats > 0,
     )
-    info = EngineInfo(
-        checkpoint=checkpoint.manifest.name,
-        kind="noise" if checkpoint.manifest.kind == "noise" else "speech",
-        device=_device_name(device),
-        dtype=str(dtype).removeprefix("torch."),
-        attention=attention.name,
-        decoder=config.decoder,
-        look_ahead_frames=decoder.look_ahead_frames if config.decoder == "exact" else decoder.partial_frames,
-        sample_rate=codec.sample_rate,
-        samples_per_frame=decoder.samples_per_frame,
-        max_slots=config.slots,
-        pages=pool.num_pages - 1,
-        page_size=page_size,
-        max_clause_chars=checkpoint.manifest.max_clause_chars,
-        front_end=front_end,
-        clip_voices=clips.voices,
-        scene_voices={voice["name"]: voice["scene"] for voice in checkpoint.manifest.voices},
-        default_voice=checkpoint.manifest.default_voice,
-        threads=threads,
-    )
-    return engine, info
 
 
 def _look_ahead(config: EngineConfig) -> int | None:

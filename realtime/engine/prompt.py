@@ -16,8 +16,9 @@ from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from codec_stream.errors import CheckpointError
 from realtime.engine.checkpoint import Checkpoint
-from realtime.engine.errors import CheckpointError, RequestError, Silent
+from realtime.engine.errors import RequestError, Silent
 from realtime.engine.messages import Message, TextPart
 
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
@@ -101,9 +102,10 @@ class Prompter:
         ids = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
         places = np.flatnonzero(ids == config.audio_token_id)
         if len(places) != len(clips):
-            raise CheckpointError(
-                f"the chat template placed {len(places)} audio markers for {len(clips)} clips; it should place one "
-                "for each."
+            raise RequestError(
+                "messages",
+                f"The checkpoint's chat template placed {len(places)} audio markers for {len(clips)} clips; it should "
+                "place one for each.",
             )
         pieces: list[np.ndarray] = []
         at = 0

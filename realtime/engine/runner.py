@@ -75,6 +75,7 @@ class Runner:
             max(ras_window, 1),
             backbone.device,
         )
+        self._few = min(_FEW_CANDIDATES, self.alphabet.size)
         self._ras_max_repeats = ras_max_repeats
         shape = (config.layers, pages, page_size, config.kv_heads, config.head_dim)
         self._keys = torch.zeros(shape, dtype=backbone.dtype, device=backbone.device)
@@ -82,6 +83,11 @@ class Runner:
         self._sampling = [SlotSampling()] * slots
         self._positions = [0] * slots  # host mirror of state.position
         self._graphs: dict[tuple[int, int, _Draw], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
+
+    @property
+    def pages(self) -> int:
+        """How many pages it has. Page 0 is no request's: padding writes there."""
+        return self._keys.shape[1]
 
     @property
     def pad_slot(self) -> int:
@@ -152,9 +158,9 @@ class Runner:
 
     def warm_up(self, batch_sizes: list[int]) -> None:
         """Touch every kernel once (and capture the usual graphs), on the spare slot."""
-        common = [_Draw(0, False), _Draw(_FEW_CANDIDATES, False)]
+        common = [_Draw(0, False), _Draw(self._few, False)]
         if self.state.window_rows > 1:
-            common.append(_Draw(_FEW_CANDIDATES, True))
+            common.append(_Draw(self._few, True))
         for size in batch_sizes:
             for variant in common:
                 if self.backbone.device.type == "cuda":
@@ -170,7 +176,7 @@ class Runner:
         if not drawn:
             return _Draw(0, ras)
         if all(0 < want.top_k <= _FEW_CANDIDATES for want in drawn):
-            return _Draw(_FEW_CANDIDATES, ras)
+            return _Draw(self._few, ras)
         return _Draw(self.alphabet.size, ras)
 
     def _table_width(self, slots: list[int]) -> int:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import msgspec
 
 from realtime.engine.engine import Engine
-from realtime.engine.errors import EngineError
+from realtime.engine.failures import load_failure
 from realtime.engine.framing import LENGTH_BYTES, packed
 from realtime.engine.load import load_engine
 from realtime.engine.messages import (
@@ -104,10 +104,17 @@ def serve(connection: socket.socket) -> None:
         for body in inbox.receive():
             config = msgspec.msgpack.decode(body, type=EngineConfig)
 
+    stage = "starting"
+
+    def progress(reached: str) -> None:
+        nonlocal stage
+        stage = reached
+        connection.sendall(packed(Loading(stage)))
+
     try:
-        engine, info = load_engine(config, front_end, lambda stage: connection.sendall(packed(Loading(stage))))
-    except (EngineError, ValueError, OSError, MemoryError) as error:
-        connection.sendall(packed(LoadFailed(str(error))))
+        engine, info = load_engine(config, front_end, progress)
+    except Exception as error:  # the boundary of the process: raised on, it would be started again for ever
+        connection.sendall(packed(LoadFailed(load_failure(error, stage))))
         return
     # what is loaded stays: keep the collector from walking it between two steps
     gc.collect()

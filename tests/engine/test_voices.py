@@ -28,7 +28,7 @@ from realtime.engine.messages import (
 )
 from tests.engine.harness import GREEDY, SYSTEM, Stage, clip, load
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 CLIP = clip(7)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import time
@@ -18,8 +19,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codec_stream.errors import CheckpointError
 from realtime.engine.client import EngineProcess, Router
-from realtime.engine.errors import CheckpointError
 from realtime.engine.framing import packed
 from realtime.engine.inline import InlineEngine
 from realtime.engine.load import load_engine
@@ -39,7 +40,7 @@ from realtime.engine.worker import Inbox
 from tests.engine.harness import GREEDY, SYSTEM, Stage, load, no_front_end
 
 _TEXT = "Good evening, this is the harbour office speaking."
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class Listener:
@@ -235,16 +236,40 @@ def test_a_cuda_device_that_is_not_here_is_told_before_anything_is_loaded(
         load_engine(config, no_front_end, lambda stage: None)
 
 
-async def test_an_engine_that_cannot_load_says_why_and_does_not_try_again(tmp_path: Path) -> None:
+async def _refused_for_good(config: EngineConfig, why: str) -> None:
     children = _children()
-    engine = EngineProcess(EngineConfig(str(tmp_path), threads=1))
+    engine = EngineProcess(config)
     task = asyncio.create_task(engine.run())
-    with pytest.raises(RuntimeError, match=r"config\.json is missing"):
+    with pytest.raises(RuntimeError, match=why):
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
     await asyncio.wait_for(task, PATIENCE_S)
     assert engine.restarts == 0
     assert engine.info is None
     assert _children() == children
+
+
+async def test_an_engine_that_cannot_load_says_why_and_does_not_try_again(tmp_path: Path) -> None:
+    await _refused_for_good(EngineConfig(str(tmp_path), threads=1), r"config\.json is missing")
+
+
+async def test_an_engine_that_gets_no_memory_says_how_much_it_asked_for_and_does_not_try_again(
+    tiny_checkpoint: Path,
+) -> None:
+    config = EngineConfig(str(tiny_checkpoint), threads=1, kv_positions=10**12)
+    await _refused_for_good(
+        config, r"there is not enough memory \(\d+\.\d\d GiB were asked for, \d+\.\d\d GiB were free\)"
+    )
+
+
+async def test_an_engine_that_fails_in_a_way_nobody_foresaw_leaves_a_traceback_and_does_not_try_again(
+    tiny_checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint")
+    (folder / "voiced.json").write_text('{"voices": [{"name": "amy"}]}')
+    await _refused_for_good(
+        EngineConfig(str(folder), slots=1, threads=1), "failed unexpectedly \\(KeyError: 'scene'\\)"
+    )
+    assert "Traceback" in capfd.readouterr().err
 
 
 async def test_a_shutdown_while_loading_leaves_no_process(tiny_checkpoint: Path) -> None:
