@@ -1,8 +1,6 @@
 """Scope: `protocol/PROTOCOL.md` against the types and the code: what is served is on the page, what it shows works."""
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,8 +13,10 @@ from protocol.objects import Generation, RawFormat, SessionConfig
 from protocol.server_events import ServerEvent
 from protocol.speech import SpeechAudioDelta, SpeechAudioDone
 from protocol.translations import TranslationClientEvent, TranslationServerEvent
+from realtime.http.replies import status_of
 from realtime.session.conversation import MAX_ITEMS
 from realtime.session.shared import Limits
+from tests.protocol.refusals import codes
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "protocol" / "PROTOCOL.md").read_text()
@@ -51,30 +51,24 @@ def test_the_page_names_no_event_that_does_not_exist() -> None:
     assert named - known - settings == set()
 
 
-def _codes(path: Path) -> Iterator[str]:
-    """Error codes in a source file: where one is raised or looked up with."""
-    for call in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(call, ast.Call):
-            continue
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        at = {"Refused": 0, "_body": 0, "find": 1, "ErrorBody": 1}.get(name)
-        given = call.args[at] if at is not None and len(call.args) > at else None
-        if isinstance(given, ast.Constant) and isinstance(given.value, str):
-            yield given.value
+def test_every_error_code_the_server_can_send_is_on_the_page() -> None:
+    sent = codes()
+    assert len(sent) > 70, "they are no longer found"
+    assert {code: place for code, place in sent.items() if code not in NAMED} == {}
 
 
-SOURCES = [
-    *(ROOT / "realtime" / "session").glob("[!i]*.py"),
-    ROOT / "realtime" / "session" / "items.py",
-    ROOT / "protocol" / "encodings.py",
-    ROOT / "realtime" / "transports" / "websocket.py",
-]
+def test_the_page_names_no_error_code_that_is_not_sent() -> None:
+    tables = re.findall(r"^\| (?:code|refused) \|.*\n(?:\|.*\n)+", PAGE, re.MULTILINE)
+    assert len(tables) == 2
+    paths = {"allowed_origins"}
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", "".join(tables))) - paths - set(codes()) == set()
 
 
-def test_every_error_code_of_the_realtime_protocol_is_on_the_page() -> None:
-    codes = {code for path in SOURCES for code in _codes(path)}
-    assert len(codes) > 20, "they are no longer found"
-    assert codes - NAMED == set()
+def test_the_status_of_a_code_on_the_page_is_the_one_it_is_sent_with() -> None:
+    told = {code: int(status) for status, code in re.findall(r"\b([45]\d\d) `([a-z_]+)`", PAGE)}
+    assert told.pop("internal_error") == 500
+    assert len(told) > 20
+    assert told == {code: status_of(code) for code in told}
 
 
 SHOWN = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
