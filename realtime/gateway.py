@@ -13,6 +13,8 @@ from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
 from realtime.hearing.detector import Detectors
+from realtime.http.connections import Connections
+from realtime.http.descriptors import descriptors, most_connections
 from realtime.metrics.registry import Metrics
 from realtime.metrics.scraped import OpenSession
 from realtime.rtc.peer import PeerConfig
@@ -42,6 +44,9 @@ class Gateway:
         self.detectors = Detectors()
         self.calls: set[Shell] = set()
         self.metrics = Metrics(self.engine, lambda: [OpenSession(call.transport, call.waiting) for call in self.calls])
+        most = most_connections(descriptors(), config.max_sessions)
+        self.connections = Connections(most, self.metrics.connection_dropped)
+        self.metrics.show_connections(lambda: len(self.connections), most)
 
     def cut(self) -> None:
         """End all sessions now; each is told."""

@@ -15,11 +15,13 @@ from realtime.config import Config
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineInfo
 from realtime.gateway import Gateway
+from realtime.http.descriptors import raise_descriptors
 from realtime.http.server import Server, check_listening, create_server, listen, reached_at
 
 
 async def serve(config: Config) -> int:
     """Run until told to stop. Returns 1 when the engine cannot load or the port is taken."""
+    raise_descriptors(config.max_sessions)
     async with running(config) as (server, gateway, url):
         loop = asyncio.get_running_loop()
         stopping = _Stopping(server, gateway)
@@ -46,9 +48,10 @@ async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
     """
     check_listening(config)
     app = create_app(config)
-    listener = listen(config.host, config.port)
+    connections = app.state.gateway.connections
+    listener = listen(config.host, config.port, connections)
     host, port = listener.getsockname()[:2]
-    server = create_server(app, config, app.state.drain)
+    server = create_server(app, config, app.state.drain, connections)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not task.done():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
@@ -27,6 +29,7 @@ log = logging.getLogger("voiced.http")
 BODY_DEADLINE_S = 30.0
 _PREFLIGHT_S = 600
 _MOST_HEADERS = 2048
+_ABSOLUTE_FORM = re.compile(rb"https?://(?P<host>[^/@]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 _EXPOSED_HEADERS = "Location, x-request-id"
 
 
@@ -48,6 +51,7 @@ class AccessMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        _use_origin_form(scope)
         head = _head(scope)
         scope["query_string"] = redacted_query(scope["query_string"])  # from here on it may be logged
         request_id = new_id("req_")
@@ -146,6 +150,17 @@ def _head(scope: Scope) -> Head:
         subprotocols=scope["subprotocols"] if websocket else (),
         query=scope["query_string"].decode("latin-1"),
     )
+
+
+def _use_origin_form(scope: Scope) -> None:
+    """Take `http://host/path` for `/path` at that host, whatever the Host header says (RFC 9112 section 3.2.2)."""
+    absolute = _ABSOLUTE_FORM.fullmatch(scope["raw_path"])
+    if absolute is None:
+        return
+    scope["raw_path"] = absolute["path"] or b"/"
+    scope["path"] = unquote(scope["raw_path"].decode("ascii"))
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+    scope["headers"] = [*others, (b"host", absolute["host"])]
 
 
 def _is_preflight(head: Head) -> bool:

@@ -81,8 +81,9 @@ def refusal(
     """An error as HTTP, for requests and for handshakes that are refused."""
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
     retry = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    last = {"Connection": "close"} if status in (408, 413) else {}  # the rest of the body is not waited for
     body = {"error": _ErrorBody(message, kind, param, code)}
-    return Json(body, status_code=status, headers={**(headers or {}), **retry})
+    return Json(body, status_code=status, headers={**(headers or {}), **retry, **last})
 
 
 def decoded(body: bytes, kind: type[_T]) -> _T:

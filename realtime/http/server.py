@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import socket
 import ssl
@@ -13,7 +14,8 @@ from starlette.applications import Starlette
 
 from realtime.access.policy import is_loopback
 from realtime.config import Config, ConfigError
-from realtime.http.http_connection import HttpConnection
+from realtime.http.connections import Connections, Listener
+from realtime.http.http_connection import CountedState, HttpConnection
 from realtime.http.websocket_connection import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S, WebSocketConnection
 
 _LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
@@ -28,9 +30,11 @@ class Server(uvicorn.Server):
     """uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`. `drain` is called
     then, first of all: uvicorn knows connections only, and ends the rest of the application after them."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None], connections: Connections | None) -> None:
         super().__init__(config)
         self._drain = drain
+        if connections is not None:
+            self.server_state = CountedState(connections)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._drain()
@@ -62,9 +66,14 @@ def check_listening(config: Config) -> None:
             ) from error
 
 
-def create_server(app: Starlette, config: Config, drain: Callable[[], None] = lambda: None) -> Server:
+def create_server(
+    app: Starlette,
+    config: Config,
+    drain: Callable[[], None] = lambda: None,
+    connections: Connections | None = None,
+) -> Server:
     """The server with our connection class: own pings, no compression, bounded messages, a drain on shutdown; `drain`
-    begins that of what is no connection."""
+    begins that of what is no connection. `connections` are those of the socket it will listen on."""
     return Server(
         uvicorn.Config(
             app,
@@ -84,6 +93,7 @@ def create_server(app: Starlette, config: Config, drain: Callable[[], None] = la
             server_header=False,
         ),
         drain,
+        connections,
     )
 
 
@@ -93,14 +103,17 @@ def reached_at(host: str, port: int) -> str:
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError with the fix when the address is taken."""
+def listen(host: str, port: int, connections: Connections | None = None) -> socket.socket:
+    """A listening socket, which accepts as many as `connections` has room for. Raises OSError with the fix when it
+    cannot listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    listener = socket.socket(family) if connections is None else Listener(family, connections)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+        nowhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        fix = "give an address of this machine with --host" if nowhere else "choose another with --port"
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; {fix}") from error
     return listener

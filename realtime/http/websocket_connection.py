@@ -2,6 +2,16 @@
 
 A reader that stops reading stops answering pings, whatever the buffers between: so a late pong says `stalled` and, a
 little later, ends the connection at once (closing it politely would wait for the very buffers that are stuck).
+
+Relied on, beyond what it documents (uvicorn 0.54):
+- WebSocketsSansIOProtocol calls `handle_connect`, `send_receive_event_to_app`, `keepalive_timeout` and `shutdown` on
+  itself, and is ASGI's `send`. `transport` is what it writes to, `loop` its event loop, `conn` its ServerProtocol of
+  websockets.
+- `handshake_initiated` says that it has read a handshake, `scope` is there once it accepts that; `handshake_complete`
+  and `close_sent` say how far it is in answering and in closing, `initial_response` is an answer without a session.
+- `pending_ping_payload` is the ping that is not answered yet, `ping_sent_at` its time, `pong_timer` its deadline.
+- `frames` and `curr_msg_data_type` are the message that is being read; `handle_parser_exception` ends a connection with
+  the close frame that `conn` was given.
 """
 
 from __future__ import annotations
@@ -14,6 +24,7 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 SCOPE_KEY = "voiced.websocket_connection"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -56,6 +67,16 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):  # the handshake was accepted
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[SCOPE_KEY] = self
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:  # uvicorn logs a client's fault as one of the server's
+                self.conn.send_close(CloseCode.INVALID_DATA, "text has to be UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     async def send(self, message: Any) -> None:
         await super().send(message)

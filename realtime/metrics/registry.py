@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from realtime.engine.client import EngineProcess
@@ -20,6 +20,7 @@ from realtime.metrics.session_meters import SessionMeters, Transport, TransportM
 from realtime.metrics.webrtc_meters import WebRtcMeters
 
 RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers"]
+DropReason = Literal["refused", "gave_way"]
 
 _GAP_S = 0.01
 _WEBRTC_GAP_S = 0.03
@@ -51,6 +52,13 @@ class Metrics:
         )
         for reason in get_args(RefusalReason):
             self._refused.labels(reason)  # from zero: the first one is an increase, too
+        self._connections_dropped = counter(
+            "voiced_connections_dropped_total",
+            "Connections for which there was no room: refused as they came, or closed without a request for others.",
+            ("reason",),
+        )
+        for dropped in get_args(DropReason):
+            self._connections_dropped.labels(dropped)
         for transport in get_args(Transport):
             self._opened.labels(transport)
         self._responses = counter("voiced_responses_total", "Responses that ended.", ("transport", "status", "reason"))
@@ -123,6 +131,15 @@ class Metrics:
     def refused(self, reason: RefusalReason) -> None:
         """A session was not let in."""
         self._refused.labels(reason).inc()
+
+    def show_connections(self, open_now: Callable[[], int], limit: int) -> None:
+        """From now on the page has how many connections are open, and how many may be."""
+        Gauge("voiced_connections", "Connections open now.", registry=self.registry).set_function(open_now)
+        Gauge("voiced_connections_limit", "Connections that may be open.", registry=self.registry).set(limit)
+
+    def connection_dropped(self, reason: DropReason) -> None:
+        """A connection was refused, or closed to make room."""
+        self._connections_dropped.labels(reason).inc()
 
     def lagged(self, seconds: float, now: float) -> None:
         """The event loop was so late; `now` is its clock."""
