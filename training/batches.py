@@ -139,26 +139,23 @@ class Sampler:
     def sample(self, indices: list[int] | None = None, voice: int | None = None) -> Sample:
         """A random conversation; with `indices` given those clips, by one voice named in the scene."""
         draw, plain = self._draw, indices is not None
-        if indices is None:
-            count = draw.choices(range(1, len(TURNS) + 1), TURNS)[0]
-            indices = [draw.choice(self._clips) for _ in range(count)]
+        turns = draw.choices(range(1, len(TURNS) + 1), TURNS)[0] if indices is None else len(indices)
         tagged = not plain and draw.random() < TAGGED
         named = plain or (draw.random() > (NO_CAST if tagged else NO_SCENE))
         cast = [voice] if voice is not None else draw.sample(range(len(self._voices)), len(self._voices))
-        if not named and (tagged or len(indices) == 1):
+        if not named and (tagged or turns == 1):
             cast = sorted(cast)  # the default voice first, the others in their order
         speaking = draw.randrange(1, len(cast) + 1) if tagged else 1
         sample = Sample()
         self._opening(sample, cast, speaking, named, tagged, plain)
         # A voice nobody asked for can only be guessed; from then on it is given.
-        guessed = not named and len(indices) > 1
-        for turn, index in enumerate(indices):
+        guessed = not named and turns > 1
+        for turn in range(turns):
             who = draw.randrange(speaking) if tagged else 0
-            clips = [(index, who)]
+            clips = [(indices[turn] if indices else self._pick(cast[who]), who)]
             if not plain and draw.random() < JOINED:
-                clips.append(
-                    (draw.choice(self._clips), draw.randrange(speaking) if tagged and draw.random() < 0.5 else who)
-                )
+                second = draw.randrange(speaking) if tagged and draw.random() < 0.5 else who
+                clips.append((self._pick(cast[second]), second))
             if turn and sample.length + self._size(clips) > self._limit:
                 break
             first = guessed and turn == 0
@@ -178,11 +175,15 @@ class Sampler:
         for speaker in range(speaking):
             piece = (before + lines if not speaker else "\n") + f"SPEAKER{speaker}:\n{prompt.AUDIO_BOS}"
             sample.text(np.array(self._tokenizer.encode(piece, add_special_tokens=False).ids))
-            content = self._corpus.clip(self._draw.choice(self._clips))[0]
+            content = self._corpus.clip(self._pick(cast[speaker]))[0]
             rows = delayed(self._by(self._worn(content), cast[speaker]), self._bos, self._eos)
             sample.audio(rows, np.full_like(rows, IGNORE))
             sample.text(self.encode(prompt.AUDIO_EOS))
         sample.text(self.encode(after))
+
+    def _pick(self, voice: int) -> int:
+        """A clip that `voice` can speak: any."""
+        return self._draw.choice(self._clips)
 
     def _by(self, content: np.ndarray, voice: int) -> np.ndarray:
         """Content codes [T, K - 1] as spoken by `voice`, [T, K]."""
@@ -193,6 +194,10 @@ class Sampler:
         noise = np.random.default_rng(self._draw.getrandbits(32))
         wrong = noise.random(content.shape) < noise.uniform(0.0, 1.0) * np.linspace(0.6, 1.0, content.shape[1])
         return np.where(wrong, noise.integers(0, self._bos, content.shape), content)
+
+    def _hide(self, rows: np.ndarray) -> None:
+        """Take the voice out of rows."""
+        rows[rows[:, -1] != self._eos, -1] = self._bos
 
     def _scene(self, cast: list[int], speaking: int, named: bool, tagged: bool) -> list[str]:
         draw = self._draw
@@ -250,7 +255,7 @@ class Sampler:
             labels[:] = IGNORE
         if hidden:
             # As before a turn's first frame is whole. There the voice must be found, once a turn; here in every row.
-            rows[rows[:, -1] != self._eos, -1] = self._bos
+            self._hide(rows)
         start = sample.audio(rows, labels)
         if worn:
             sample.text(self.encode(prompt.AUDIO_EOS + prompt.EOT))

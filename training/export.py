@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
@@ -17,6 +19,7 @@ from training import checkpointing, codec_folder, prompt
 from training.codec import RATIOS, build_decoder
 from training.language import pocket_config
 from training.prepare import load_quantizer
+from training.quantizer import Quantizer
 from training.speech import VOICES
 
 SAMPLING = {"do_sample": True, "temperature": 0.15, "top_k": 20, "top_p": 0.9}
@@ -26,17 +29,36 @@ CONTEXT_CLAUSES = 0  # the scene holds the voice; its own speech before a clause
 CARD = Path(__file__).parent / "card.md"
 
 
-def export(work: Path, folder: Path) -> None:
-    """Raises FileNotFoundError where a stage has not run yet."""
+class Described(Protocol):
+    """What the folder tells of a voice."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+
+def export(
+    work: Path,
+    folder: Path,
+    voices: Sequence[Described] = VOICES,
+    books: Callable[[Path], Quantizer] = load_quantizer,
+    text: Path = CARD,
+    recipe: str = "training.pocket",
+) -> None:
+    """Write FOLDER from WORK: its `voices`, the codebooks that `books` finds there, and the model card `text`.
+
+    Raises FileNotFoundError where a stage of `recipe` has not run yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for stage in ("quantizer.npz", "decoder.pt", "language.pt"):
         if not (work / stage).exists():
             raise FileNotFoundError(
-                f"{work / stage} is missing: run the stage that makes it first (`python -m training.pocket`)"
+                f"{work / stage} is missing: run the stage that makes it first (`python -m {recipe}`)"
             )
-    names = [voice.name for voice in VOICES]
+    names = [voice.name for voice in voices]
     config = _language(work, folder, names)
-    fitted = load_quantizer(work)
+    fitted = books(work)
     decoder_state = checkpointing.load(work / "decoder.pt")
     decoder = build_decoder(fitted.dims, decoder_state["model"]["conv1.conv.weight"].shape[0])
     decoder.load_state_dict(decoder_state["model"])
@@ -50,10 +72,10 @@ def export(work: Path, folder: Path) -> None:
     )
     _write(folder, "processor_config.json", processor(config))
     _write(folder, "preprocessor_config.json", FEATURES)
-    (folder / "README.md").write_text(card(work), encoding="utf-8")
+    (folder / "README.md").write_text(card(work, text), encoding="utf-8")
     for file in folder.rglob("*"):  # safetensors writes files that only their owner may read
         file.chmod(0o755 if file.is_dir() else 0o644)
-    _write(folder, "voiced.json", manifest())  # last: marks the folder complete
+    _write(folder, "voiced.json", manifest(voices))  # last: marks the folder complete
 
 
 def _language(work: Path, folder: Path, names: list[str]) -> HiggsAudioV2Config:
@@ -86,7 +108,7 @@ def processor(config: HiggsAudioV2Config) -> dict[str, object]:
     }
 
 
-def card(work: Path) -> str:
+def card(work: Path, text: Path = CARD) -> str:
     """The model card, with the last line of each trainer's log."""
     lines = []
     for title, name in (("decoder", "decoder.log"), ("encoder", "encoder.log"), ("language model", "language.log")):
@@ -97,7 +119,7 @@ def card(work: Path) -> str:
             lines.append(
                 f"- {title}: " + ", ".join(f"{key} {value}" for key, value in last.items() if key != "seconds")
             )
-    return CARD.read_text(encoding="utf-8").replace("@TRAINING@", "\n".join(lines))
+    return text.read_text(encoding="utf-8").replace("@TRAINING@", "\n".join(lines))
 
 
 FEATURES = {
@@ -111,13 +133,13 @@ FEATURES = {
 }
 
 
-def manifest() -> dict[str, object]:
+def manifest(voices: Sequence[Described] = VOICES) -> dict[str, object]:
     return {
         "name": "pocket",
         "kind": "speech",
         "front_end": "phonemes",
-        "default_voice": VOICES[0].name,
-        "voices": [{"name": voice.name, "scene": voice.name, "description": voice.description} for voice in VOICES],
+        "default_voice": voices[0].name,
+        "voices": [{"name": voice.name, "scene": voice.name, "description": voice.description} for voice in voices],
         "max_clause_chars": MAX_CLAUSE_CHARS,
         "context_clauses": CONTEXT_CLAUSES,
     }

@@ -122,14 +122,21 @@ def rate_at(done: float, step: int) -> float:
 
 
 def train(
-    work: Path, settings: Settings, source: str | None = None, small: bool = False, codec: str | None = None
+    work: Path,
+    settings: Settings,
+    source: str | None = None,
+    small: bool = False,
+    codec: str | None = None,
+    task: Task | None = None,
 ) -> None:
-    """See the top of the file; `codec` says where the checkpoint `source` has its codec, if it does not say itself."""
+    """See the top of the file; `codec` says where the checkpoint `source` has its codec, if it does not say itself.
+
+    `task` is what is trained, if it is not what WORK holds."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if settings.device.startswith("cuda") else "gloo")
     torch.manual_seed(settings.seed)
-    task = open_task(work, source, small, codec)
+    task = task or open_task(work, source, small, codec)
     model = task.model.to(settings.device).train()
     config = model.config
     state = checkpointing.load(work / "language.pt")

@@ -9,6 +9,8 @@ from training.voice import phase
 from training.voice.rows import BANK, FFT, LEAST_DB, STEP, soften
 
 DITHER = 1e-5
+FINER = 0.08
+"""The wave is asked for its pitch within this share of the given one."""
 
 
 def analyse(wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
@@ -20,7 +22,9 @@ def analyse(wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
     wave = wave.astype(np.float64) + np.random.default_rng(0).normal(0, DITHER, len(wave))
     times = (np.arange(len(wave) // STEP) + 0.5) * STEP / SAMPLE_RATE
     at = np.minimum(np.round(times / phase.F0_STEP_S).astype(int), len(f0) - 1)
-    pitch = np.ascontiguousarray(f0[at], np.float64)
+    given = np.ascontiguousarray(f0[at], np.float64)
+    finer = pyworld.stonemask(wave, given, times, SAMPLE_RATE)
+    pitch = np.where(np.abs(finer - given) < FINER * given, finer, given)
     envelope = pyworld.cheaptrick(wave, pitch, times, SAMPLE_RATE, fft_size=FFT)
     aperiodicity = pyworld.d4c(wave, pitch, times, SAMPLE_RATE, threshold=0.0, fft_size=FFT)
     bands = np.minimum(pyworld.code_aperiodicity(aperiodicity, SAMPLE_RATE), LEAST_DB) / 10

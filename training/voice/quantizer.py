@@ -1,22 +1,27 @@
 """Codes of an envelope: principal components of a frame's rows, residual quantizers, and a search that looks ahead.
 
+    python -m training.voice.quantizer WORK
+
 As `training.quantizer`, but for rows and with pitch left out, which has codes of its own. The search keeps the best few
 of all combinations instead of the nearest entry of each book; nothing of it is served."""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from training.quantizer import _kmeans, _nearest
+from training.voice.corpus import read
 from training.voice.rows import LEAST_DB, MELS, PARTS, ROW, soften, voiced
 
 BOOKS = 8
 ENTRIES = 256
 DIMS = 64
 BEAM = 8
+FIT_FRAMES = 150_000
 BAND_WEIGHT = 3.0
 VOICED = 1.0
 """By so many tens of decibels voiced rows lie lower in all bands, so that no code confuses them with unvoiced ones."""
@@ -108,7 +113,35 @@ def fit(rows: np.ndarray, books: int = BOOKS, dims: int = DIMS, rounds: int = 12
     return Quantizer(mean.astype(np.float32), basis.astype(np.float32), found)
 
 
+def make(work: Path, books: int = BOOKS, dims: int = DIMS, frames: int = FIT_FRAMES) -> None:
+    """`quantizer.npz` from the first `frames` frames of the corpus."""
+    if (work / "quantizer.npz").exists():
+        return
+    rows, seen = [], 0
+    for _, _, utterance in read(work):
+        rows.append(utterance.rows)
+        seen += utterance.frames
+        if seen >= frames:
+            break
+    fitted = fit(np.concatenate(rows), books, dims)
+    fitted.save(work / "quantizer.npz")
+    print(
+        f"quantizer: {seen} frames, {distortion(fitted, np.concatenate(rows[: min(len(rows), 100)])):.2f} dB",
+        flush=True,
+    )
+
+
 def distortion(fitted: Quantizer, rows: np.ndarray, beam: int = BEAM) -> float:
     """Root mean square of the envelope's error in decibels, over mel bands."""
     apart = fitted.rows(fitted.encode(rows, beam))[:, :MELS] - soften(rows)[:, :MELS]
     return float(np.sqrt((apart**2).mean()) * 10 / np.log(10))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    make(parser.parse_args().work)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from training import checkpointing
 from training.speech import SAMPLE_RATE
 from training.voice import teacher as teaching
 from training.voice.rows import LEAST_DB, MELS, ROW, STEP
+from training.voice.speakers import gain_of
 from training.voice.teacher import Kokoro, Spoken
 from training.voice.utterance import Utterance, silence_pitch, trimmed
 
@@ -85,6 +86,7 @@ class Teacher:
         given = torch.from_numpy(states(spoken))
         who = torch.tensor([self._speakers.index(speaker)])
         rows = as_rows(self._net(given[None], who)[0].T.numpy(), given[HIDDEN].numpy() > 0)
+        rows[:, :MELS] += 2 * np.log(gain_of(speaker))
         return trimmed(notation, rows, silence_pitch(rows, teaching.spread(spoken.f0)), spoken.seconds)
 
 

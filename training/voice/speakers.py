@@ -1,4 +1,6 @@
-"""Who speaks: the two voices that are learned from the teacher. `VOICES.md` says why these."""
+"""Who speaks: the two speakers of the teacher that are learned from, and the voices that are made of them.
+
+`training/VOICES.md` says why these speakers."""
 
 from __future__ import annotations
 
@@ -10,10 +12,37 @@ class Speaker:
     """A voice of the teacher."""
 
     name: str
+    gain: float  # that brings the teacher's level to ours
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice of ours: a speaker with pitch times `ratio` and formants times `warp`.
+
+    Its number is its place in `VOICES`."""
+
+    name: str
     description: str
+    speaker: int
+    ratio: float = 1.0
+    warp: float = 1.0
 
 
-SPEAKERS = (
-    Speaker("af_heart", "a woman, warm"),
-    Speaker("am_michael", "a man, even"),
+SPEAKERS = (Speaker("af_heart", 1.4), Speaker("am_michael", 1.0))
+VOICES = (
+    Voice("sam", "a man, even", 1),
+    Voice("ada", "a woman, warm", 0),
+    Voice("otto", "a man, deep", 1, ratio=0.86, warp=0.94),
 )
+"""At most fifteen: voice 15 of the last codebook stands for one that is not shown."""
+NOBODY = 15
+
+
+def gain_of(name: str) -> float:
+    """The gain of a speaker, 1 for one that is not among `SPEAKERS`."""
+    return next((speaker.gain for speaker in SPEAKERS if speaker.name == name), 1.0)
+
+
+def voices_of(speaker: int) -> list[int]:
+    """Numbers of the voices that are made of a speaker."""
+    return [number for number, voice in enumerate(VOICES) if voice.speaker == speaker]

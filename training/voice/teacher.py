@@ -19,6 +19,8 @@ DURATION_S = 0.025
 FRAME_S = 0.0125
 """Time between two values of hidden and f0."""
 VOICED_HZ = 40.0
+LATE_S = 0.005
+"""By this much the teacher's f0 comes behind the pitch of its waves."""
 
 
 class Synthesiser(Protocol):
@@ -74,6 +76,6 @@ class Kokoro:
 def spread(f0: np.ndarray) -> np.ndarray:
     """f0 each FRAME_S (middles) to f0 each `phase.F0_STEP_S`, by straight lines in its logarithm; 0 stays 0."""
     times = np.arange(int(len(f0) * FRAME_S / phase.F0_STEP_S) + 1) * phase.F0_STEP_S
-    place = np.clip(times / FRAME_S - 0.5, 0, len(f0) - 1)
+    place = np.clip((times + LATE_S) / FRAME_S - 0.5, 0, len(f0) - 1)
     line = np.exp(np.interp(place, np.arange(len(f0)), np.log(phase.joined(f0))))
     return np.where(f0[np.round(place).astype(int)] > 0, line, 0.0)

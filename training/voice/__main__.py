@@ -1,0 +1,147 @@
+"""The recipe of the voice, from nothing to a checkpoint folder.
+
+    python -m training.voice WORK FOLDER [--clauses 50000] [--minutes 600] [--tiny]
+
+Each stage is skipped when what it makes is there, and the long ones go on where they stopped. So the same command,
+given again, resumes. `--tiny` runs every stage in less than a minute on the stand-in's speech and makes noise."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from training.language import Settings, train
+from training.voice import (
+    codes,
+    corpus,
+    decoder,
+    ears,
+    export,
+    gate,
+    graph,
+    language,
+    quantizer,
+    shortcut,
+    stand_in,
+    weights,
+)
+from training.voice.speakers import SPEAKERS
+from training.voice.teacher import Synthesiser
+from training.voice.text import notations
+
+BEGIN = Path(__file__).parents[2] / "realtime" / "checkpoints" / "pocket"
+"""Whose layers the language model begins with."""
+
+Stage = tuple[str, Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything."""
+
+    clauses: int = 50_000
+    shortcut_sentences: int = 60
+    shortcut_steps: int = 1_500
+    books: int = quantizer.BOOKS
+    dims: int = quantizer.DIMS
+    gate_sentences: int = 200
+    decoder_hours: float = 1.0
+    decoder_steps: int = 16_000
+    hidden: int = decoder.HIDDEN
+    minutes: float = 600.0
+    tiny: bool = False
+
+
+TINY = Plan(
+    clauses=40,
+    books=2,
+    dims=16,
+    gate_sentences=4,
+    decoder_hours=0.02,
+    decoder_steps=4,
+    hidden=64,
+    minutes=0.05,
+    tiny=True,
+)
+
+
+def stages(work: Path, folder: Path, plan: Plan) -> list[Stage]:
+    """Name and work of each stage in order."""
+    small = {"size": 2, "frames": 12, "hidden": plan.hidden, "eager": True} if plan.tiny else {}
+    return [
+        *([] if plan.tiny else _teacher(work, plan)),
+        ("corpus", lambda: corpus.build(work, _opened(work, plan), plan.clauses)),
+        ("quantizer", lambda: quantizer.make(work, plan.books, plan.dims)),
+        ("gate", lambda: _gate(work, plan)),
+        ("decoder's data", lambda: decoder.build(work, plan.decoder_hours)),
+        ("decoder", lambda: decoder.train(work, plan.decoder_steps, **small)),
+        ("pitch", lambda: _pitch(work)),
+        ("codes", lambda: codes.build(work)),
+        ("language model", lambda: _language(work, plan)),
+        ("export", lambda: export.export(work, folder)),
+    ]
+
+
+def _teacher(work: Path, plan: Plan) -> list[Stage]:
+    texts = partial(notations, plan.shortcut_sentences, seed=11)
+    return [
+        ("teacher", lambda: graph.write(weights.fetch(work))),
+        ("shortcut's data", lambda: shortcut.gather(work, texts(), [speaker.name for speaker in SPEAKERS])),
+        ("shortcut", lambda: shortcut.train(work, plan.shortcut_steps)),
+    ]
+
+
+def _opened(work: Path, plan: Plan) -> Synthesiser:
+    return stand_in.StandIn() if plan.tiny else shortcut.Teacher(work)
+
+
+def _gate(work: Path, plan: Plan) -> None:
+    if (work / "gate.json").exists():
+        return
+    hearing = None if plan.tiny else ears.Ears(ears.fetch(work))
+    found = gate.check(work, _opened(work, plan), hearing, plan.gate_sentences)
+    print(found, flush=True)
+    gate.hold(found)
+
+
+def _pitch(work: Path) -> None:
+    middle, most = decoder.follows(work)
+    print(f"the decoder follows the pitch to {middle:.0f} cents, {most:.0f} at 90 %", flush=True)
+
+
+def _language(work: Path, plan: Plan) -> None:
+    task = language.open_task(work, None if plan.tiny else str(BEGIN), small=plan.tiny)
+    settings = Settings(plan.minutes, 10**9, rate=1.2e-3, positions=1600, guide=0.2, device="cpu", seed=0)
+    train(work, settings, small=plan.tiny, task=task)
+
+
+def run(work: Path, folder: Path, plan: Plan) -> None:
+    """Raises ValueError where the gate does not hold."""
+    work.mkdir(parents=True, exist_ok=True)
+    for name, stage in stages(work, folder, plan):
+        began = time.monotonic()
+        print(f"== {name}", flush=True)
+        stage()
+        print(f"   {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--clauses", type=int, default=Plan.clauses)
+    parser.add_argument("--minutes", type=float, default=Plan.minutes, help="of language-model training")
+    parser.add_argument("--tiny", action="store_true")
+    o = parser.parse_args()
+    torch.set_num_threads(1)
+    run(o.work, o.folder, TINY if o.tiny else Plan(clauses=o.clauses, minutes=o.minutes))
+
+
+if __name__ == "__main__":
+    main()
