@@ -219,6 +219,8 @@ def _checked(raw: dict[str, Any], source: str, *, strict: bool) -> dict[str, Any
             close = difflib.get_close_matches(key, known, 1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
             raise ConfigError(f"Unknown setting {key!r} {source}. {hint}")
+        if isinstance(value, str) and not _is_text(value):
+            raise ConfigError(f"Setting {key!r} {source} has bytes that are no UTF-8; convert it, or rename the file.")
         kind = known[key].type
         kind = kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
         if not strict and isinstance(kind, msgspec.inspect.ListType) and isinstance(value, str):
@@ -230,6 +232,15 @@ def _checked(raw: dict[str, Any], source: str, *, strict: bool) -> dict[str, Any
         name = where.partition("[")[0]
         raise ConfigError(_wrong(name, raw[name], source)) from None
     return {key: getattr(settings, key) for key in raw}
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be encoded: bytes that were no UTF-8 stand in an argument as surrogates, which cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrong(name: str, value: Any, source: str) -> str:

@@ -331,14 +331,16 @@ async def connect(
     api_key: str | None = None,
     tls: SSLContext | None = None,
 ) -> AsyncIterator[Call]:
-    """Open a call; `binary` picks msgpack over JSON. `api_key` is a key or a client secret, where the server wants one.
-    `tls` says which certificates of a wss:// server are trusted, by default those the system trusts. Raises CallError
-    when the server cannot be used."""
+    """Open a call. `url` is the address of the conversations, or the server's own, as ws(s):// or http(s)://. `binary`
+    picks msgpack over JSON. `api_key` is a key or a client secret, where the server wants one. `tls` says which
+    certificates of a wss:// server are trusted, by default those the system trusts. Raises CallError when the server
+    cannot be used."""
     encoding = MSGPACK if binary else JSON
+    address = _socket_address(url)
     try:
         connection = await ws_connect(
-            url,
-            ssl=tls if tls is not None else url.startswith("wss:") or None,
+            address,
+            ssl=tls if tls is not None else address.startswith("wss:") or None,
             subprotocols=[Subprotocol(encoding.name)],
             compression=None,
             max_size=_MAX_EVENT_BYTES,
@@ -347,7 +349,8 @@ async def connect(
     except websockets.InvalidStatus as error:
         raise _refused(error.response.status_code, error.response.body) from error
     except websockets.InvalidURI as error:
-        raise CallError("invalid_url", f"{url} is no WebSocket address; it begins with ws:// or wss://.") from error
+        hint = "it begins with ws://, wss://, http:// or https://"
+        raise CallError("invalid_url", f"{url} is no address of a server; {hint}.") from error
     except OSError as error:
         raise CallError("unreachable", f"There is no server at {url}: {error}.") from error
     async with connection:
@@ -363,6 +366,16 @@ async def connect(
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, msgspec.DecodeError):
                 await reader
+
+
+def _socket_address(url: str) -> str:
+    """Return the WebSocket address of the conversations of a server that is named by it, by its origin, or by the base
+    URL that OpenAI's clients are given (`…/v1`)."""
+    scheme, separator, rest = url.partition("://")
+    place, _, path = rest.partition("/")
+    if separator and path in ("", "v1", "v1/"):
+        rest = f"{place}/v1/realtime"
+    return {"http": "ws", "https": "wss"}.get(scheme, scheme) + separator + rest
 
 
 def _words(item: Item) -> str:

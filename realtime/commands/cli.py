@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -30,12 +30,18 @@ _OUTPUT_HELP = (
 )
 _TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_multipart": logging.ERROR}
 """What these tell below is the matter of a caller, not of who runs the server: each check of a path, each bad form."""
+_SAY_SETTINGS = ("host", "port", "api_keys", "tls_cert", "model", "codec", "device", "voices", "uploads")
+_VOICES_SETTINGS = ("model", "voices", "uploads")
+"""The settings that a command's help shows, where most of them belong to `serve`; all of them are taken."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. What goes wrong is one sentence on stderr."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(given).parse_args(given)
+    parser = _parser(given)
+    options = parser.parse_args(given)
+    if options.command is None:
+        parser.error("a command is missing")
     try:
         status: int = options.run(options)
         return status
@@ -47,10 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes whole names only: what abbreviates one flag today may be two tomorrow."""
+    """Takes whole names only: what abbreviates one flag today may be two tomorrow. A mistake is told in one line."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse, or exit with what is not known: each command says so itself, and where its own help is."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with what is wrong and where help is, without the usage: of a page of flags it shows only names."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 class _Version(argparse.Action):
@@ -64,7 +81,7 @@ class _Version(argparse.Action):
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="voiced", description="A real-time voice for codec language models.")
     parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands = parser.add_subparsers(dest="command", metavar="command")
 
     serve = commands.add_parser("serve", help="run the server", description="Run the server.")
     _add_settings(serve)
@@ -81,8 +98,8 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     say.add_argument("--instructions", default=None, help="the scene, in words")
     say.add_argument("--seed", type=int, default=None, help="makes the speech repeatable")
     say.add_argument("--stats", action="store_true", help="print first audio, speed and gaps")
-    say.add_argument("--url", default=None, help="server to use (default: the configured host and port)")
-    _add_settings(say)
+    say.add_argument("--url", default=None, help="server to use, as ws(s):// or http(s):// (default: at host and port)")
+    _add_settings(say, _SAY_SETTINGS)
     say.set_defaults(run=_say)
 
     voices = commands.add_parser(
@@ -90,7 +107,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         help="list the voices",
         description="List the voices that a server with these settings has, and where each is from.",
     )
-    _add_settings(voices)
+    _add_settings(voices, _VOICES_SETTINGS)
     voices.set_defaults(run=_voices)
 
     bench = commands.add_parser("bench", help="measure", description="Measure, beside a reference in the same run.")
@@ -108,21 +125,26 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """One flag per setting, from the settings' own types and help."""
+def _add_settings(parser: argparse.ArgumentParser, shown: Sequence[str] | None = None) -> None:
+    """Add one flag per setting, from the settings' own types and help. `shown` names those that the help lists, by
+    default all; the others are taken as well."""
     parser.add_argument("--config", dest="config_file", default=None, metavar="FILE", help="settings file (TOML)")
-    group = parser.add_argument_group("settings (also VOICED_… in the environment, or in the settings file)")
+    others = "" if shown is None else "; voiced serve --help lists the others, which are taken too"
+    group = parser.add_argument_group(f"settings (also VOICED_… in the environment, or in the settings file{others})")
     for name, field in fields().items():
         assert isinstance(field.type, msgspec.inspect.Metadata)
-        described = (field.type.extra_json_schema or {})["description"]
-        listed = isinstance(field.type.type, msgspec.inspect.ListType)
+        described, kind = (field.type.extra_json_schema or {})["description"], field.type.type
+        listed, switch = isinstance(kind, msgspec.inspect.ListType), isinstance(kind, msgspec.inspect.BoolType)
         default = "none" if listed else as_toml_value(field.default).strip('"') or "empty"
+        told = f"{described} ({'comma-separated; ' * listed}default: {default})"
         group.add_argument(
             "--" + name.replace("_", "-"),
             dest=f"setting_{name}",
             default=None,
-            metavar="VALUE,VALUE" if listed else "VALUE",
-            help=f"{described} ({'comma-separated; ' * listed}default: {default})",
+            nargs="?" if switch else None,
+            const="true" if switch else None,
+            metavar="true|false" if switch else "VALUE,VALUE" if listed else "VALUE",
+            help=told if shown is None or name in shown else argparse.SUPPRESS,
         )
 
 
@@ -166,7 +188,7 @@ def _say(options: argparse.Namespace) -> int:
 
     config = _settings(options)
     logging.basicConfig(level=logging.WARNING)
-    text = sys.stdin.read() if options.text == "-" else options.text
+    text = sys.stdin.buffer.read().decode("utf-8-sig", "surrogateescape") if options.text == "-" else options.text
     wish = Wish(
         text=text,
         output=options.output,

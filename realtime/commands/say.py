@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import os
 import signal
 import ssl
@@ -25,6 +26,7 @@ from protocol.objects import Generation
 from realtime.commands.serve import describe, follow, running
 from realtime.config import Config
 from realtime.http.server import reached_at
+from realtime.voices.listing import list_voices
 
 _FORMATS: dict[str, ContainerFormat] = {
     "": "wav",
@@ -104,6 +106,8 @@ async def say(wish: Wish, config: Config) -> int:
 
 def _check(wish: Wish) -> None:
     """What can be known before anything is loaded. Raises _Unsayable."""
+    for name, given in (("the text", wish.text), ("--voice", wish.voice), ("--instructions", wish.instructions)):
+        _check_utf8(name, given or "")
     if not wish.text.strip():
         raise _Unsayable("the text is empty; give some words to say.")
     if not any(map(str.isalnum, wish.text)):
@@ -118,6 +122,17 @@ def _check(wish: Wish) -> None:
         _touch(target.resolve())
     except OSError as error:
         raise _Unsayable(f"{target} cannot be written ({error.strerror}); choose another file with -o.") from None
+
+
+def _check_utf8(name: str, given: str) -> None:
+    """Raise _Unsayable for text with bytes that were no UTF-8, which stand in it as surrogates."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        byte = ord(given[error.start]) & 0xFF
+        raise _Unsayable(
+            f"{name} is not UTF-8 (byte 0x{byte:02x} after {error.start} characters); convert it."
+        ) from None
 
 
 def _touch(target: Path) -> None:
@@ -191,15 +206,17 @@ async def _server(wish: Wish, config: Config) -> AsyncIterator[tuple[str, ssl.SS
     """The address of a server: the one given, the one that runs where the settings say, or one started here; and which
     certificates are trusted, if not those the system trusts."""
     configured = reached_at(config.host, config.port)
-    tls, secure = (_tls(config.tls_cert), "s") if config.tls_cert else (None, "")
+    tls = _tls(config.tls_cert) if config.tls_cert else None
     if wish.url is not None:
         _tell_ignored(config)
         yield wish.url, None
-    elif (runs := _ready(f"http{secure}://{configured}/readyz", config.api_keys, tls)) is not None:
+    elif (found := _running(configured, config.api_keys, tls)) is not None:
+        runs, address = found
         print(f"voiced: using the server at {configured} ({runs})", file=sys.stderr)
         _tell_ignored(config)
-        yield f"ws{secure}://{configured}/v1/realtime", tls
+        yield address, tls
     else:
+        _check_voice(wish.voice, config)
         own = msgspec.structs.replace(config, host="127.0.0.1", port=0, drain_s=1.0, tls_cert="", tls_key="")
         async with running(own) as (_, gateway, url):
             info = await follow(gateway.engine)
@@ -207,11 +224,32 @@ async def _server(wish: Wish, config: Config) -> AsyncIterator[tuple[str, ssl.SS
             yield url, None
 
 
+def _check_voice(name: str | None, config: Config) -> None:
+    """Raise _Unsayable for a voice that an engine of these settings will not have; the voices of a checkpoint that is
+    still to be fetched cannot be known. Raises VoiceError for a folder of voices that cannot be used."""
+    if name is None or (config.model and not Path(config.model).expanduser().is_dir()):
+        return
+    voices = list_voices(config)
+    if name not in voices:
+        close = difflib.get_close_matches(name, voices, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(voices))}."
+        raise _Unsayable(f"there is no voice {name[:64]!r}; {hint}")
+
+
 def _tell_ignored(config: Config) -> None:
     usual = Config()
     ignored = [name for name in _ENGINE_SETTINGS if getattr(config, name) != getattr(usual, name)]
     if ignored:
         print(f"voiced: it speaks with settings of its own; not used: {', '.join(ignored)}", file=sys.stderr)
+
+
+def _running(address: str, api_keys: list[str], tls: ssl.SSLContext | None) -> tuple[str, str] | None:
+    """What runs at an address, and the URL of its conversations. Without a certificate to trust, plain HTTP is tried
+    first, then TLS with the authorities that the system trusts."""
+    for secure in ("s",) if tls is not None else ("", "s"):
+        if (runs := _ready(f"http{secure}://{address}/readyz", api_keys, tls)) is not None:
+            return runs, f"ws{secure}://{address}/v1/realtime"
+    return None
 
 
 def _ready(url: str, api_keys: list[str], tls: ssl.SSLContext | None) -> str | None:
@@ -224,7 +262,10 @@ def _ready(url: str, api_keys: list[str], tls: ssl.SSLContext | None) -> str | N
             if body == {"status": "ready"}:  # all that is told without a key
                 print(f"voiced: the server at {url} wants a key: give one in VOICED_API_KEYS", file=sys.stderr)
             return f"checkpoint {body['engine']['checkpoint']}" if body["status"] == "ready" else None
-    except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError):
+    except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+            advice = "to use it, name its certificate with --tls-cert"
+            print(f"voiced: the certificate of the server at {url} is not trusted here: {advice}", file=sys.stderr)
         return None
 
 

@@ -50,7 +50,7 @@ def check_listening(config: Config) -> None:
     if not (config.api_keys or config.allow_anonymous or is_loopback(config.host)):
         raise ConfigError(
             f"host {config.host!r} can be reached from other machines and api_keys is empty: set VOICED_API_KEYS, "
-            "or --allow-anonymous true if everybody there may use the server."
+            "or --allow-anonymous if everybody there may use the server."
         )
     if bool(config.tls_cert) != bool(config.tls_key):
         raise ConfigError("tls_cert and tls_key belong together; give both, or neither.")

@@ -130,6 +130,13 @@ async def test_what_the_server_refuses_is_an_error_with_its_code_and_nothing_is_
         assert await (await call.say("Good night.")).read()
 
 
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/realtime"])
+async def test_the_servers_own_address_will_do(url: str, path: str) -> None:
+    address = url.replace("ws://", "http://").removesuffix("/v1/realtime")
+    async with connect(address + path) as call:
+        assert call.session is not None
+
+
 async def test_a_wrong_address_a_missing_server_and_a_full_one_are_told_apart(url: str) -> None:
     for address, code in (("http//x", "invalid_url"), ("ws://127.0.0.1:9/v1/realtime", "unreachable")):
         with pytest.raises(CallError) as refused:

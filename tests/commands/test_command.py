@@ -45,6 +45,38 @@ def test_a_flag_is_not_taken_by_half_its_name(arguments: list[str], capsys: pyte
     assert arguments[-2 if len(arguments) > 1 else -1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "voiced: a command is missing; see voiced --help\n"),
+        (["say"], "voiced say: the following arguments are required: text; see voiced say --help\n"),
+        (["say", "Hi.", "--lout"], "voiced say: unrecognized arguments: --lout; see voiced say --help\n"),
+        (["serve", "--port"], "voiced serve: argument --port: expected one argument; see voiced serve --help\n"),
+    ],
+)
+def test_a_usage_error_is_one_line_that_names_the_help(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    assert capsys.readouterr().err == said
+
+
+def test_the_help_of_say_shows_the_settings_that_matter_to_it_and_it_takes_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = _printed(capsys, "say", "--help")
+    for flag in ("--port", "--api-keys", "--tls-cert", "--model", "--voices"):
+        assert flag in shown
+    for flag in ("--tls-key", "--drain-s", "--max-sessions", "--turn-server", "--look-ahead"):
+        assert flag not in shown
+        assert flag in _printed(capsys, "serve", "--help")
+    assert "voiced serve --help lists the others" in shown
+    assert main(["say", " ", "--drain-s", "2", "--look-ahead", "3"]) == 1
+    assert "the text is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["bench", "--help"], ["serve", "--help"], ["config"], ["voices"]])
 def test_no_torch_is_loaded_to_print_a_few_lines(arguments: list[str]) -> None:
     told = "import sys, atexit; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); "

@@ -1,5 +1,6 @@
 """Scope: settings from their sources, voices from their folder, and what is said about each mistake."""
 
+import os
 import re
 from pathlib import Path
 
@@ -217,3 +218,19 @@ def test_the_command_shows_the_effective_settings(capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().err
     assert shown.startswith("voiced: ")
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [([], "false"), (["--allow-anonymous"], "true"), (["--allow-anonymous", "false"], "false")],
+)
+def test_a_switch_alone_means_true(given: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", *given, "--port", "1"]) == 0
+    assert f"allow_anonymous = {meant}\n" in capsys.readouterr().out
+
+
+def test_a_setting_that_is_no_utf_8_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--model", os.fsdecode(b"/models/\xe9t\xe9")]) == 2
+    assert capsys.readouterr().err.startswith(
+        "voiced: Setting 'model' from the command line has bytes that are no UTF-8"
+    )

@@ -29,15 +29,15 @@ def environment(noise_checkpoint: Callable[[int], Path]) -> dict[str, str]:
 
 
 def _voiced(
-    environment: dict[str, str], *arguments: str, given: str = "", cwd: Path | None = None
+    environment: dict[str, str], *arguments: str | bytes, given: bytes = b"", cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "realtime.commands.cli", *arguments]
-    return subprocess.run(command, env=environment, input=given.encode(), capture_output=True, timeout=90, cwd=cwd)
+    return subprocess.run(command, env=environment, input=given, capture_output=True, timeout=90, cwd=cwd)
 
 
 def test_a_text_is_spoken_into_a_file_by_an_engine_of_its_own(environment: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "out.wav"
-    done = _voiced(environment, "say", "-", "-o", str(target), "--seed", "3", "--stats", given="Good evening.")
+    done = _voiced(environment, "say", "-", "-o", str(target), "--seed", "3", "--stats", given=b"Good evening.")
     said = done.stderr.decode()
     assert done.returncode == 0, said
     with wave.open(str(target)) as audio:
@@ -57,12 +57,17 @@ def test_a_text_is_spoken_into_a_file_by_an_engine_of_its_own(environment: dict[
         (["Hello.", "-o", "nowhere/x.wav"], "nowhere/x.wav cannot be written (No such file or directory)"),
         (["Hello.", "-o", "."], "cannot be written (Is a directory)"),
         (["Hello.", "-o", "/proc/x.wav"], "/proc/x.wav cannot be written"),
+        ([b"caf\xe9", "-o", "x.wav"], "the text is not UTF-8 (byte 0xe9 after 3 characters)"),
+        (["-", "-o", "x.wav"], "the text is not UTF-8 (byte 0xff after 3 characters)"),
+        (["Hello.", "--instructions", b"\xe9", "-o", "x.wav"], "--instructions is not UTF-8"),
+        (["Hello.", "--voice", "amy", "-o", "x.wav"], "there is no voice 'amy'"),
+        (["Hello.", "--voice", "onix", "-o", "x.wav"], "there is no voice 'onix'; did you mean 'onyx'?"),
     ],
 )
 def test_what_cannot_be_said_or_kept_is_one_sentence_before_anything_is_loaded(
-    environment: dict[str, str], tmp_path: Path, arguments: list[str], message: str
+    environment: dict[str, str], tmp_path: Path, arguments: list[str | bytes], message: str
 ) -> None:
-    done = _voiced(environment, "say", *arguments, cwd=tmp_path)
+    done = _voiced(environment, "say", *arguments, given=b"caf\xff", cwd=tmp_path)
     said = done.stderr.decode()
     assert done.returncode == 1
     assert said.startswith("voiced: ")
@@ -76,7 +81,8 @@ def test_what_the_server_refuses_is_one_sentence_and_leaves_the_file_as_it_was(
 ) -> None:
     target = tmp_path / "kept.wav"
     target.write_text("kept")
-    done = _voiced(environment, "say", "Hello.", "--voice", "nobody", "-o", str(target))
+    with _serving(environment):
+        done = _voiced(environment, "say", "Hello.", "--voice", "nobody", "-o", str(target))
     said = done.stderr.decode()
     assert done.returncode == 1
     assert "no voice 'nobody'" in said.splitlines()[-1]
@@ -130,6 +136,11 @@ def test_a_running_server_is_used_and_named_and_bare_pcm_goes_to_stdout(environm
         assert "not used: model, slots, threads\n" in said
         assert len(done.stdout) > 12000
         assert len(done.stdout) % 2 == 0
+        for url in (
+            f"http://127.0.0.1:{environment['VOICED_PORT']}",
+            f"ws://127.0.0.1:{environment['VOICED_PORT']}/v1",
+        ):
+            assert _voiced(environment, "say", "Hi.", "-o", "-", "--url", url).returncode == 0
         taken = _voiced(environment, "serve")
         assert taken.returncode == 1
         assert "cannot listen" in taken.stderr.decode().splitlines()[-1]
@@ -157,6 +168,22 @@ def test_a_running_server_behind_tls_and_keys_is_used_by_who_has_a_key(
         done = _voiced({**plain, "SSL_CERT_FILE": CERT}, "say", "Hi.", "--url", url, "-o", str(target))
         assert done.returncode == 1
         assert "VOICED_API_KEYS" in done.stderr.decode().splitlines()[-1]
+
+
+def test_a_running_server_behind_tls_is_found_without_a_flag_or_said_to_be_there(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    at = f"localhost:{environment['VOICED_PORT']}"
+    target = str(tmp_path / "out.wav")
+    with _serving({**environment, "VOICED_TLS_CERT": CERT, "VOICED_TLS_KEY": CERT_KEY}):
+        trusting = {**environment, "SSL_CERT_FILE": CERT}
+        done = _voiced(trusting, "say", "Hi.", "--host", "localhost", "-o", target)
+        assert done.returncode == 0, done.stderr.decode()
+        assert f"using the server at {at}" in done.stderr.decode()
+        done = _voiced(environment, "say", "Hi.", "--host", "localhost", "-o", target)
+        assert done.returncode == 0, done.stderr.decode()
+        assert f"the certificate of the server at https://{at}/readyz is not trusted here" in done.stderr.decode()
+        assert "--tls-cert" in done.stderr.decode()
 
 
 def test_a_file_is_written_as_its_ending_says(tmp_path: Path) -> None:
