@@ -2,9 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# which build of PyTorch: cpu, cuda, or auto (cuda where there is an NVIDIA driver)
+TORCH ?= auto
+# the tested versions; empty takes the newest ones that pyproject.toml allows
+CONSTRAINTS ?= constraints.txt
+PINNED = $(addprefix -c ,$(CONSTRAINTS))
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED)
 SENTENCE ?= Hello there. This is voiced, speaking while the sentence is still being generated.
 
-.PHONY: demo test fuzz check clean system
+.PHONY: demo serve test fuzz check fmt lock clean system
 
 ## demo: set up, start a server, speak a sentence through a WebSocket client into hello.wav
 demo: $(VENV)/.installed
@@ -13,6 +19,10 @@ demo: $(VENV)/.installed
 	@echo "Next:  $(BIN)/voiced serve                          a server on ws://127.0.0.1:8080/v1/realtime"
 	@echo "       $(BIN)/voiced say \"your own words\" -o my.wav   uses that server if it runs"
 	@echo "       $(BIN)/voiced say --help                     voices, scenes, other checkpoints"
+
+## serve: set up and run the server; ARGS="--port 9000" are its flags
+serve: $(VENV)/.installed
+	$(BIN)/voiced serve $(ARGS)
 
 ## test: set up and run lint, types, import contracts and all tests
 test: system $(VENV)/.installed-test check
@@ -31,19 +41,34 @@ system:
 	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 libatomic1 curl chromium firefox-esr >/dev/null; }
 
+## check: lint, formatting, types and import contracts
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-$(VENV)/.installed: pyproject.toml
+## fmt: format, and mend what ruff can mend
+fmt: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+## lock: write the versions of this environment into constraints.txt
+lock: $(VENV)/.installed-test
+	@sed '/^[^#]/d' constraints.txt > constraints.new
+	@$(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' >> constraints.new
+	mv constraints.new constraints.txt
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "voiced needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	sh deploy/install_torch.sh $(BIN)/python $(TORCH) $(PINNED)
+	@echo "Fetching the other packages: about 0.1 GB"
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(PIP) -e '.[test]'
 	touch $@
 
 clean:

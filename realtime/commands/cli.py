@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from realtime import __version__
 from realtime.config import Config, ConfigError, as_toml, as_toml_value, fields, load_config, make_uploads
 from realtime.voices.files import VoiceError
 
@@ -70,17 +71,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-class _Version(argparse.Action):
-    """Prints the version, which takes a moment to look up, only where it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(f"voiced {import_module('importlib.metadata').version('voiced')}")
-        parser.exit()
-
-
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="voiced", description="A real-time voice for codec language models.")
-    parser.add_argument("--version", nargs=0, action=_Version, help="print the version")
+    parser.add_argument("--version", action="version", version=f"voiced {__version__}", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="command")
 
     serve = commands.add_parser("serve", help="run the server", description="Run the server.")

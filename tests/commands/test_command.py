@@ -1,6 +1,5 @@
 """Scope: the `voiced` command itself: its help, its version, the lists it prints, and what it imports for them."""
 
-import importlib.metadata
 import subprocess
 import sys
 from importlib import import_module
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from realtime import __version__
 from realtime.commands.cli import _BENCHMARKS, main
 from realtime.config import Config
 from realtime.voices.files import OPENAI_NAMES
@@ -22,7 +22,7 @@ def _printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _printed(capsys, "--version") == f"voiced {importlib.metadata.version('voiced')}"
+    assert _printed(capsys, "--version") == f"voiced {__version__}"
 
 
 def test_help_names_every_command_and_every_benchmark_with_what_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
