@@ -19,7 +19,7 @@ from codec_stream.resample import resample
 MAX_SECONDS = 30.0
 MAX_BYTES = 10 * 1024 * 1024
 MIN_SECONDS = 0.1
-MIN_RATE_HZ, MAX_RATE_HZ = 8000, 48000
+MIN_RATE_HZ, MAX_RATE_HZ = 8000, 192000
 # Below this peak (about -72 dB) there is nothing but dither or the noise of an open line.
 _SILENCE_PEAK = 2.5e-4
 # Float files may exceed full scale a little; far above it the samples are integers or garbage.
@@ -36,7 +36,7 @@ def read_reference(
     """The audio of a WAV or FLAC file, given as a path or as its bytes -> [samples at sample_rate], mono, full scale 1.
 
     Stereo is averaged. A WAV file that is cut off is read up to where it ends. Raises AudioError for anything that
-    is not 1 or 2 channels of audible audio at 8 to 48 kHz, at least 0.1 s and at most `max_seconds` long.
+    is not 1 or 2 channels of audible audio at 8 to 192 kHz, at least 0.1 s and at most `max_seconds` long.
     """
     name = source.name if isinstance(source, Path) else "audio"
     data = _read_limited(source, name, max_bytes)

@@ -98,7 +98,9 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     voices = commands.add_parser(
         "voices",
         help="list the voices",
-        description="List the voices that a server with these settings has, and where each is from.",
+        description="List the voices that a server with these settings begins with, and where each is from; those "
+        "that clients have uploaded are in the folder given with --uploads. A running server lists all its voices at "
+        "/v1/audio/voices.",
     )
     _add_settings(voices, _VOICES_SETTINGS)
     voices.set_defaults(run=_voices)

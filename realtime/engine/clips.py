@@ -18,6 +18,8 @@ from realtime.engine.messages import ClipPart, RegisterVoice, VoicePart, VoiceRe
 log = logging.getLogger("voiced.clips")
 
 _REMEMBERED = 256
+_IN_USE = 4096
+"""Pairs of a context and a voice that it speaks with; the oldest go first."""
 
 
 class Clips:
@@ -29,6 +31,7 @@ class Clips:
         self._max_samples = int(max_seconds * encoder.config.sample_rate)
         self._voices: dict[str, np.ndarray] = {}
         self._registering: dict[str, tuple[int, Future[np.ndarray]]] = {}  # by name: ticket, rows to come
+        self._in_use: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()  # by context and name
         self._known: OrderedDict[bytes, Future[np.ndarray]] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clips")
 
@@ -71,33 +74,50 @@ class Clips:
         return answers
 
     def forget(self, name: str) -> None:
-        """Drop a voice, or its registration while that is under way; its ticket is then not answered."""
+        """Drop a voice, or its registration while that is under way; its ticket is then not answered. The contexts
+        that have spoken with it can go on."""
         self._voices.pop(name, None)
         self._registering.pop(name, None)
 
-    def start(self, parts: list[VoicePart | ClipPart]) -> list[Future[np.ndarray]]:
-        """Begin encoding what is not known yet. Raises RequestError for unknown voices and bad clips."""
-        return [self._future(part) for part in parts]
+    def start(self, parts: list[VoicePart | ClipPart], context_id: str = "") -> list[Future[np.ndarray]]:
+        """Begin encoding what is not known yet. Raises RequestError for bad clips, and for voices that are neither
+        known nor what this context has spoken with."""
+        return [self._future(part, context_id) for part in parts]
 
-    def rows(self, part: VoicePart | ClipPart) -> np.ndarray:
+    def rows(self, part: VoicePart | ClipPart, context_id: str = "") -> np.ndarray:
         """Rows [R, K] of a part whose future is done. Raises RequestError for a clip that could not be encoded."""
-        if isinstance(part, ClipPart) and (known := self._known.get(_key(part))) is not None:
-            return known.result()
-        return self._future(part).result()
+        if isinstance(part, ClipPart):
+            known = self._known.get(_key(part))
+            return known.result() if known is not None else self._future(part, context_id).result()
+        rows = self._future(part, context_id).result()
+        if context_id:
+            self._in_use[context_id, part.name] = rows
+            self._in_use.move_to_end((context_id, part.name))
+            while len(self._in_use) > _IN_USE:
+                self._in_use.popitem(last=False)
+        return rows
+
+    def drop_context(self, context_id: str) -> None:
+        """This context speaks no more."""
+        for key in [key for key in self._in_use if key[0] == context_id]:
+            del self._in_use[key]
 
     def close(self) -> None:
         """Stop the encoding thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _future(self, part: VoicePart | ClipPart) -> Future[np.ndarray]:
+    def _future(self, part: VoicePart | ClipPart, context_id: str) -> Future[np.ndarray]:
         if isinstance(part, VoicePart):
             if part.name in self._registering:
                 return self._registering[part.name][1]
-            if part.name not in self._voices:
+            rows = self._voices.get(part.name)
+            if rows is None:
+                rows = self._in_use.get((context_id, part.name))
+            if rows is None:
                 known = ", ".join(self.voices) or "none are registered"
                 raise RequestError("voice", f"There is no voice {part.name!r}; there are: {known}.")
             done: Future[np.ndarray] = Future()
-            done.set_result(self._voices[part.name])
+            done.set_result(rows)
             return done
         self._check(part.pcm)
         key = _key(part)

@@ -21,7 +21,19 @@ from realtime.engine.contexts import Contexts
 from realtime.engine.errors import EngineError, Overloaded, RequestError, Silent
 from realtime.engine.kv_pages import page_hashes
 from realtime.engine.length import frame_cap
-from realtime.engine.messages import Audio, Ended, EndReason, Event, Gauges, Speak, StepOutput, TextPart, Used
+from realtime.engine.messages import (
+    Audio,
+    ClipPart,
+    Ended,
+    EndReason,
+    Event,
+    Gauges,
+    Speak,
+    StepOutput,
+    TextPart,
+    Used,
+    VoicePart,
+)
 from realtime.engine.prompt import Prompter, Spoken
 from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.scheduler import CHUNK_SIZES, Phase, Scheduler, Stream
@@ -101,7 +113,7 @@ class Engine:
             if not any(character.isalnum() for character in request.text):
                 raise RequestError("text", "There is nothing to say: the text holds no letter and no digit.")
             parts = [part for message in request.messages for part in message.parts if not isinstance(part, TextPart)]
-            waiting = _Waiting(request, self.clips.start(parts))
+            waiting = _Waiting(request, self.clips.start(parts, request.context_id))
             if all(future.done() for future in waiting.clips):
                 self._admit(request, now)
             else:
@@ -124,6 +136,7 @@ class Engine:
     def drop_context(self, context_id: str) -> None:
         """Forget what a context spoke."""
         self._contexts.drop(context_id)
+        self.clips.drop_context(context_id)
         self._scheduler.forget(context_id)
 
     def wake_at(self, now: float) -> float | None:
@@ -208,9 +221,13 @@ class Engine:
 
     def _prompt(self, request: Speak, room: int) -> np.ndarray:
         """The prompt, with as much of the context's past as fits."""
+
+        def rows_of(part: VoicePart | ClipPart) -> np.ndarray:
+            return self.clips.rows(part, request.context_id)
+
         spoken = self._contexts.past(request.context_id)
         while True:
-            tokens = self._prompter.prompt(request.messages, spoken, request.text, self.clips.rows)
+            tokens = self._prompter.prompt(request.messages, spoken, request.text, rows_of)
             if len(tokens) <= room:
                 return tokens
             if not spoken:

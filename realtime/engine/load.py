@@ -26,7 +26,7 @@ from realtime.engine.engine import Engine
 from realtime.engine.errors import EngineError, RequestError
 from realtime.engine.kv_pages import PagePool
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
-from realtime.engine.prompt import Prompter
+from realtime.engine.prompt import Prompter, markers_of
 from realtime.engine.runner import Runner
 from realtime.engine.scheduler import Policy, Scheduler
 from realtime.engine.slots import SlotSampling
@@ -66,6 +66,7 @@ def load_engine(
     clips = Clips(codec.encoder, checkpoint.config.stream_bos, checkpoint.config.stream_eos, config.max_reference_s)
     for voice in config.voices:
         progress(f"encoding voice {voice.name}")
+        _check_transcript(voice, markers_of(checkpoint))
         _register(clips, voice, codec.config.sample_rate)
     runner = load_runner(config, checkpoint, backbone)
     progress("warming up")
@@ -146,7 +147,15 @@ def describe(
         scene_voices={voice["name"]: voice["scene"] for voice in manifest.voices},
         default_voice=manifest.default_voice,
         threads=torch.get_num_threads(),
+        markers=markers_of(checkpoint),
     )
+
+
+def _check_transcript(voice: VoiceFile, markers: list[str]) -> None:
+    for marker in markers:
+        if marker in voice.transcript:
+            text = Path(voice.path).with_suffix(".txt")
+            raise EngineError(f"{text} holds {marker!r}, which the checkpoint reserves; remove it.")
 
 
 def _register(clips: Clips, voice: VoiceFile, sample_rate: int) -> None:

@@ -82,10 +82,11 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
 
 
 class VoiceFile(msgspec.Struct, frozen=True):
-    """A registered voice: its name and the clip it is cloned from."""
+    """A registered voice: its name, the clip it is cloned from, and the words said in it."""
 
     name: str
     path: str
+    transcript: str = ""
 
 
 class EngineConfig(msgspec.Struct, frozen=True):
@@ -152,7 +153,8 @@ class Loading(msgspec.Struct, frozen=True, tag="loading"):
 
 
 class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
-    """What runs, in full: nothing falls back silently."""
+    """What runs, in full: nothing falls back silently. `markers` are what the checkpoint reserves: no text may hold
+    them."""
 
     checkpoint: str
     kind: Literal["speech", "noise"]
@@ -172,6 +174,7 @@ class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
     scene_voices: dict[str, str]  # voices a checkpoint knows by a line of the scene: name -> line
     default_voice: str
     threads: int
+    markers: list[str] = []
 
 
 class Gauges(msgspec.Struct, frozen=True, tag="gauges"):

@@ -35,6 +35,12 @@ class Spoken:
     rows: np.ndarray
 
 
+def markers_of(checkpoint: Checkpoint) -> list[str]:
+    """The control markers, which no text may hold; the longest first."""
+    added = checkpoint.tokenizer.get_added_tokens_decoder().values()
+    return sorted((token.content for token in added if token.special), key=len, reverse=True)
+
+
 class Prompter:
     """Renders prompts for one checkpoint. `front_end` turns text to speak into what the checkpoint reads."""
 
@@ -43,11 +49,7 @@ class Prompter:
         self._front_end = front_end
         self._template = _compile(checkpoint.chat_template)
         self._tokenizer = checkpoint.tokenizer
-        self._markers = sorted(
-            (token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special),
-            key=len,
-            reverse=True,
-        )
+        self._markers = markers_of(checkpoint)
         audio_token = self._tokenizer.id_to_token(checkpoint.config.audio_token_id)
         if audio_token is None:
             raise CheckpointError(f"tokenizer.json has no token {checkpoint.config.audio_token_id} (audio_token_id).")

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from protocol.errors import Refused
 from realtime.request import ClipPart, Message, Part, TextPart, VoicePart
@@ -26,8 +27,9 @@ DEFAULT_SCENE = "Audio is recorded from a quiet room."
 _SPEAKER = re.compile(r"\[?SPEAKER\d")
 
 
-def messages(settings: Settings, conversation: Conversation, runtime: Runtime, text: str) -> list[Message]:
-    """All that comes before the first text to speak. `text` is only looked at for speaker tags."""
+def messages(settings: Settings, conversation: Conversation, voices: Mapping[str, Voice], text: str) -> list[Message]:
+    """All that comes before the first text to speak. `voices` are those asked for, by name; `text` is only looked at
+    for speaker tags."""
     dialogue = bool(settings.speakers or _SPEAKER.search(settings.instructions) or _SPEAKER.search(text))
     systems = [entry.text for entry in conversation.entries if entry.role == "system"]
     system = systems[-1] if systems else (SEVERAL_VOICES if dialogue else ONE_VOICE)
@@ -36,9 +38,9 @@ def messages(settings: Settings, conversation: Conversation, runtime: Runtime, t
         scene.append(TextPart(DEFAULT_SCENE))
     turns: list[Message] = []
     for tag, name in sorted(settings.speakers.items()):
-        scene += _speaker(tag, name, conversation, runtime)
+        scene += _speaker(tag, name, conversation, voices)
     if settings.voice and not settings.speakers:
-        voice = runtime.voices.get(settings.voice)
+        voice = voices.get(settings.voice)
         if voice is not None and voice.kind == "scene":
             scene += [TextPart(voice.text)] if voice.text else []  # without a line the model picks
         else:
@@ -50,8 +52,14 @@ def messages(settings: Settings, conversation: Conversation, runtime: Runtime, t
     return [Message("system", [TextPart(system)]), Message("scene", scene), *turns]
 
 
-def _speaker(tag: str, name: str, conversation: Conversation, runtime: Runtime) -> list[Part]:
-    voice = runtime.voices.get(name)
+def asked_for(settings: Settings, runtime: Runtime) -> dict[str, Voice]:
+    """The voices, of those there are, that these settings ask for."""
+    names = {settings.voice, *settings.speakers.values()}
+    return {name: runtime.voices[name] for name in names if name in runtime.voices}
+
+
+def _speaker(tag: str, name: str, conversation: Conversation, voices: Mapping[str, Voice]) -> list[Part]:
+    voice = voices.get(name)
     if voice is not None and voice.kind == "scene":
         return [TextPart(f"{tag}: {voice.text}")] if voice.text else []
     return [TextPart(f"{tag}:"), _reference(name, voice, conversation)[1]]

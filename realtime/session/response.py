@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import UNSET
@@ -25,7 +26,7 @@ from realtime.session.clauses import Clause, ClauseSplitter
 from realtime.session.conversation import Conversation, Entry
 from realtime.session.messages import ClauseEnded
 from realtime.session.playout import Playout
-from realtime.session.settings import Settings
+from realtime.session.settings import Settings, Voice
 from realtime.session.states import RESPONSE_MOVES, ResponseState, moved
 
 
@@ -35,6 +36,7 @@ class LiveResponse:
 
     id: str
     settings: Settings
+    voices: Mapping[str, Voice]  # those it asks for, as they were when it began
     before: Conversation  # as it was when the response began: later changes are for the next one
     context_id: str
     conversation_id: str | None

@@ -123,13 +123,15 @@ class Responses:
         before = Conversation(list(shared.conversation.entries))
         if config.input is not UNSET and config.input is not None:
             before = self._input(config.input)
-        # voices that are items are looked up here, so that a wrong one is refused before anything starts
-        prompting.messages(settings, before, shared.runtime, "")
+        # voices are looked up here: a wrong one is refused before anything starts, a deleted one speaks to the end
+        voices = prompting.asked_for(settings, shared.runtime)
+        prompting.messages(settings, before, voices, "")
         if not outside and settings.manner != shared.settings.manner:
             shared.renew_context()
         live = LiveResponse(
             id=shared.new_id("resp_"),
             settings=settings,
+            voices=voices,
             before=before,
             context_id=shared.new_id("ctx_") if outside else shared.context_id,
             conversation_id=None if outside else shared.conversation_id,
@@ -337,8 +339,6 @@ class Responses:
             if live.state is ResponseState.QUEUED:
                 live.enter(ResponseState.GENERATING)
             self._start_clause(live)
-            if live.state.terminal:
-                return
         for _ in range(live.flushed()):
             self._shared.send(server.InputTextFlushed, response_id=live.id, stream=live.stream)
         if live.exhausted:
@@ -362,13 +362,6 @@ class Responses:
     def _start_clause(self, live: LiveResponse) -> None:
         shared, settings, clause = self._shared, live.settings, live.running_clause
         assert live.running is not None and clause is not None
-        try:
-            messages = prompting.messages(settings, live.before, shared.runtime, clause.spoken)
-        except Refused as refused:  # its voice was deleted meanwhile
-            live.running = live.running_clause = None
-            error = ResponseError("invalid_request_error", refused.code, str(refused))
-            self.stop(live, ResponseState.FAILED, error=error)
-            return
         seed = settings.generation.seed
         if seed is UNSET:
             seed = int(shared.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
@@ -377,7 +370,7 @@ class Responses:
             StartClause(
                 clause_id=live.running,
                 text=clause.spoken,
-                messages=messages,
+                messages=prompting.messages(settings, live.before, live.voices, clause.spoken),
                 context_id=live.context_id,
                 sampling=settings.sampling,
                 seed=seed + live.clauses - 1,

@@ -80,7 +80,7 @@ class Catalogue:
     @property
     def files(self) -> list[VoiceFile]:
         """The voices an engine encodes while it loads."""
-        return [VoiceFile(voice.name, str(voice.clip)) for voice in self._registered]
+        return [VoiceFile(voice.name, str(voice.clip), voice.transcript) for voice in self._registered]
 
     def voices(self, info: EngineInfo) -> Mapping[str, Voice]:
         """All voices by name, as sessions see them; a checkpoint's own win. Live: it follows what comes and goes."""

@@ -6,6 +6,7 @@ OpenAI's clients ask for.
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from pathlib import Path
 import msgspec
 
 from codec_stream.audio_file import write_wav
+
+log = logging.getLogger("voiced.voices")
+
+CLIPS = (".wav", ".flac")
+_OTHER_AUDIO = frozenset(
+    ".aac .aif .aiff .amr .au .caf .m4a .m4b .mka .mp2 .mp3 .mp4 .oga .ogg .opus .ra .webm .wma".split()
+)
 
 NAME = re.compile(r"^[a-z0-9_-]{1,64}$")
 NAME_RULE = "a voice's name is made of a-z, 0-9, _ and -, at most 64"
@@ -59,42 +67,78 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 def read_voices(folder: Path) -> list[RegisteredVoice]:
-    """All voices of a folder, by name. Raises VoiceError."""
-    if not folder.is_dir():
-        raise VoiceError(f"voices: there is no folder {folder}.")
+    """All voices of a folder, by name. Other audio files in it are warned of. Raises VoiceError."""
     voices: list[RegisteredVoice] = []
-    for clip in sorted([*folder.glob("*.wav"), *folder.glob("*.flac")]):
+    for clip in _files(folder):
+        kind = clip.suffix.lower()
+        if kind in _OTHER_AUDIO:
+            log.warning("%s is no voice: convert it to WAV or FLAC to speak with it", clip)
+        if kind not in CLIPS:
+            continue
         name = clip.stem
         if not NAME.match(name):
             raise VoiceError(f"{clip}: {NAME_RULE}; rename the file.")
         if voices and voices[-1].name == name:
-            raise VoiceError(f"{folder}: voice {name!r} is there as .wav and as .flac; keep one.")
-        text = clip.with_suffix(".txt")
-        if not text.is_file():
-            raise VoiceError(f"{text} is missing: write the words said in {clip.name} into it.")
-        transcript = " ".join(text.read_text(encoding="utf-8").split())
-        if not transcript:
-            raise VoiceError(f"{text} is empty: write the words said in {clip.name} into it.")
-        voices.append(RegisteredVoice(name, clip.resolve(), transcript))
+            raise VoiceError(f"{folder}: voice {name!r} is there as {voices[-1].clip.name} and {clip.name}; keep one.")
+        voices.append(RegisteredVoice(name, clip.resolve(), _transcript(clip)))
     return voices
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        raise VoiceError(f"voices: there is no folder {folder}.") from None
+    except OSError as error:
+        raise VoiceError(f"voices: the folder {folder} cannot be read ({error.strerror}).") from error
+
+
+def _transcript(clip: Path) -> str:
+    """The words said in a clip."""
+    text = clip.with_suffix(".txt")
+    try:
+        transcript = " ".join(text.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        raise VoiceError(f"{text} is missing: write the words said in {clip.name} into it.") from None
+    except UnicodeDecodeError:
+        raise VoiceError(f"{text} is not UTF-8: save it in that encoding.") from None
+    except OSError as error:
+        raise VoiceError(f"{text} cannot be read ({error.strerror}).") from error
+    if not transcript:
+        raise VoiceError(f"{text} is empty: write the words said in {clip.name} into it.")
+    return transcript
 
 
 def read_uploads(folder: Path) -> list[tuple[RegisteredVoice, Consent]]:
     """The uploaded voices that a folder keeps; none if it does not exist yet. Raises VoiceError."""
-    if not folder.exists():
+    try:
+        folder.stat()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise VoiceError(f"uploads: the folder {folder} cannot be read ({error.strerror}).") from error
     return [(voice, _read_consent(voice.clip.with_suffix(".json"))) for voice in read_voices(folder)]
 
 
 def write_upload(folder: Path, name: str, pcm: bytes, rate: int, transcript: str, consent: Consent) -> None:
-    """Keep an uploaded voice. The clip comes last and at once: what is there is whole. Raises OSError."""
+    """Keep an uploaded voice. The clip comes last and at once: what is there is whole. Raises OSError that names the
+    file, and then leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     clip = folder / f"{name}.wav"
-    clip.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(consent)) + b"\n")
-    clip.with_suffix(".txt").write_text(transcript + "\n", encoding="utf-8")
-    unfinished = clip.with_suffix(".part")
-    write_wav(unfinished, pcm, rate)
-    unfinished.replace(clip)
+    record, text, unfinished = (clip.with_suffix(kind) for kind in (".json", ".txt", ".part"))
+    at = record
+    try:
+        record.write_bytes(msgspec.json.format(msgspec.json.encode(consent)) + b"\n")
+        at = text
+        text.write_text(transcript + "\n", encoding="utf-8")
+        at = unfinished
+        write_wav(unfinished, pcm, rate)
+        unfinished.replace(clip)
+    except OSError as error:
+        for path in (record, text, unfinished):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise OSError(error.errno, error.strerror, str(at)) from error  # a full disk does not say where
 
 
 def delete_upload(folder: Path, name: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from realtime import __version__
 from realtime.commands.cli import _BENCHMARKS, main
 from realtime.config import Config
-from realtime.voices.files import OPENAI_NAMES
+from realtime.voices.files import OPENAI_NAMES, Consent, write_upload
 from realtime.voices.listing import list_voices
 
 
@@ -98,6 +98,11 @@ def test_voices_are_listed_with_where_they_are_from(tmp_path: Path, capsys: pyte
     assert shown["sam"].startswith("checkpoint"), "a checkpoint's own voice is the one that speaks"
     assert shown["ash"].startswith("stands for ")
     assert set(shown) == {"sam", "ada", "otto", "amy", *OPENAI_NAMES}
+    uploads = tmp_path / "uploads"
+    write_upload(uploads, "eve", bytes(4800), 24_000, "Words of Eve.", Consent(1, "anonymous", "Eve agreed.", "0"))
+    assert main(["voices", "--voices", str(tmp_path), "--uploads", str(uploads)]) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (shown["eve"], shown["amy"]) == (f"uploaded, {uploads / 'eve.wav'}", str(tmp_path / "amy.wav"))
     assert main(["voices", "--voices", str(tmp_path / "nowhere")]) == 2
     assert "no folder" in capsys.readouterr().err
 

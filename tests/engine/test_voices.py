@@ -97,6 +97,26 @@ async def test_a_voice_registered_while_it_runs_sounds_like_its_clip_and_survive
         assert (await _spoken(engine, _speak("still gone", VoicePart("amy"))))[0].reason == "invalid"
 
 
+def test_a_context_goes_on_with_the_voice_it_began_with_when_that_is_forgotten(tiny_checkpoint: Path) -> None:
+    engine, _ = load(tiny_checkpoint, slots=2)
+    stage, clips = Stage(engine), engine.clips
+    clips.register("amy", CLIP.pcm)
+    clip_turn = [SYSTEM, Message("user", [TextPart("Words.")]), Message("assistant", [VoicePart("amy")])]
+
+    def speak(request_id: str, context_id: str) -> Ended:
+        stage.speak(Speak(request_id, "Good evening.", clip_turn, context_id, GREEDY, max_frames=4))
+        return stage.ended[request_id]
+
+    kept = speak("first", "talk").prompt_positions
+    clips.forget("amy")
+    assert speak("second", "talk").prompt_positions >= kept
+    assert (speak("another", "other").reason, speak("none", "").reason) == ("invalid", "invalid")
+    engine.drop_context("talk")
+    assert speak("third", "talk").reason == "invalid"
+    assert not clips._in_use
+    engine.close()
+
+
 async def test_a_configured_voice_that_is_forgotten_does_not_come_back(tiny_checkpoint: Path, tmp_path: Path) -> None:
     write_wav(tmp_path / "bob.wav", CLIP.pcm, 24000)
     config = EngineConfig(

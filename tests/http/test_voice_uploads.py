@@ -3,9 +3,14 @@
 import asyncio
 import io
 import json
+import logging
 import os
+import re
+import resource
+import shutil
 import signal
 import struct
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,7 @@ from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.voices.files import OPENAI_NAMES, VoiceError, read_uploads
 from tests.serving.asking import BOUNDARY, Reply, ask, form
-from tests.serving.wire import RATE, Service, noise_clip, wire
+from tests.serving.wire import RATE, Service, Spoken, noise_clip, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -201,6 +206,7 @@ async def test_of_two_uploads_of_one_name_at_once_one_wins(service: Service) -> 
         ({"transcript": None}, "transcript", "missing_required_parameter"),
         ({"transcript": " \n"}, "transcript", "invalid_value"),
         ({"transcript": "word " * 500}, "transcript", "invalid_value"),
+        ({"transcript": "Words <|eot_id|> and more."}, "transcript", "invalid_value"),
         ({"consent": None}, "consent", "missing_required_parameter"),
         ({"consent": "false"}, "consent", "consent_required"),
         ({"consent": "No"}, "consent", "consent_required"),
@@ -213,7 +219,7 @@ async def test_of_two_uploads_of_one_name_at_once_one_wins(service: Service) -> 
         ({"audio_sample": _wav(1)[:30]}, "audio_sample", "invalid_value"),
         ({"audio_sample": _wav(1, 0.05)}, "audio_sample", "invalid_value"),
         ({"audio_sample": _wav(1, 31)}, "audio_sample", "invalid_value"),
-        ({"audio_sample": _wav(1, rate=96000)}, "audio_sample", "invalid_value"),
+        ({"audio_sample": _wav(1, rate=4000)}, "audio_sample", "invalid_value"),
         ({"audio_sample": _wav(1)[:44] + bytes(20000)}, "audio_sample", "invalid_value"),
         ({"url": "http://169.254.169.254/"}, "url", "unknown_parameter"),
     ],
@@ -233,6 +239,94 @@ async def test_what_cannot_become_a_voice_is_one_sentence_that_names_the_part(
     reply = await ask(service.address, "POST", VOICES, body, headers)
     assert (reply.status, reply.error["param"], reply.error["code"]) == (400, param, code)
     assert await _listed(service) == before
+
+
+async def test_text_that_is_not_utf_8_is_refused_and_not_guessed_at(service: Service) -> None:
+    for field in ("name", "transcript", "consent"):
+        parts: dict[str, Any] = {"name": "frank", "transcript": "Words.", "consent": "true", field: "Gr?sse"}
+        body, headers = form(*parts.items(), ("audio_sample", _wav(1)))
+        reply = await ask(service.address, "POST", VOICES, body.replace(b"Gr?sse", b"Gr\xfcsse"), headers)
+        assert (reply.status, reply.error["param"], reply.error["code"]) == (400, field, "invalid_value")
+        assert "not UTF-8" in reply.error["message"]
+    body, headers = form(("name", "frank"), ("transcript", "Grüße."), ("consent", "ja"), ("audio_sample", _wav(1)))
+    kind = headers["Content-Type"]
+    latin = await ask(service.address, "POST", VOICES, body, {"Content-Type": f"{kind}; charset=iso-8859-1"})
+    assert (latin.status, latin.error["code"]) == (400, "invalid_request")
+    said = await ask(service.address, "POST", VOICES, body, {"Content-Type": f'{kind}; charset="UTF-8"'})
+    assert said.status == 200
+    assert service.gateway.catalogue.voices(service.gateway.engine.info)["frank"].text == "Grüße."
+
+
+async def test_a_voice_deleted_while_it_speaks_speaks_to_the_end(service: Service) -> None:
+    assert (await _upload(service, "hal", _wav(3))).status == 200
+    sentences = "The first sentence is as long as this one is. The second is as long as that, and some more."
+    async with wire(service) as talk:
+        session = {"type": "realtime", "audio": {"output": {"voice": "hal"}}}
+        await talk.ask("session.update", "session.updated", session=session)
+        await talk.start(sentences, voiced={"max_lead_s": 0.2})
+        events = await talk.until("response.output_audio.delta")
+        assert (await _delete(service, "hal")).status == 200
+        events += await talk.until("response.done")
+        spoken = Spoken(events)
+        assert spoken.response["status"] in ("completed", "incomplete")
+        assert spoken.response["output"][0]["content"][0]["transcript"] == sentences
+        await talk.item("user", "More.")
+        await talk.send("response.create")
+        assert "deleted" in (await talk.next())["error"]["message"]
+
+
+async def test_an_upload_that_does_not_fit_the_disk_names_its_file_and_is_logged_once(
+    service: Service, uploading_config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert uploading_config.uploads
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        full = await _upload(service, "ida", _wav(3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (full.status, full.error["code"]) == (500, "upload_not_kept")
+    assert "keep ida.part (File too large)" in full.error["message"]
+    assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == ["voiced.voices"]
+    assert "ida" not in await _listed(service)
+    assert os.listdir(uploading_config.uploads) == []
+
+
+async def test_the_guides_commands_upload_a_voice_speak_with_it_and_delete_it(service: Service, tmp_path: Path) -> None:
+    assert shutil.which("curl"), "curl is missing; `make test` installs it"
+    (tmp_path / "amy.wav").write_bytes(_wav(3))
+    (tmp_path / "amy.txt").write_text("Words of the clip; more of them.\n")
+    guide = (Path(__file__).parents[2] / "clients" / "guides" / "curl.md").read_text()
+    (block,) = [part for part in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL) if "consent" in part]
+    commands = re.split(r"\n(?=curl)", block.replace("127.0.0.1:8080", service.address).replace("amy", "jay").strip())
+    for kind in ("wav", "txt"):
+        (tmp_path / f"amy.{kind}").rename(tmp_path / f"jay.{kind}")
+
+    async def run(command: str) -> str:
+        shell = await asyncio.create_subprocess_shell(command, cwd=tmp_path, stdout=PIPE, stderr=PIPE)
+        out, _ = await asyncio.wait_for(shell.communicate(), 60)
+        assert shell.returncode == 0, command
+        return out.decode()
+
+    assert len(commands) == 3
+    assert json.loads(await run(commands[0]))["id"] == "jay"
+    assert (
+        service.gateway.catalogue.voices(service.gateway.engine.info)["jay"].text == "Words of the clip; more of them."
+    )
+    await run(commands[1])
+    assert (tmp_path / "speech.mp3").stat().st_size > 1000
+    assert json.loads(await run(commands[2]))["deleted"] is True
+
+
+async def test_a_transcript_that_the_checkpoint_reserves_is_refused_at_start(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "amy.wav").write_bytes(_wav(1))
+    (tmp_path / "amy.txt").write_text("Words <|eot_id|> and more.")
+    config = Config(port=0, model=str(tiny_checkpoint), device="cpu", threads=1, slots=2, voices=str(tmp_path))
+    async with running(config) as (_, gateway, _):
+        with pytest.raises(RuntimeError, match=r"amy\.txt holds '<\|eot_id\|>', which the checkpoint reserves"):
+            await asyncio.wait_for(gateway.engine.wait_ready(), 60)
 
 
 async def test_uploads_that_come_slowly_keep_only_so_many_places(service: Service) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from pathlib import Path
+
 import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.datastructures import FormData, UploadFile
@@ -18,6 +22,9 @@ from realtime.http.routes.status import ready
 from realtime.voices.catalogue import Catalogue, CatalogueFull, Listed, Upload, VoiceTaken
 from realtime.voices.files import NAME, NAME_RULE
 
+log = logging.getLogger("voiced.voices")
+
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:+-]*)["']?""", re.IGNORECASE)
 _FIELDS = ("name", "audio_sample", "transcript", "consent")
 _UPLOADS_AT_ONCE = 4
 _MAX_TEXT_BYTES = 16 * 1024
@@ -79,6 +86,9 @@ class VoiceRoutes:
             self._uploading -= 1
 
     async def _take_in(self, upload: Upload, info: EngineInfo) -> Listed:
+        if marker := next((marker for marker in info.markers if marker in upload.transcript), ""):
+            message = f"The transcript holds {marker!r}, which the checkpoint reserves; remove it."
+            raise Refused("invalid_value", message, "transcript")
         try:
             return await self._catalogue.add(upload, self._engine, info)
         except VoiceTaken as error:
@@ -93,7 +103,9 @@ class VoiceRoutes:
         except EngineLost as error:
             raise Refused("engine_not_ready", str(error), retry_after_s=_RETRY_S) from None
         except OSError as error:
-            message = f"The uploads folder cannot keep the voice ({error.strerror}); the server's owner must mend it."
+            log.error("voice %s is not kept: %s", upload.name, error)
+            file = f" {Path(error.filename).name}" if error.filename else ""
+            message = f"The uploads folder cannot keep{file} ({error.strerror}); the server's owner must mend it."
             raise Refused("upload_not_kept", message) from error
 
     async def delete(self, request: Request) -> Response:
@@ -107,6 +119,7 @@ class VoiceRoutes:
         except KeyError:
             raise _no_voice(voice.name) from None
         except OSError as error:
+            log.error("voice %s is not deleted: %s", voice.name, error)
             message = f"The uploads folder cannot be changed ({error.strerror}); the server's owner must mend it."
             raise Refused("upload_not_deleted", message) from error
         return Json(_Deleted(voice.name))
@@ -124,10 +137,20 @@ async def _upload(request: Request) -> Upload:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         message = f"Send multipart/form-data with the parts {', '.join(_FIELDS)}."
         raise Refused("invalid_content_type", message)
+    unreadable = Refused("invalid_request", "The form cannot be read; send it in UTF-8.")
+    stated = _CHARSET.search(request.headers["content-type"])
+    if stated is not None and stated[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise unreadable
+    # what is no UTF-8 would be taken for Latin-1: so all is, and every text is decoded as it is looked at
+    headers = [pair for pair in request.headers.raw if pair[0] != b"content-type"]
+    kind = _CHARSET.sub("", request.headers["content-type"]) + "; charset=latin-1"
+    bytewise = Request(
+        {**request.scope, "headers": [*headers, (b"content-type", kind.encode("latin-1"))]}, request.receive
+    )
     try:
-        form = await request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_TEXT_BYTES)
-    except (LookupError, ValueError):  # a charset or an encoding of the form's own that is none
-        raise Refused("invalid_request", "The form cannot be read; send it in UTF-8.") from None
+        form = await bytewise.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_TEXT_BYTES)
+    except (LookupError, ValueError):  # an encoding of the form's own that is none
+        raise unreadable from None
     try:
         return await _checked(form, grant_of(request).name or "anonymous")
     finally:
@@ -166,7 +189,10 @@ def _text(form: FormData, field: str, max_chars: int, wanted: str) -> str:
         raise Refused("missing_required_parameter", f"{wanted} in the part {field!r}.", field)
     if not isinstance(value, str):
         raise Refused("invalid_value", f"The part {field!r} is text; send it without a filename.", field)
-    text = " ".join(value.split())
+    try:
+        text = " ".join(value.encode("latin-1").decode("utf-8").split())
+    except UnicodeError:
+        raise Refused("invalid_value", f"The part {field!r} is not UTF-8; send it in that encoding.", field) from None
     if len(text) > max_chars:
         raise Refused("invalid_value", f"The part {field!r} may have at most {max_chars} characters.", field)
     return text
