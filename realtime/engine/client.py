@@ -9,17 +9,14 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
-from realtime.engine.framing import LENGTH_BYTES, packed
+from realtime.child_process import reap, start_child
 from realtime.engine.messages import (
     Cancel,
     DropContext,
@@ -40,6 +37,7 @@ from realtime.engine.messages import (
     StepOutput,
     VoiceRegistered,
 )
+from realtime.framing import LENGTH_BYTES, packed
 
 log = logging.getLogger("voiced.engine")
 
@@ -220,14 +218,8 @@ class EngineProcess:
             self._writer.write(packed(message))
 
     async def _run_worker(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "realtime.engine.worker", str(theirs.fileno())]
-            # spawning takes milliseconds and happens at start and after a crash only
-            with _terminal_signals_blocked():
-                self._process = subprocess.Popen(  # noqa: ASYNC220
-                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-                )
+        # spawning takes milliseconds and happens at start and after a crash only
+        self._process, ours = start_child("realtime.engine.worker")
         process = self._process
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
         try:
@@ -244,7 +236,7 @@ class EngineProcess:
                 if not answer.done():
                     answer.set_exception(EngineLost(LOST))
             self.gauges = Gauges()
-            await self._reap(process)
+            await reap(process)
             self._process = None
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -281,29 +273,3 @@ class EngineProcess:
         async with self._changed:
             self.info, self.stage, self.error = info, stage, error or self.error
             self._changed.notify_all()
-
-    @staticmethod
-    async def _reap(process: subprocess.Popen[bytes]) -> None:
-        """Wait for the worker to leave by itself; make it if it does not."""
-        deadline = time.monotonic() + 2.0
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                await asyncio.sleep(0.02)
-            except asyncio.CancelledError:
-                process.kill()
-                process.wait()
-                raise
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def _terminal_signals_blocked() -> Iterator[None]:
-    """A process started here is born with them blocked: the terminal's Ctrl-C reaches all its processes, and a worker
-    that still imports could not ignore it yet."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 
 import msgspec
 
 from realtime.engine.engine import Engine
 from realtime.engine.failures import load_failure
-from realtime.engine.framing import LENGTH_BYTES, packed
 from realtime.engine.load import load_engine
 from realtime.engine.messages import (
     Cancel,
@@ -34,46 +31,11 @@ from realtime.engine.messages import (
     Shutdown,
     Speak,
 )
+from realtime.framing import Inbox, packed
 from realtime.text import front_end
 
 _CLIPS_POLL_S = 0.01
 """How often to look whether a voice is encoded, while one is."""
-
-
-_AT_ONCE_BYTES = 1 << 24
-
-
-class Inbox:
-    """Whole messages out of a socket, without waiting unless asked to."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._buffer = bytearray()
-
-    def wait(self, seconds: float | None) -> bool:
-        """Until something can be read, at most `seconds`."""
-        ready, _, _ = select.select([self._connection], [], [], seconds)
-        return bool(ready)
-
-    def receive(self) -> Iterator[bytes]:
-        """Read what is there and yield the whole messages. Raises EOFError when the other end is gone."""
-        data = self._connection.recv(1 << 20)
-        if not data:
-            raise EOFError
-        self._buffer += data
-        taken = len(data)
-        with contextlib.suppress(BlockingIOError):  # a message of megabytes comes in pieces: not one of them a step
-            while data and taken < _AT_ONCE_BYTES:
-                data = self._connection.recv(1 << 20, socket.MSG_DONTWAIT)
-                self._buffer += data
-                taken += len(data)
-        while len(self._buffer) >= LENGTH_BYTES:
-            size = int.from_bytes(self._buffer[:LENGTH_BYTES], "little") + LENGTH_BYTES
-            if len(self._buffer) < size:
-                return
-            body = bytes(self._buffer[LENGTH_BYTES:size])
-            del self._buffer[:size]
-            yield body
 
 
 def apply(engine: Engine, message: Inbound, now: float) -> None:

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from codec_stream.errors import CheckpointError
 from realtime.engine.client import EngineProcess, Router
-from realtime.engine.framing import packed
 from realtime.engine.inline import InlineEngine
 from realtime.engine.load import load_engine
 from realtime.engine.messages import (
@@ -36,7 +35,7 @@ from realtime.engine.messages import (
     Shutdown,
     Speak,
 )
-from realtime.engine.worker import Inbox
+from realtime.framing import Inbox, packed
 from tests.engine.harness import GREEDY, SYSTEM, Stage, load, no_front_end
 
 _TEXT = "Good evening, this is the harbour office speaking."
