@@ -192,11 +192,11 @@ def report(findings: list[Findings]) -> str:
     return "\n".join(lines)
 
 
-def write_card(folder: Path, found: str) -> None:
-    """Put the report where the model card has its evaluation."""
+def write_card(folder: Path, found: str, about: str = ABOUT) -> None:
+    """Put the report where the model card has its evaluation, below what it is `about`."""
     card = folder / "README.md"
     head, _, _ = card.read_text(encoding="utf-8").partition("## Evaluation")
-    card.write_text(f"{head}## Evaluation\n\n{ABOUT}\n\n{found}\n", encoding="utf-8")
+    card.write_text(f"{head}## Evaluation\n\n{about}\n\n{found}\n", encoding="utf-8")
 
 
 def main() -> None:

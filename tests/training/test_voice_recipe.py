@@ -11,7 +11,7 @@ from tests.oracle import transformers_codec
 from training import prompt
 from training.speak import Speaker
 from training.speech import HOP
-from training.voice import books, codes, corpus, decoder, gate, language, phase
+from training.voice import books, codes, corpus, decoder, evaluate, gate, language, phase
 from training.voice.__main__ import TINY, run
 from training.voice.quantizer import Quantizer
 from training.voice.speakers import NOBODY, SPEAKERS, VOICES, voices_of
@@ -30,9 +30,12 @@ def test_every_stage_leaves_what_the_next_one_needs(work: Path) -> None:
     assert len(spoken) == TINY.clauses
     assert {speaker for speaker, _, _ in spoken} == set(range(len(SPEAKERS)))
     assert np.load(work / "quantizer.npz")["books"].shape[:2] == (TINY.books, 256)
-    assert np.load(work / "decoder.npz")["latents"].shape[1] == TINY.dims + 4
-    for line in (work / "decoder.log").read_text().splitlines():
-        assert all(np.isfinite(value) for value in json.loads(line).values())
+    assert np.load(work / "decoder.npz")["latents"].shape[1] == TINY.dims + 6
+    for log in ("decoder.log", "encoder.log", "language.log"):
+        for line in (work / log).read_text().splitlines():
+            assert all(np.isfinite(value) for value in json.loads(line).values())
+    assert {row["kind"] for row in json.loads((work / "evaluation.json").read_text())} == set(evaluate.kinds())
+    assert "8 kHz mu-law line" in (work / "exported" / "README.md").read_text()
     assert (work / "contours" / "00.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -115,3 +118,38 @@ def test_speech_that_is_cut_into_frames_elsewhere_is_the_same_speech(work: Path)
     assert moved.frames == utterance.frames
     assert np.allclose(moved.rows[2:], utterance.rows[:-2])
     assert np.allclose(moved.f0[4:], utterance.f0[:-4])
+
+
+def test_the_likeness_of_contours_knows_rising_from_falling() -> None:
+    up = np.concatenate([np.zeros(5), np.linspace(100, 150, 60), np.zeros(5)])
+    assert evaluate.likeness(up[::2], up) > 0.95
+    assert evaluate.likeness(up[::-1], up) < -0.95
+    assert evaluate.likeness(np.zeros(0), up) == 0.0
+
+
+def test_a_line_keeps_the_length_and_takes_what_is_above_four_kilohertz() -> None:
+    time = np.arange(24_000) / 24_000
+    for hertz, kept in ((1000, True), (6000, False)):
+        wave = 0.5 * np.sin(2 * np.pi * hertz * time).astype(np.float32)
+        heard = evaluate.line(wave)
+        assert len(heard) == len(wave)
+        assert (np.abs(heard[2000:-2000]).max() > 0.4) == kept
+
+
+def test_the_books_find_the_codes_that_the_latents_were_made_of(work: Path) -> None:
+    """The stock encoder searches one book after the other, each over all dims."""
+    fitted = Quantizer.load(work / "quantizer.npz")
+    _, _, utterance = next(corpus.read(work))
+    pairs = phase.codes(utterance.knots())
+    served = books.served(fitted)
+    for voice in range(len(VOICES)):
+        ids = books.ids(fitted.encode(utterance.rows, beam=1), pairs, voice)
+        rest = served.decode(ids)
+        content = fitted.books.shape[2]
+        rest[:, :content] = fitted.latents(utterance.rows)
+        rest[:, -1] = 0.5  # of a sawtooth an encoder finds the middle
+        found = []
+        for book in served.books:
+            found.append(((rest[:, None] - book) ** 2).sum(2).argmin(1))
+            rest = rest - book[found[-1]]
+        assert (np.stack(found, 1)[:, -2:] == ids[:, -2:]).mean() > 0.97

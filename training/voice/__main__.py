@@ -8,6 +8,7 @@ given again, resumes. `--tiny` runs every stage in less than a minute on the sta
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from pathlib import Path
 
 import torch
 
+from training.evaluate import write_card
 from training.language import Settings, train
 from training.voice import (
     codes,
     corpus,
     decoder,
     ears,
+    encoder,
+    evaluate,
     export,
     gate,
     graph,
@@ -31,7 +35,7 @@ from training.voice import (
     stand_in,
     weights,
 )
-from training.voice.speakers import SPEAKERS
+from training.voice.speakers import SPEAKERS, VOICES
 from training.voice.teacher import Synthesiser
 from training.voice.text import notations
 
@@ -54,7 +58,9 @@ class Plan:
     decoder_hours: float = 1.0
     decoder_steps: int = 16_000
     hidden: int = decoder.HIDDEN
+    encoder_steps: int = 8_000
     minutes: float = 600.0
+    sentences: int = 100
     tiny: bool = False
 
 
@@ -66,7 +72,9 @@ TINY = Plan(
     decoder_hours=0.02,
     decoder_steps=4,
     hidden=64,
+    encoder_steps=2,
     minutes=0.05,
+    sentences=1,
     tiny=True,
 )
 
@@ -82,9 +90,11 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[Stage]:
         ("decoder's data", lambda: decoder.build(work, plan.decoder_hours)),
         ("decoder", lambda: decoder.train(work, plan.decoder_steps, **small)),
         ("pitch", lambda: _pitch(work)),
+        ("encoder", lambda: encoder.train(work, plan.encoder_steps, **({"size": 2, "frames": 8} if plan.tiny else {}))),
         ("codes", lambda: codes.build(work)),
         ("language model", lambda: _language(work, plan)),
         ("export", lambda: export.export(work, folder)),
+        ("evaluation", lambda: _evaluation(work, folder, plan)),
     ]
 
 
@@ -119,6 +129,17 @@ def _language(work: Path, plan: Plan) -> None:
     task = language.open_task(work, None if plan.tiny else str(BEGIN), small=plan.tiny)
     settings = Settings(plan.minutes, 10**9, rate=1.2e-3, positions=1600, guide=0.2, device="cpu", seed=0)
     train(work, settings, small=plan.tiny, task=task)
+
+
+def _evaluation(work: Path, folder: Path, plan: Plan) -> None:
+    if (work / "evaluation.json").exists():
+        return
+    recogniser = None if plan.tiny else evaluate.Whisper(ears.fetch(work))
+    names = [voice.name for voice in VOICES][: 1 if plan.tiny else None]
+    longest = 2.0 if plan.tiny else 30.0
+    rows, levels = evaluate.evaluate(work, folder, _opened(work, plan), recogniser, names, plan.sentences, longest)
+    write_card(folder, evaluate.markdown(rows, levels), evaluate.ABOUT)
+    (work / "evaluation.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def run(work: Path, folder: Path, plan: Plan) -> None:

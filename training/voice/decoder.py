@@ -19,7 +19,6 @@ from training import checkpointing
 from training.causal import LOOKAHEAD, CausalDecoder
 from training.codec import HIDDEN, RATIOS, START_WEIGHT, STARTS_EVERY, WARM_FRAMES, spectral_distance
 from training.compiling import compiled
-from training.quantizer import VOICE_DIMS
 from training.speech import FRAME_S, HOP
 from training.voice import books, oscillator, phase, pitch
 from training.voice.corpus import read
@@ -35,7 +34,7 @@ HELD = 20  # utterances that only the evaluation hears
 
 
 def latents(fitted: Quantizer, utterance: Utterance, voice: int) -> np.ndarray:
-    """What the decoder is given when a voice speaks, [frames, content + voice + pitch] float32."""
+    """What the decoder is given when a voice speaks, [frames, all dims] float32."""
     pairs = phase.codes(utterance.knots(VOICES[voice].ratio))
     return books.served(fitted).decode(books.ids(fitted.encode(utterance.rows), pairs, voice)).astype(np.float32)
 
@@ -125,8 +124,8 @@ def train(
 
 @torch.no_grad()
 def blind(decoder: CausalDecoder) -> None:
-    """Let the tap that looks ahead see no voice: it comes with the place, in the last codebook, and too late."""
-    decoder.conv1.conv.weight[:, -VOICE_DIMS - PITCH_DIMS : -PITCH_DIMS, -LOOKAHEAD:] = 0.0
+    """Let the tap that looks ahead see nothing of the last codebook: of the frame ahead it comes too late."""
+    decoder.conv1.conv.weight[:, -books.LATE_DIMS - PITCH_DIMS : -PITCH_DIMS, -LOOKAHEAD:] = 0.0
 
 
 def _save(work: Path, decoder: CausalDecoder, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
