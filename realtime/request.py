@@ -1,7 +1,8 @@
-"""How a session tells the engine what to speak, without knowing the engine: messages, voices, ways of drawing; and
-how the engine tells what that took.
+"""What a session asks of an engine, and what the engine answers: plain structs that both import.
 
-Plain structs that both sides import.
+A session says *what* is to be voiced: a scene, the voices, the words. How a model is prompted for it is the affair of
+the model's own room in `realtime.engine.models`. No struct here holds a clock or a path: all times are durations, so
+an engine may run on another machine.
 """
 
 from __future__ import annotations
@@ -11,32 +12,57 @@ from typing import Literal
 import msgspec
 
 
-class TextPart(msgspec.Struct, frozen=True, tag="text"):
-    """Words, as the chat template will see them."""
-
-    text: str
-
-
-class VoicePart(msgspec.Struct, frozen=True, tag="voice"):
-    """The clip of a registered voice, by name."""
+class RegisteredClip(msgspec.Struct, frozen=True, tag="registered"):
+    """Names the clip of a registered voice."""
 
     name: str
 
 
-class ClipPart(msgspec.Struct, frozen=True, tag="clip"):
-    """A clip sent along: 16-bit mono PCM at the codec's rate. Encoded once, remembered by content."""
+class Clip(msgspec.Struct, frozen=True, tag="clip"):
+    """Holds a clip that is sent along: 16-bit mono PCM at the codec's rate. It is encoded once and remembered by its
+    content."""
 
     pcm: bytes
 
 
-Part = TextPart | VoicePart | ClipPart
+class Reference(msgspec.Struct, frozen=True):
+    """Gives an example of a voice: a clip and the words that are said in it."""
+
+    transcript: str
+    clip: RegisteredClip | Clip
 
 
-class Message(msgspec.Struct, frozen=True):
-    """One message of the prompt; the checkpoint's chat template gives it its form."""
+class Speaker(msgspec.Struct, frozen=True):
+    """Describes one of several who speak in a dialogue.
 
-    role: Literal["system", "scene", "user", "assistant"]
-    parts: list[Part]
+    `tag` is what stands before their words in the text, without brackets: SPEAKER0. The voice is taken from `clip`,
+    else from `description` (words for the scene), else the model picks one.
+    """
+
+    tag: str
+    description: str = ""
+    clip: RegisteredClip | Clip | None = None
+
+
+class Voicing(msgspec.Struct, frozen=True):
+    """Says who speaks and where: everything that comes before the words of a request.
+
+    `system` is the application's own instruction to the model; empty leaves the model's default. `scene` describes
+    the recording in lines of text. `voice` is the line by which a checkpoint knows one of its own voices. `references`
+    are examples of the voice, oldest first; `speakers` are those of a dialogue.
+    """
+
+    system: str = ""
+    scene: str = ""
+    voice: str = ""
+    references: list[Reference] = []
+    speakers: list[Speaker] = []
+
+    @property
+    def clips(self) -> list[RegisteredClip | Clip]:
+        """All clips that have to be encoded before the first word, in the order of their mention."""
+        of_speakers = [speaker.clip for speaker in self.speakers if speaker.clip is not None]
+        return [*of_speakers, *(reference.clip for reference in self.references)]
 
 
 class Sampling(msgspec.Struct, frozen=True):
@@ -49,6 +75,30 @@ class Sampling(msgspec.Struct, frozen=True):
     ras: bool | None = None
 
 
+class Speak(msgspec.Struct, frozen=True, tag="speak"):
+    """Asks for `text` to be spoken: one clause, one request.
+
+    With a `context_id`, what the same context spoke before comes between the voicing and the text, so that the voice
+    goes on where it stopped. `lead_s` is the audio in seconds that its listener still holds; it plays `speed` times as
+    fast as is spoken, and at most `max_lead_s` (None: the engine's own bound) are made ahead of it. A request that is
+    not `paced` has no listener: it is generated as fast as the paced ones allow. `more` says that the context goes on
+    with another clause at once: its place in the batch is kept for it. `max_frames` bounds what is spoken.
+    """
+
+    request_id: str
+    text: str
+    voicing: Voicing = Voicing()
+    context_id: str = ""
+    sampling: Sampling = Sampling()
+    seed: int = 0
+    max_frames: int | None = None
+    lead_s: float = 0.0
+    paced: bool = True
+    more: bool = False
+    max_lead_s: float | None = None
+    speed: float = 1.0
+
+
 class Used(msgspec.Struct, frozen=True):
     """What a request has taken so far: positions of its prompt, of audio rows among them, and of those found cached;
     frames spoken."""
@@ -57,3 +107,24 @@ class Used(msgspec.Struct, frozen=True):
     audio_positions: int = 0
     cached_positions: int = 0
     frames: int = 0
+
+
+EndReason = Literal["stop", "length", "cancelled", "failed", "overloaded", "invalid"]
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """The one last word on a request; all its audio came before.
+
+    stop: the model ended it · length: it hit the cap · cancelled · failed: our fault · overloaded: not admitted ·
+    invalid: the request's fault, and `field` says where. Counts are those of `Used`; `samples` are at the codec's rate.
+    """
+
+    request_id: str
+    reason: EndReason
+    error: str = ""
+    field: str = ""
+    prompt_positions: int = 0
+    audio_positions: int = 0
+    cached_positions: int = 0
+    frames: int = 0
+    samples: int = 0

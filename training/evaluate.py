@@ -24,7 +24,7 @@ import torch
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
-from realtime.engine.messages import Sampling
+from realtime.request import Sampling
 from realtime.text import normalise
 from training import measure
 from training import quantizer as rvq

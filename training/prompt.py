@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
+from realtime.engine.models.higgs_v2.prompting import DEFAULT_SCENE, ONE_VOICE, SEVERAL_VOICES
 from realtime.text.symbols import PHONES, STRESS, VOWELS
 
 BOS, EOT, PAD, UNKNOWN = "<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>", "<|unknown|>"
@@ -26,14 +27,7 @@ AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY = (
     "<|reserved_special_token_6|>",
 )
 SPECIAL = (PAD, BOS, EOT, UNKNOWN, HEADER, HEADER_END, SCENE, SCENE_END, AUDIO, AUDIO_BOS, AUDIO_EOS, DELAY)
-SYSTEM = "Generate audio following instruction."
-ROOM = "Audio is recorded from a quiet room."
-SEVERAL = (
-    "You are an AI assistant designed to convert text into speech.\n"
-    "If the user's message includes a [SPEAKER*] tag, do not read out the tag and generate speech for the following "
-    "text, using the specified voice.\n"
-    "If no speaker tag is present, select a suitable voice on your own."
-)
+SYSTEM, SEVERAL, ROOM = ONE_VOICE, SEVERAL_VOICES, DEFAULT_SCENE
 SPEAKERS = 4
 
 CHAT_TEMPLATE = """\

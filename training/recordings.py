@@ -25,8 +25,9 @@ from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
 from realtime.engine.checkpoint import Checkpoint, open_checkpoint
-from realtime.engine.messages import ClipPart, Message, TextPart
 from realtime.engine.prompt import Prompter
+from realtime.request import Clip as SentClip
+from realtime.request import Reference, Voicing
 from realtime.text import front_end
 from training import prompt
 from training.batches import Sample, batches, delayed, following
@@ -106,14 +107,11 @@ class RecordingSampler:
     def sample(self, index: int, reference: int | None) -> Sample:
         """The conversation in which clip `index` is spoken, after the clip `reference` or by its speaker's name."""
         recordings = self._recordings
-        scene = [TextPart(prompt.ROOM)]
         if reference is None:
-            scene.append(TextPart(recordings.speakers[index]))
-        messages = [Message("system", [TextPart(prompt.SYSTEM)]), Message("scene", scene)]
-        if reference is not None:
-            messages.append(Message("user", [TextPart(recordings.texts[reference])]))
-            messages.append(Message("assistant", [ClipPart(b"")]))
-        tokens = self._prompter.prompt(messages, [], recordings.texts[index], lambda _: self._rows(reference or 0))
+            voicing = Voicing(voice=recordings.speakers[index])
+        else:
+            voicing = Voicing(references=[Reference(recordings.texts[reference], SentClip(b""))])
+        tokens = self._prompter.prompt(voicing, [], recordings.texts[index], lambda _: self._rows(reference or 0))
         sample = Sample()
         spoken = tokens[:, -1] >= 0  # text positions hold one id and nothing behind it
         for start, end in _runs(spoken):

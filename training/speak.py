@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from realtime.engine.load import load_engine
-from realtime.engine.messages import Audio, Ended, EngineConfig, Message, Sampling, Speak, TextPart
+from realtime.engine.messages import Audio, EngineConfig
+from realtime.request import Ended, Sampling, Speak, Voicing
 from realtime.session.clauses import ClauseSplitter
 from realtime.text import front_end
-from training import prompt
 
 DEFAULTS = Sampling()
 
@@ -23,14 +23,6 @@ class Utterance:
     samples: np.ndarray  # [n] float32
     ended: bool  # by itself, not by a cap
     starts: list[int]  # the sample at which each of its clauses begins
-
-
-def scene_messages(line: str) -> list[Message]:
-    """What a session sends ahead of its first words for a voice of the scene."""
-    return [
-        Message("system", [TextPart(prompt.SYSTEM)]),
-        Message("scene", [TextPart(prompt.ROOM), TextPart(line)]),
-    ]
 
 
 class Speaker:
@@ -57,12 +49,12 @@ class Speaker:
         seed: int = 0,
         sampling: Sampling = DEFAULTS,
         whole: bool = False,
-        messages: list[Message] | None = None,
+        voicing: Voicing | None = None,
     ) -> list[Utterance]:
-        """Each text by one voice of the scene (or after `messages`), its clauses in one context; in the order of
+        """Each text by one voice of the scene (or by `voicing`), its clauses in one context; in the order of
         `texts`. `whole`: uncut."""
-        if messages is None:
-            messages = scene_messages(self.info.scene_voices[voice or self.info.default_voice])
+        if voicing is None:
+            voicing = Voicing(voice=self.info.scene_voices[voice or self.info.default_voice])
         self._calls += 1
         jobs = [[text] if whole else self._clauses(text) for text in texts]
         heard: list[list[np.ndarray]] = [[] for _ in texts]
@@ -74,7 +66,7 @@ class Speaker:
             while waiting and len(requests) < self._slots:
                 index = waiting.pop(0)
                 starts[index].append(0)
-                self._submit(requests, index, jobs[index], messages, seed, sampling)
+                self._submit(requests, index, jobs[index], voicing, seed, sampling)
             for event in self._engine.step(time.monotonic()).events:
                 if event.request_id not in requests:
                     continue
@@ -88,7 +80,7 @@ class Speaker:
                     ended[index] &= event.reason == "stop"
                     if jobs[index]:
                         starts[index].append(sum(map(len, heard[index])))
-                        self._submit(requests, index, jobs[index], messages, seed, sampling)
+                        self._submit(requests, index, jobs[index], voicing, seed, sampling)
         empty = [np.zeros(0, np.float32)]
         return [
             Utterance(np.concatenate(pieces or empty), end, begins)
@@ -104,7 +96,7 @@ class Speaker:
         requests: dict[str, int],
         index: int,
         clauses: list[str],
-        messages: list[Message],
+        voicing: Voicing,
         seed: int,
         sampling: Sampling,
     ) -> None:
@@ -113,5 +105,5 @@ class Speaker:
         self._requests += 1
         name, context = f"u{self._requests}", f"t{self._calls}.{index}"
         requests[name] = index
-        speak = Speak(name, clauses.pop(0), messages, context, sampling, seed * 100_003 + index, paced=False)
+        speak = Speak(name, clauses.pop(0), voicing, context, sampling, seed * 100_003 + index, paced=False)
         self._engine.submit(speak, time.monotonic())

@@ -36,7 +36,7 @@ from realtime.bench.report import Table, add_common_arguments, environment, medi
 from realtime.checkpoints.noise import Size
 from realtime.engine.checkpoint import ModelConfig, open_checkpoint
 from realtime.engine.linear import Linear
-from realtime.engine.messages import Speak
+from realtime.request import Speak
 
 NAME = "engine"
 HELP = "continuous batching against transformers' generate on a random checkpoint"

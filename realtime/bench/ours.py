@@ -16,8 +16,9 @@ import numpy as np
 
 from realtime.engine.engine import Engine
 from realtime.engine.load import load_engine
-from realtime.engine.messages import Ended, EngineConfig, Message, Sampling, Speak, TextPart
+from realtime.engine.messages import EngineConfig
 from realtime.engine.prompt import Prompter
+from realtime.request import Ended, Sampling, Speak, Voicing
 
 _NUMBERS = [
     "zero",
@@ -82,7 +83,7 @@ class Ours:
     def prompt(self, request: Speak) -> np.ndarray:
         """The text ids of a request's prompt, [N]."""
         prompter: Prompter = self._engine._prompter
-        return prompter.prompt(request.messages, [], request.text, lambda part: np.zeros((0, 8)))[:, 0]
+        return prompter.prompt(request.voicing, [], request.text, lambda part: np.zeros((0, 8)))[:, 0]
 
     def serve(self, requests: Sequence[Speak], arrivals: Sequence[float], step_s: float | None = None) -> Outcome:
         """Run requests that arrive at the given times to their ends. All must run to their cap.
@@ -130,12 +131,12 @@ def requests(count: int, rows: int, *, codebooks: int, run: int = 0, paced: bool
     that no page of one run serves another."""
     if rows <= codebooks:
         raise ValueError(f"rows is {rows}; an utterance has at least {codebooks + 1}")
-    system = [Message("system", [TextPart(f"{run}: generate audio following instruction.")])]
+    voicing = Voicing(system=f"{run}: generate audio following instruction.")
     return [
         Speak(
             f"run{run}-{index}",
             f"This is sentence number {_NUMBERS[index % len(_NUMBERS)]} of those to be spoken.",
-            system,
+            voicing,
             sampling=Sampling(greedy=True, ras=False),
             max_frames=rows - codebooks,  # the last frame completes that many rows after it
             paced=paced,

@@ -20,7 +20,6 @@ from realtime.child_process import reap, start_child
 from realtime.engine.messages import (
     Cancel,
     DropContext,
-    Ended,
     EngineConfig,
     EngineInfo,
     Event,
@@ -33,11 +32,11 @@ from realtime.engine.messages import (
     Outbound,
     RegisterVoice,
     Shutdown,
-    Speak,
     StepOutput,
     VoiceRegistered,
 )
 from realtime.framing import LENGTH_BYTES, packed
+from realtime.request import Ended, Speak
 
 log = logging.getLogger("voiced.engine")
 

@@ -13,7 +13,8 @@ from codec_stream.delay import delayed_rows
 from codec_stream.encoder import Encoder
 from codec_stream.errors import AudioError
 from realtime.engine.errors import RequestError
-from realtime.engine.messages import ClipPart, RegisterVoice, VoicePart, VoiceRegistered
+from realtime.engine.messages import RegisterVoice, VoiceRegistered
+from realtime.request import Clip, RegisteredClip
 
 log = logging.getLogger("voiced.clips")
 
@@ -79,14 +80,14 @@ class Clips:
         self._voices.pop(name, None)
         self._registering.pop(name, None)
 
-    def start(self, parts: list[VoicePart | ClipPart], context_id: str = "") -> list[Future[np.ndarray]]:
+    def start(self, parts: list[RegisteredClip | Clip], context_id: str = "") -> list[Future[np.ndarray]]:
         """Begin encoding what is not known yet. Raises RequestError for bad clips, and for voices that are neither
         known nor what this context has spoken with."""
         return [self._future(part, context_id) for part in parts]
 
-    def rows(self, part: VoicePart | ClipPart, context_id: str = "") -> np.ndarray:
+    def rows(self, part: RegisteredClip | Clip, context_id: str = "") -> np.ndarray:
         """Rows [R, K] of a part whose future is done. Raises RequestError for a clip that could not be encoded."""
-        if isinstance(part, ClipPart):
+        if isinstance(part, Clip):
             known = self._known.get(_key(part))
             return known.result() if known is not None else self._future(part, context_id).result()
         rows = self._future(part, context_id).result()
@@ -106,8 +107,8 @@ class Clips:
         """Stop the encoding thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _future(self, part: VoicePart | ClipPart, context_id: str) -> Future[np.ndarray]:
-        if isinstance(part, VoicePart):
+    def _future(self, part: RegisteredClip | Clip, context_id: str) -> Future[np.ndarray]:
+        if isinstance(part, RegisteredClip):
             if part.name in self._registering:
                 return self._registering[part.name][1]
             rows = self._voices.get(part.name)
@@ -148,5 +149,5 @@ class Clips:
         return delayed_rows(frames.astype(np.int64), self._bos, self._eos)
 
 
-def _key(part: ClipPart) -> bytes:
+def _key(part: Clip) -> bytes:
     return blake2b(part.pcm, digest_size=16).digest()

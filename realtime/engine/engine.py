@@ -21,23 +21,12 @@ from realtime.engine.contexts import Contexts
 from realtime.engine.errors import EngineError, Overloaded, RequestError, Silent
 from realtime.engine.kv_pages import page_hashes
 from realtime.engine.length import frame_cap
-from realtime.engine.messages import (
-    Audio,
-    ClipPart,
-    Ended,
-    EndReason,
-    Event,
-    Gauges,
-    Speak,
-    StepOutput,
-    TextPart,
-    Used,
-    VoicePart,
-)
+from realtime.engine.messages import Audio, Event, Gauges, StepOutput
 from realtime.engine.prompt import Prompter, Spoken
 from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.scheduler import CHUNK_SIZES, Phase, Scheduler, Stream
 from realtime.engine.slots import SlotSampling
+from realtime.request import Ended, EndReason, Speak, Used
 
 
 @dataclass
@@ -112,8 +101,7 @@ class Engine:
                 raise RequestError("request_id", f"A request {request.request_id!r} is already running.")
             if not any(character.isalnum() for character in request.text):
                 raise RequestError("text", "There is nothing to say: the text holds no letter and no digit.")
-            parts = [part for message in request.messages for part in message.parts if not isinstance(part, TextPart)]
-            waiting = _Waiting(request, self.clips.start(parts, request.context_id))
+            waiting = _Waiting(request, self.clips.start(request.voicing.clips, request.context_id))
             if all(future.done() for future in waiting.clips):
                 self._admit(request, now)
             else:
@@ -222,12 +210,12 @@ class Engine:
     def _prompt(self, request: Speak, room: int) -> np.ndarray:
         """The prompt, with as much of the context's past as fits."""
 
-        def rows_of(part: VoicePart | ClipPart) -> np.ndarray:
+        def rows_of(part: RegisteredClip | Clip) -> np.ndarray:
             return self.clips.rows(part, request.context_id)
 
         spoken = self._contexts.past(request.context_id)
         while True:
-            tokens = self._prompter.prompt(request.messages, spoken, request.text, rows_of)
+            tokens = self._prompter.prompt(request.voicing, spoken, request.text, rows_of)
             if len(tokens) <= room:
                 return tokens
             if not spoken:

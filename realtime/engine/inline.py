@@ -8,8 +8,9 @@ import time
 
 from realtime.engine.client import LOST, Router, Sink
 from realtime.engine.engine import Engine
-from realtime.engine.messages import Cancel, DropContext, EngineInfo, Hold, Inbound, Speak
+from realtime.engine.messages import Cancel, DropContext, EngineInfo, Hold, Inbound
 from realtime.engine.worker import apply
+from realtime.request import Speak
 
 
 class InlineEngine:

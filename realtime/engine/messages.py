@@ -11,36 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from realtime.request import ClipPart as ClipPart
-from realtime.request import Message as Message
-from realtime.request import Sampling as Sampling
-from realtime.request import TextPart as TextPart
-from realtime.request import Used as Used
-from realtime.request import VoicePart as VoicePart
-
-
-class Speak(msgspec.Struct, frozen=True, tag="speak"):
-    """Speak `text`: one utterance, one request.
-
-    `messages` come before it (system, scene, references). With a `context_id`, what the same context spoke before
-    follows them, so that the voice goes on where it stopped. `lead_s` is the audio its listener still holds; it plays
-    `speed` times as fast as is spoken, and no more than `max_lead_s` (None: the engine's own) are made ahead of it.
-    An unpaced stream has no listener: it is generated as fast as the paced ones allow. `more` says that the context
-    goes on with another clause at once: its place in the batch is kept for it.
-    """
-
-    request_id: str
-    text: str
-    messages: list[Message] = []
-    context_id: str = ""
-    sampling: Sampling = Sampling()
-    seed: int = 0
-    max_frames: int | None = None
-    lead_s: float = 0.0
-    paced: bool = True
-    more: bool = False
-    max_lead_s: float | None = None
-    speed: float = 1.0
+from realtime.request import Ended, Speak, Used
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -122,28 +93,6 @@ class Audio(msgspec.Struct, frozen=True, tag="audio"):
     position: int
     pcm: bytes
     used: Used = Used()
-
-
-EndReason = Literal["stop", "length", "cancelled", "failed", "overloaded", "invalid"]
-
-
-class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The one last word on a request; all its audio came before.
-
-    stop: the model ended it · length: it hit the cap · cancelled · failed: our fault · overloaded: not admitted ·
-    invalid: the request's fault, `field` says where. Counts are positions (of the prompt; of its audio rows; those
-    found cached) and frames (spoken).
-    """
-
-    request_id: str
-    reason: EndReason
-    error: str = ""
-    field: str = ""
-    prompt_positions: int = 0
-    audio_positions: int = 0
-    cached_positions: int = 0
-    frames: int = 0
-    samples: int = 0
 
 
 class Loading(msgspec.Struct, frozen=True, tag="loading"):

@@ -19,7 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from codec_stream.errors import CheckpointError
 from realtime.engine.checkpoint import Checkpoint
 from realtime.engine.errors import RequestError, Silent
-from realtime.engine.messages import Message, TextPart
+from realtime.engine.models.higgs_v2.prompting import Message, TextPart, messages
+from realtime.request import Voicing
 
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
 
@@ -54,7 +55,11 @@ class Prompter:
         if audio_token is None:
             raise CheckpointError(f"tokenizer.json has no token {checkpoint.config.audio_token_id} (audio_token_id).")
 
-    def prompt(self, messages: list[Message], spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
+    def prompt(self, voicing: Voicing, spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
+        """Word what is to be voiced for this model: tokens [N, K] as `tokens` gives them."""
+        return self.tokens(messages(voicing, text), spoken, text, rows_of)
+
+    def tokens(self, messages: list[Message], spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
         """Tokens [N, K] of a prompt that ends where the first (all-BOS) audio row goes.
 
         Raises RequestError for text that holds control markers and for roles the template refuses; Silent where the

@@ -29,9 +29,9 @@ from realtime.engine.messages import (
     Loading,
     RegisterVoice,
     Shutdown,
-    Speak,
 )
 from realtime.framing import Inbox, packed
+from realtime.request import Speak
 from realtime.text import front_end
 
 _CLIPS_POLL_S = 0.01

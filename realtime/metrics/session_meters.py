@@ -24,7 +24,7 @@ from protocol.server_events import (
     SessionCreated,
     SpeechStopped,
 )
-from realtime.engine.messages import Ended
+from realtime.request import Ended
 
 Transport = Literal["websocket", "webrtc", "speech", "cartesia", "translation"]
 GapCause = Literal["speech", "words"]

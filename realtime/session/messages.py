@@ -13,7 +13,7 @@ from protocol.encodings import BadMessage
 from protocol.objects import AudioFormat
 from protocol.server_events import AudioDelta, ServerEvent
 from realtime.agent.brain import Dialogue
-from realtime.request import Message, Sampling, Used
+from realtime.request import Ended, Speak, Used
 
 # --- inputs ---
 
@@ -61,20 +61,6 @@ class ClauseAudio:
     clause_id: str
     pcm: bytes
     used: Used = field(default_factory=Used)
-
-
-@dataclass(frozen=True)
-class ClauseEnded:
-    """The last word on a clause, with what it took."""
-
-    clause_id: str
-    reason: Literal["stop", "length", "cancelled", "failed", "overloaded", "invalid"]
-    error: str = ""
-    field: str = ""
-    prompt_positions: int = 0
-    audio_positions: int = 0
-    cached_positions: int = 0
-    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +117,7 @@ Input = (
     | BrainDone
     | BrainFailed
     | ClauseAudio
-    | ClauseEnded
+    | Ended
     | AudioSent
     | AudioPlayed
     | UserAudio
@@ -192,24 +178,6 @@ class StopBrain:
 
 
 @dataclass(frozen=True)
-class StartClause:
-    """Have a clause spoken."""
-
-    clause_id: str
-    text: str
-    messages: list[Message]
-    context_id: str
-    sampling: Sampling
-    seed: int
-    lead_s: float
-    paced: bool
-    more: bool
-    max_lead_s: float | None = None
-    max_frames: int | None = None
-    speed: float = 1.0
-
-
-@dataclass(frozen=True)
 class CancelClause:
     """Stop speaking a clause."""
 
@@ -231,6 +199,4 @@ class Close:
     reason: str
 
 
-Effect = (
-    Send | SendAudio | FinishAudio | DropAudio | AskBrain | StopBrain | StartClause | CancelClause | DropContext | Close
-)
+Effect = Send | SendAudio | FinishAudio | DropAudio | AskBrain | StopBrain | Speak | CancelClause | DropContext | Close

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import UNSET
@@ -21,12 +20,11 @@ from protocol.objects import (
     TokenDetails,
     Usage,
 )
-from realtime.request import Used
+from realtime.request import Ended, Used, Voicing
 from realtime.session.clauses import Clause, ClauseSplitter
 from realtime.session.conversation import Conversation, Entry
-from realtime.session.messages import ClauseEnded
 from realtime.session.playout import Playout
-from realtime.session.settings import Settings, Voice
+from realtime.session.settings import Settings
 from realtime.session.states import RESPONSE_MOVES, ResponseState, moved
 
 
@@ -36,7 +34,7 @@ class LiveResponse:
 
     id: str
     settings: Settings
-    voices: Mapping[str, Voice]  # those it asks for, as they were when it began
+    voicing: Voicing  # fixed when the response begins: a voice that is deleted meanwhile goes on to its end
     before: Conversation  # as it was when the response began: later changes are for the next one
     context_id: str
     conversation_id: str | None
@@ -88,12 +86,12 @@ class LiveResponse:
             self.unspoken = clause.text
         return None
 
-    def count(self, ended: ClauseEnded) -> None:
+    def count(self, ended: Ended) -> None:
         """Book a clause that is over. An engine that was lost cannot say what it took: what was told before counts."""
         self.cut_short = self.cut_short or ended.reason == "length"
         self.break_off(ended if ended.prompt_positions or ended.frames else self.used)
 
-    def break_off(self, used: Used | ClauseEnded) -> None:
+    def break_off(self, used: Used | Ended) -> None:
         """The running clause is over, having taken so much."""
         self.running = self.running_clause = None
         self.prompt_positions += used.prompt_positions

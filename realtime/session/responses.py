@@ -25,7 +25,7 @@ from protocol.objects import (
     ResponseStatus,
 )
 from realtime.agent.brain import Dialogue
-from realtime.session import prompting
+from realtime.request import Ended, Speak
 from realtime.session.clauses import ClauseSplitter
 from realtime.session.conversation import (
     Conversation,
@@ -46,12 +46,10 @@ from realtime.session.messages import (
     BrainSaid,
     CancelClause,
     ClauseAudio,
-    ClauseEnded,
     DropAudio,
     DropContext,
     FinishAudio,
     SendAudio,
-    StartClause,
     StopBrain,
 )
 from realtime.session.playout import Playout, Word
@@ -60,6 +58,7 @@ from realtime.session.shared import Shared
 from realtime.session.states import ResponseState
 from realtime.session.still_playing import StillPlaying
 from realtime.session.text_streams import TextStreams
+from realtime.session.voicing import voicing_of
 
 
 class Responses:
@@ -123,15 +122,13 @@ class Responses:
         before = Conversation(list(shared.conversation.entries))
         if config.input is not UNSET and config.input is not None:
             before = self._input(config.input)
-        # voices are looked up here: a wrong one is refused before anything starts, a deleted one speaks to the end
-        voices = prompting.asked_for(settings, shared.runtime)
-        prompting.messages(settings, before, voices, "")
+        voicing = voicing_of(settings, before, shared.runtime)
         if not outside and settings.manner != shared.settings.manner:
             shared.renew_context()
         live = LiveResponse(
             id=shared.new_id("resp_"),
             settings=settings,
-            voices=voices,
+            voicing=voicing,
             before=before,
             context_id=shared.new_id("ctx_") if outside else shared.context_id,
             conversation_id=None if outside else shared.conversation_id,
@@ -367,10 +364,10 @@ class Responses:
             seed = int(shared.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
         lead = settings.generation.max_lead_s
         shared.out.append(
-            StartClause(
-                clause_id=live.running,
+            Speak(
+                request_id=live.running,
                 text=clause.spoken,
-                messages=prompting.messages(settings, live.before, live.voices, clause.spoken),
+                voicing=live.voicing,
                 context_id=live.context_id,
                 sampling=settings.sampling,
                 seed=seed + live.clauses - 1,
@@ -408,8 +405,8 @@ class Responses:
         for word in words:
             self._of_message(live, server.TranscriptDelta, delta=word.text, start_time=word.start, end_time=word.end)
 
-    def clause_ended(self, message: ClauseEnded) -> None:
-        live = self._of_clause(message.clause_id)
+    def clause_ended(self, message: Ended) -> None:
+        live = self._of_clause(message.request_id)
         if live is None:
             return
         if message.reason in ("stop", "length"):

@@ -25,6 +25,7 @@ from protocol.objects import (
     ShownOutput,
 )
 from protocol.objects import Session as ShownSession
+from realtime.request import Ended
 from realtime.session.items import Items
 from realtime.session.messages import (
     AudioPlayed,
@@ -34,7 +35,6 @@ from realtime.session.messages import (
     BrainFailed,
     BrainSaid,
     ClauseAudio,
-    ClauseEnded,
     Close,
     Disconnected,
     Drain,
@@ -145,7 +145,7 @@ class Session:
                 items.take_in(message)
             case ClauseAudio():
                 responses.clause_audio(message)
-            case ClauseEnded():
+            case Ended():
                 responses.clause_ended(message)
             case BrainSaid():
                 responses.brain_said(message)

@@ -20,10 +20,11 @@ from protocol.objects import ErrorBody, SessionConfig
 from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
-from realtime.engine.messages import Audio, Ended, Event, Speak, Used
+from realtime.engine.messages import Audio, Event
 from realtime.hearing.detector import Detectors
 from realtime.ids import new_id
 from realtime.metrics.session_meters import SessionMeters, Transport
+from realtime.request import Ended, Speak, Used
 from realtime.session.messages import (
     AskBrain,
     AudioPlayed,
@@ -34,7 +35,6 @@ from realtime.session.messages import (
     BrainSaid,
     CancelClause,
     ClauseAudio,
-    ClauseEnded,
     Close,
     Disconnected,
     Drain,
@@ -45,7 +45,6 @@ from realtime.session.messages import (
     Input,
     Send,
     SendAudio,
-    StartClause,
     Stop,
     StopBrain,
     Tick,
@@ -200,7 +199,7 @@ class Shell:
                     brain = self._brains.pop(effect.response_id, None)
                     if brain is not None and brain is not asyncio.current_task():
                         brain.cancel()
-                case StartClause():
+                case Speak():
                     self._start(effect)
                 case CancelClause():
                     self._engine.cancel(effect.clause_id)
@@ -208,23 +207,9 @@ class Shell:
                     self._engine.drop_context(effect.context_id)
         self._regulate()
 
-    def _start(self, clause: StartClause) -> None:
-        self._clauses[clause.clause_id] = ClauseSpeech(clause.speed)
-        request = Speak(
-            request_id=clause.clause_id,
-            text=clause.text,
-            messages=clause.messages,
-            context_id=clause.context_id,
-            sampling=clause.sampling,
-            seed=clause.seed,
-            lead_s=clause.lead_s,
-            paced=clause.paced,
-            more=clause.more,
-            max_lead_s=clause.max_lead_s,
-            max_frames=clause.max_frames,
-            speed=clause.speed,
-        )
-        self._watch.clause_asked(clause.clause_id, time.monotonic())
+    def _start(self, request: Speak) -> None:
+        self._clauses[request.request_id] = ClauseSpeech(request.speed)
+        self._watch.clause_asked(request.request_id, time.monotonic())
         self._engine.submit(request, self._on_engine)
 
     def _on_engine(self, event: Event) -> None:
@@ -259,18 +244,7 @@ class Shell:
                 rest = self._clauses.pop(request_id).flush() if speech is not None else b""
                 if rest:
                     self._tell(ClauseAudio(request_id, rest, used))
-                self._tell(
-                    ClauseEnded(
-                        request_id,
-                        event.reason,
-                        event.error,
-                        event.field,
-                        event.prompt_positions,
-                        event.audio_positions,
-                        event.cached_positions,
-                        event.frames,
-                    )
-                )
+                self._tell(event)
 
     async def _ask(self, question: AskBrain) -> None:
         try:

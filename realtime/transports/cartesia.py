@@ -312,7 +312,7 @@ def _response(context: Context) -> ResponseConfig:
         voice=UNSET if asked.voice_name is None else asked.voice_name,
         speed=asked.speaking_rate,
     )
-    scene = f"The player sounds {asked.emotion}." if asked.emotion not in ("", "neutral") else UNSET
+    scene = f"The speaker sounds {asked.emotion}." if asked.emotion not in ("", "neutral") else UNSET
     return ResponseConfig(
         conversation="none",
         instructions=scene,

@@ -9,21 +9,12 @@ import numpy as np
 
 from realtime.engine.engine import Engine
 from realtime.engine.load import load_engine
-from realtime.engine.messages import (
-    Audio,
-    ClipPart,
-    Ended,
-    EngineConfig,
-    EngineInfo,
-    Message,
-    Sampling,
-    Speak,
-    TextPart,
-    Used,
-)
+from realtime.engine.messages import Audio, EngineConfig, EngineInfo
+from realtime.request import Clip, Ended, Reference, RegisteredClip, Sampling, Speak, Used, Voicing
 
 GREEDY = Sampling(greedy=True)
-SYSTEM = Message("system", [TextPart("Generate audio following instruction.")])
+SMART = Voicing()
+"""A voice that the model picks."""
 
 
 def no_front_end(_name: str) -> Callable[[str], str]:
@@ -115,21 +106,22 @@ class Stage:
         assert (gauges.requests, gauges.slots, gauges.pages_held) == (0, 0, 0)
 
 
-def clip(seed: int, seconds: float = 0.6) -> ClipPart:
+def clip(seed: int, seconds: float = 0.6) -> Clip:
     """A reference clip: two tones and some noise."""
     random = np.random.default_rng(seed)
     time = np.arange(int(seconds * 24000)) / 24000
     tones = np.sin(2 * np.pi * random.uniform(100, 400, (2, 1)) * time).sum(0)
     samples = 0.2 * tones + 0.05 * random.standard_normal(len(time))
-    return ClipPart((samples * 32767).astype("<i2").tobytes())
+    return Clip((samples * 32767).astype("<i2").tobytes())
 
 
-def samples_of(part: ClipPart) -> np.ndarray:
+def samples_of(part: Clip) -> np.ndarray:
     return np.frombuffer(part.pcm, dtype="<i2").astype(np.float32) / 32768.0
 
 
-def say(role: str, *parts: str | ClipPart) -> Message:
-    return Message(role, [TextPart(part) if isinstance(part, str) else part for part in parts])  # type: ignore[arg-type]
+def cloned(clip: Clip | RegisteredClip, transcript: str = "This is how I sound.", **more: Any) -> Voicing:
+    """A voice that is cloned from a clip."""
+    return Voicing(references=[Reference(transcript, clip)], **more)
 
 
 def assert_same_rows(got: np.ndarray, want: np.ndarray, what: str) -> None:

@@ -11,7 +11,8 @@ import transformers
 from transformers import DacFeatureExtractor, HiggsAudioV2ForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.higgs_audio_v2.processing_higgs_audio_v2 import HiggsAudioV2Processor
 
-from realtime.engine.messages import ClipPart, Message, TextPart
+from realtime.engine.models.higgs_v2.prompting import Message, TextPart
+from realtime.request import Clip
 from tests.engine.harness import samples_of
 from tests.oracle import transformers_codec
 
@@ -48,7 +49,7 @@ class Reference:
             turns += [_text_turn("user", clause.text), {"role": "assistant", "content": [{"type": "audio"}]}]
         turns.append(_text_turn("user", text))
         prompt = self.processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        clips = [samples_of(part) for message in messages for part in message.parts if isinstance(part, ClipPart)]
+        clips = [samples_of(part) for message in messages for part in message.parts if isinstance(part, Clip)]
         if not past:
             made = self.processor(
                 text=prompt, audio=clips or None, sampling_rate=24000, return_tensors="pt", add_special_tokens=False

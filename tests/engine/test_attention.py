@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from realtime.engine.attention import GatherAttention, VarlenAttention, pick_attention
-from realtime.engine.messages import Speak
+from realtime.request import Speak
 from tests.engine.flash_attention import flash_attention_on_the_cpu
-from tests.engine.harness import GREEDY, SYSTEM, Stage, load
+from tests.engine.harness import GREEDY, SMART, Stage, load
 
 CPU = torch.device("cpu")
 PAGE = 256
@@ -57,7 +57,7 @@ def test_an_engine_speaks_with_the_paged_kernel(kernel_calls: list[dict[str, Any
     engine, info = load(tiny_checkpoint, dtype="bfloat16")
     assert (info.attention, info.page_size) == ("varlen_attn", PAGE)
     stage = Stage(engine)
-    stage.speak(*(Speak(name, "Good evening.", [SYSTEM], sampling=GREEDY, max_frames=6) for name in "abc"))
+    stage.speak(*(Speak(name, "Good evening.", SMART, sampling=GREEDY, max_frames=6) for name in "abc"))
     assert {ended.reason for ended in stage.ended.values()} <= {"stop", "length"}
     assert {call["max_q"] for call in kernel_calls} > {1}
     engine.close()
@@ -79,7 +79,7 @@ def test_a_kernel_that_refuses_its_first_call_is_said_once_and_pages_are_gathere
     assert info.page_size == 16
     assert [record.levelname for record in caplog.records if "Ampere" in record.message] == ["WARNING"]
     stage = Stage(engine)
-    stage.speak(Speak("a", "Good evening.", [SYSTEM], sampling=GREEDY, max_frames=6))
+    stage.speak(Speak("a", "Good evening.", SMART, sampling=GREEDY, max_frames=6))
     assert stage.ended["a"].reason in ("stop", "length")
     engine.close()
 

@@ -12,12 +12,13 @@ import torch
 from realtime.engine.contexts import Contexts
 from realtime.engine.engine import Engine
 from realtime.engine.length import frame_cap
-from realtime.engine.messages import ClipPart, DropContext, Ended, Message, Sampling, Speak, TextPart, VoicePart
+from realtime.engine.messages import DropContext
 from realtime.engine.prompt import Spoken
 from realtime.engine.scheduler import Phase
 from realtime.engine.worker import apply
+from realtime.request import Clip, Ended, RegisteredClip, Sampling, Speak, Speaker, Voicing
 from realtime.text import normalise
-from tests.engine.harness import GREEDY, SYSTEM, Stage, assert_same_rows, clip, load, say
+from tests.engine.harness import GREEDY, SMART, Stage, assert_same_rows, clip, cloned, load
 
 _TEXT = "Good evening, this is the harbour office."
 SLOTS = 12
@@ -67,14 +68,12 @@ def _hundred(random: np.random.Generator) -> list[Speak]:
     requests = []
     for number in range(100):
         sampling = [GREEDY, Sampling(temperature=0.8, top_k=30), Sampling(top_k=0, top_p=0.9), Sampling(ras=True)]
-        messages = (
-            [SYSTEM] if number % 9 else [SYSTEM, say("user", "This is how I sound."), say("assistant", clip(number))]
-        )
+        voicing = SMART if number % 9 else cloned(clip(number))
         requests.append(
             Speak(
                 f"request {number}",
                 f"{_TEXT} Number {number}." + _TEXT * int(random.integers(0, 3)),
-                messages,
+                voicing,
                 sampling=sampling[number % 4],
                 seed=number * 7919,
                 max_frames=int(random.integers(4, 30)),
@@ -124,8 +123,8 @@ def test_thirty_of_a_hundred_cancelled_anywhere_leave_the_other_seventy_as_if_al
 @pytest.mark.parametrize("phase", ["encoding", "waiting", "prefill", "decode", "flush"])
 def test_a_cancel_in_any_phase_ends_the_request_once_and_gives_everything_back(stage: Stage, phase: str) -> None:
     engine = stage.engine
-    messages = [SYSTEM, say("assistant", clip(77, 2.0))] if phase == "encoding" else [SYSTEM]
-    stage.submit(Speak("a", _TEXT * 3, messages, sampling=GREEDY, max_frames=20))
+    voicing = cloned(clip(77, 2.0)) if phase == "encoding" else SMART
+    stage.submit(Speak("a", _TEXT * 3, voicing, sampling=GREEDY, max_frames=20))
     if phase == "flush":  # lasts no longer than a step: stop the step in the middle
         engine._decode_audio = lambda now: None  # type: ignore[method-assign]
     for _ in range(60):
@@ -145,7 +144,7 @@ def test_a_cancel_in_any_phase_ends_the_request_once_and_gives_everything_back(s
 
 
 def test_no_audio_follows_a_cancel(stage: Stage) -> None:
-    stage.submit(Speak("a", _TEXT, [SYSTEM], sampling=GREEDY, max_frames=40))
+    stage.submit(Speak("a", _TEXT, SMART, sampling=GREEDY, max_frames=40))
     while "a" not in stage.first_audio_step:
         stage.step()
     stage.engine.cancel("a")
@@ -164,7 +163,7 @@ def test_a_request_whose_output_is_not_finite_fails_alone(
 ) -> None:
     engine = stage.engine
     names = ["a", "b", "c", "d"]
-    requests = [Speak(n, f"{_TEXT} {n}", [SYSTEM], sampling=Sampling(top_k=20), seed=1, max_frames=25) for n in names]
+    requests = [Speak(n, f"{_TEXT} {n}", SMART, sampling=Sampling(top_k=20), seed=1, max_frames=25) for n in names]
     stage.submit(requests[0])
     for _ in range(8):
         stage.step()
@@ -196,7 +195,7 @@ def test_one_bad_logit_is_enough_to_fail_and_no_id_of_that_row_is_used(stage: St
     engine = stage.engine
     backbone = engine._runner.backbone
     healthy: Callable[[torch.Tensor], torch.Tensor] = backbone.logits
-    requests = [Speak(n, f"{_TEXT} {n}", [SYSTEM], sampling=GREEDY, max_frames=20) for n in "abc"]
+    requests = [Speak(n, f"{_TEXT} {n}", SMART, sampling=GREEDY, max_frames=20) for n in "abc"]
     for request in requests:
         stage.submit(request)
     for _ in range(12):
@@ -221,11 +220,11 @@ def test_one_bad_logit_is_enough_to_fail_and_no_id_of_that_row_is_used(stage: St
 
 def test_a_broken_shared_start_is_not_found_again(stage: Stage) -> None:
     engine = stage.engine
-    healthy = Speak("healthy", _TEXT, [SYSTEM], sampling=GREEDY, max_frames=20)
+    healthy = Speak("healthy", _TEXT, SMART, sampling=GREEDY, max_frames=20)
     stage.speak(healthy)
     want = stage.rows["healthy"]
     for name in "ab":
-        stage.submit(Speak(name, _TEXT, [SYSTEM], sampling=GREEDY, max_frames=20))
+        stage.submit(Speak(name, _TEXT, SMART, sampling=GREEDY, max_frames=20))
     for _ in range(4):
         stage.step()
     shared = engine._utterances["a"].stream.pages[0]
@@ -256,8 +255,8 @@ def _without_markers(engine: Engine) -> None:
 def test_a_model_that_never_ends_is_ended_at_the_cap_of_its_text(stage: Stage) -> None:
     _without_markers(stage.engine)
     texts = {"a": "Yes.", "b": _TEXT, "c": "12", "d": "Good morning!"}
-    requests = [Speak(name, text, [SYSTEM], seed=3) for name, text in texts.items()]
-    stage.speak(*requests, Speak("e", _TEXT, [SYSTEM], max_frames=7))
+    requests = [Speak(name, text, SMART, seed=3) for name, text in texts.items()]
+    stage.speak(*requests, Speak("e", _TEXT, SMART, max_frames=7))
     for name, text in texts.items():
         assert stage.ended[name].reason == "length"
         assert stage.ended[name].frames == frame_cap(text, 25.0)
@@ -268,18 +267,18 @@ def test_a_model_that_never_ends_is_ended_at_the_cap_of_its_text(stage: Stage) -
 
 def test_what_was_cut_off_is_not_remembered_as_spoken(stage: Stage) -> None:
     _without_markers(stage.engine)
-    stage.speak(Speak("a", "Yes.", [SYSTEM], context_id="call"))
+    stage.speak(Speak("a", "Yes.", SMART, context_id="call"))
     assert stage.engine.gauges().contexts == 0
 
 
 def test_a_voice_too_many_is_refused_at_once_and_takes_nothing(stage: Stage) -> None:
     requests = [
-        Speak(f"{number}", f"{_TEXT} {number}", [SYSTEM], sampling=GREEDY, max_frames=9) for number in range(SLOTS)
+        Speak(f"{number}", f"{_TEXT} {number}", SMART, sampling=GREEDY, max_frames=9) for number in range(SLOTS)
     ]
     for request in requests:
         stage.submit(request)
     held = stage.engine.gauges().pages_held
-    stage.submit(Speak("late", _TEXT, [SYSTEM]))
+    stage.submit(Speak("late", _TEXT, SMART))
     assert stage.engine.gauges().pages_held == held
     stage.step()
     assert stage.ended["late"].reason == "overloaded"
@@ -291,14 +290,14 @@ def test_a_voice_too_many_is_refused_at_once_and_takes_nothing(stage: Stage) -> 
 def test_without_pages_for_the_worst_case_a_request_is_refused(tiny_checkpoint: Path) -> None:
     engine, info = load(tiny_checkpoint, slots=8, kv_positions=256)
     stage = Stage(engine)
-    stage.submit(Speak("fits", "Yes.", [SYSTEM], max_frames=60))
+    stage.submit(Speak("fits", "Yes.", SMART, max_frames=60))
     held = engine.gauges().pages_held
-    stage.submit(Speak("does not", _TEXT, [SYSTEM], max_frames=60))
+    stage.submit(Speak("does not", _TEXT, SMART, max_frames=60))
     assert engine.gauges().pages_held == held < info.pages
     stage.drain()
     assert stage.ended["fits"].reason in ("stop", "length")
     assert stage.ended["does not"].reason == "overloaded"
-    stage.speak(Speak("later", "Yes.", [SYSTEM], max_frames=60))
+    stage.speak(Speak("later", "Yes.", SMART, max_frames=60))
     assert stage.ended["later"].reason in ("stop", "length")
     engine.close()
 
@@ -307,24 +306,24 @@ _INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "no text": ({"text": " \n "}, "text"),
     "nothing to say": ({"text": "?!…"}, "text"),
     "a control marker": ({"text": "Hello <|eot_id|> there"}, "text"),
-    "a control marker in the scene": ({"messages": [SYSTEM, say("scene", "<|audio_out_bos|>")]}, "messages[1]"),
+    "a control marker in the scene": ({"voicing": Voicing(scene="<|audio_out_bos|>")}, "messages[1]"),
     "a text longer than the model": ({"text": "word " * 400}, "text"),
-    "an unknown voice": ({"messages": [Message("assistant", [VoicePart("nobody")])]}, "voice"),
-    "half a sample": ({"messages": [Message("assistant", [ClipPart(b"abc")])]}, "audio"),
-    "an empty clip": ({"messages": [Message("assistant", [ClipPart(b"")])]}, "audio"),
-    "a clip of 31 seconds": ({"messages": [Message("assistant", [ClipPart(bytes(2 * 24000 * 31))])]}, "audio"),
+    "an unknown voice": ({"voicing": cloned(RegisteredClip("nobody"))}, "voice"),
+    "half a sample": ({"voicing": cloned(Clip(b"abc"))}, "audio"),
+    "an empty clip": ({"voicing": cloned(Clip(b""))}, "audio"),
+    "a clip of 31 seconds": ({"voicing": cloned(Clip(bytes(2 * 24000 * 31)))}, "audio"),
 }
 
 
 @pytest.mark.parametrize("case", _INVALID)
 def test_a_request_that_cannot_be_served_says_why_and_leaves_no_trace(stage: Stage, case: str) -> None:
     changed, field = _INVALID[case]
-    stage.speak(Speak(**{"request_id": "a", "text": _TEXT, "messages": [SYSTEM], **changed}))
+    stage.speak(Speak(**{"request_id": "a", "text": _TEXT, "voicing": SMART, **changed}))
     ended = stage.ended["a"]
     assert (ended.reason, ended.field) == ("invalid", field)
     assert ended.error.endswith(".")
     stage.assert_idle()
-    stage.speak(Speak("a", _TEXT, [SYSTEM], max_frames=4))
+    stage.speak(Speak("a", _TEXT, SMART, max_frames=4))
     assert stage.ended["a"].reason in ("stop", "length")
 
 
@@ -332,10 +331,10 @@ def test_text_that_is_markup_alone_is_over_at_once_and_makes_no_sound(tiny_check
     engine, _ = load(tiny_checkpoint, normalise, slots=2)
     stage = Stage(engine)
     for request_id, text in (("close", "</speak>"), ("space", "[SPEAKER0] &nbsp;")):
-        stage.speak(Speak(request_id, text, [SYSTEM], context_id="talk", more=True))
+        stage.speak(Speak(request_id, text, SMART, context_id="talk", more=True))
         ended = stage.ended[request_id]
         assert (ended.reason, ended.frames, ended.error) == ("stop", 0, "")
-    stage.speak(Speak("words", "<speak>Yes.</speak>", [SYSTEM], context_id="talk", max_frames=4))
+    stage.speak(Speak("words", "<speak>Yes.</speak>", SMART, context_id="talk", max_frames=4))
     assert stage.ended["words"].frames > 0
     stage.assert_idle()
     engine.close()
@@ -344,19 +343,19 @@ def test_text_that_is_markup_alone_is_over_at_once_and_makes_no_sound(tiny_check
 def test_no_control_marker_comes_out_of_the_front_end(tiny_checkpoint: Path) -> None:
     engine, _ = load(tiny_checkpoint, lambda text: text.replace("\u200b", ""), slots=2)
     stage = Stage(engine)
-    stage.speak(Speak("a", "Hello <|eot\u200b_id|> there", [SYSTEM], max_frames=4))
+    stage.speak(Speak("a", "Hello <|eot\u200b_id|> there", SMART, max_frames=4))
     assert (stage.ended["a"].reason, stage.ended["a"].field) == ("invalid", "text")
     engine.close()
 
 
 def test_a_clip_shorter_than_a_frame_is_refused_as_the_requests_fault(stage: Stage) -> None:
-    stage.speak(Speak("a", _TEXT, [SYSTEM, Message("assistant", [ClipPart(bytes(2 * 100))])], max_frames=4))
+    stage.speak(Speak("a", _TEXT, cloned(Clip(bytes(2 * 100))), max_frames=4))
     assert (stage.ended["a"].reason, stage.ended["a"].field) == ("invalid", "audio")
     stage.assert_idle()
 
 
 def test_an_id_that_is_already_running_is_refused_and_the_first_goes_on(stage: Stage) -> None:
-    first = Speak("a", _TEXT, [SYSTEM], sampling=GREEDY, max_frames=10)
+    first = Speak("a", _TEXT, SMART, sampling=GREEDY, max_frames=10)
     stage.submit(first)
     stage.step()
     stage.engine.submit(first, stage.now)
@@ -374,7 +373,7 @@ def test_a_clause_after_cached_clauses_is_what_a_fresh_engine_says(tiny_checkpoi
     past: list[Spoken] = []
     for number in range(4):
         text = f"{_TEXT} Clause {number}."
-        request = Speak(f"clause {number}", text, [SYSTEM], context_id="call", sampling=sampling, seed=9 + number)
+        request = Speak(f"clause {number}", text, SMART, context_id="call", sampling=sampling, seed=9 + number)
         stage.speak(request)
         fresh_engine, _ = load(tiny_checkpoint, decoder="exact")
         fresh = Stage(fresh_engine)
@@ -398,7 +397,7 @@ def test_a_dropped_context_is_forgotten(stage: Stage) -> None:
     stage.engine._contexts.add("call", Spoken("before", np.full((12, 8), 1025)))
     positions = []
     for _ in range(2):
-        stage.speak(Speak("a", _TEXT, [SYSTEM], context_id="call", max_frames=4))
+        stage.speak(Speak("a", _TEXT, SMART, context_id="call", max_frames=4))
         positions.append(stage.ended["a"].prompt_positions)
         apply(stage.engine, DropContext("call"), stage.now)
     assert positions[1] < positions[0]
@@ -409,7 +408,7 @@ def test_a_past_that_does_not_fit_loses_its_older_half(stage: Stage) -> None:
     for number in range(3):
         stage.engine._contexts.add("call", Spoken(f"clause {number}", np.full((110, 8), 1025)))
     assert len(stage.engine._contexts.past("call")) == 3
-    stage.submit(Speak("a", _TEXT * 15, [SYSTEM], context_id="call", max_frames=4))
+    stage.submit(Speak("a", _TEXT * 15, SMART, context_id="call", max_frames=4))
     assert [spoken.text for spoken in stage.engine._contexts.past("call")] == ["clause 2"]
     stage.drain()
     assert stage.ended["a"].reason in ("stop", "length")
@@ -455,12 +454,12 @@ def test_padding_can_run_for_ever(tiny_checkpoint: Path) -> None:
             runner._step(torch.tensor([runner.pad_slot]), 1, runner._variant([0]))
     assert torch.isfinite(runner._keys).all()
     stage = Stage(engine)
-    stage.speak(Speak("a", _TEXT, [SYSTEM], max_frames=4))
+    stage.speak(Speak("a", _TEXT, SMART, max_frames=4))
     assert stage.ended["a"].reason in ("stop", "length")
     engine.close()
 
 
-def test_parts_of_a_message_may_mix_text_and_clips(stage: Stage) -> None:
-    scene = Message("scene", [TextPart("SPEAKER0:"), clip(1), TextPart("SPEAKER1:"), clip(2)])
-    stage.speak(Speak("a", f"[SPEAKER0] {_TEXT}", [SYSTEM, scene], max_frames=4))
+def test_a_scene_may_mix_words_and_clips(stage: Stage) -> None:
+    speakers = [Speaker("SPEAKER0", clip=clip(1)), Speaker("SPEAKER1", clip=clip(2))]
+    stage.speak(Speak("a", f"[SPEAKER0] {_TEXT}", Voicing(speakers=speakers), max_frames=4))
     assert stage.ended["a"].reason in ("stop", "length")

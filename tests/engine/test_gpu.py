@@ -15,11 +15,11 @@ from codec_stream.weights import load_codec_weights
 from realtime.engine.attention import Attention, GatherAttention, VarlenAttention, pick_attention
 from realtime.engine.backbone import Backbone
 from realtime.engine.checkpoint import open_checkpoint
-from realtime.engine.messages import Sampling, Speak
 from realtime.engine.prompt import Prompter
 from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.slots import SlotSampling
-from tests.engine.harness import GREEDY, SYSTEM, Stage, assert_same_rows, load
+from realtime.request import Sampling, Speak
+from tests.engine.harness import GREEDY, SMART, Stage, assert_same_rows, load
 
 pytestmark = pytest.mark.gpu
 
@@ -59,7 +59,7 @@ def _open(runner: Runner, folder: Path, samplings: list[SlotSampling]) -> None:
     prompter = Prompter(open_checkpoint(str(folder)), lambda text: text)
     per_slot = 1024 // runner.page_size
     for slot, sampling in enumerate(samplings):
-        tokens = prompter.prompt([SYSTEM], [], _TEXTS[slot], lambda part: np.zeros((0, 8)))
+        tokens = prompter.prompt(SMART, [], _TEXTS[slot], lambda part: np.zeros((0, 8)))
         pages = list(range(1 + slot * per_slot, 1 + (slot + 1) * per_slot))
         runner.open_slot(slot, len(tokens), pages, sampling)
         for start in range(0, len(tokens), 50):
@@ -223,7 +223,7 @@ def test_the_decoder_gives_the_samples_of_the_cpu(
 def _requests() -> list[Speak]:
     kinds = [GREEDY, Sampling(top_k=30), Sampling(top_k=0, top_p=0.9)]
     return [
-        Speak(f"{n}", _TEXTS[n], [SYSTEM], sampling=kinds[n % 3], seed=n, max_frames=40, paced=bool(n % 2))
+        Speak(f"{n}", _TEXTS[n], SMART, sampling=kinds[n % 3], seed=n, max_frames=40, paced=bool(n % 2))
         for n in range(8)
     ]
 
@@ -232,7 +232,7 @@ def _serve(stage: Stage, requests: list[Speak]) -> None:
     for request in requests:
         stage.submit(request)
         stage.step()
-    stage.submit(Speak("cut", _TEXTS[0], [SYSTEM]))
+    stage.submit(Speak("cut", _TEXTS[0], SMART))
     for _ in range(9):
         stage.step()
     stage.engine.cancel("cut")
@@ -270,7 +270,7 @@ def test_a_whole_engine_in_its_default_precision_serves_and_gives_back(noise_che
 def test_a_poisoned_request_fails_alone_in_a_graph(noise_checkpoint: Callable[[int], Path]) -> None:
     engine, _ = load(noise_checkpoint(11), slots=4, device=DEVICE.type, dtype="float32")
     stage = Stage(engine)
-    requests = [Speak(n, f"{_TEXTS[0]} {n}", [SYSTEM], sampling=GREEDY, max_frames=30, paced=False) for n in "abc"]
+    requests = [Speak(n, f"{_TEXTS[0]} {n}", SMART, sampling=GREEDY, max_frames=30, paced=False) for n in "abc"]
     stage.speak(*requests)
     want = dict(stage.rows)
     for request in requests:

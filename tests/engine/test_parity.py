@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.engine.messages import ClipPart, Message, Sampling, Speak
-from tests.engine.harness import GREEDY, SYSTEM, Stage, assert_same_rows, clip, load, say
+from realtime.engine.models.higgs_v2.prompting import messages
+from realtime.request import Sampling, Speak, Speaker, Voicing
+from tests.engine.harness import GREEDY, SMART, Stage, assert_same_rows, clip, cloned, load
 from tests.engine.reference import Past, Reference
 
 SEEDS = (11, 12, 13)
@@ -20,26 +21,26 @@ _SCENE = "Audio is recorded from a quiet room with a very soft echo."
 _DUEL = "[SPEAKER0] Have you seen the tide tonight?\n[SPEAKER1] I have, and it is coming in fast."
 _LONG = "The keeper of the light climbed all of the steps again, counting them under her breath as she always did. " * 4
 
-PROMPTS: dict[str, tuple[list[Message], str]] = {
-    "plain": ([SYSTEM], "The sun rises in the east and sets in the west."),
-    "no system message": ([], "Numbers like 42 and 1999 are read out in full here."),
-    "other scripts": ([SYSTEM], "Grüße aus Köln; 東京の空は今日も青い, s'il vous plaît!"),
-    "scene": ([SYSTEM, say("scene", _SCENE)], "It was the night before my birthday. Hooray!"),
-    "two speakers": ([SYSTEM, say("scene", _SCENE, "SPEAKER0: feminine", "SPEAKER1: masculine")], _DUEL),
-    "cloned voice": (
-        [SYSTEM, say("user", "This is how I sound."), say("assistant", clip(1))],
-        "And this is what I would like to say now.",
+PROMPTS: dict[str, tuple[Voicing, str]] = {
+    "plain": (SMART, "The sun rises in the east and sets in the west."),
+    "a system message of its own": (
+        Voicing(system="Read it out."),
+        "Numbers like 42 and 1999 are read out in full here.",
     ),
-    "cloned voice with scene": (
-        [SYSTEM, say("scene", _SCENE), say("user", "This is how I sound."), say("assistant", clip(2, 1.3))],
-        "And this is what I would like to say now.",
-    ),
-    "two cloned voices": (
-        [SYSTEM, say("scene", _SCENE, "SPEAKER0:", clip(3), "SPEAKER1:", clip(4, 0.9))],
+    "other scripts": (SMART, "Grüße aus Köln; 東京の空は今日も青い, s'il vous plaît!"),
+    "scene": (Voicing(scene=_SCENE), "It was the night before my birthday. Hooray!"),
+    "two speakers": (
+        Voicing(scene=_SCENE, speakers=[Speaker("SPEAKER0", "feminine"), Speaker("SPEAKER1", "masculine")]),
         _DUEL,
     ),
-    "long text": ([SYSTEM, say("scene", _SCENE)], _LONG),
-    "long and cloned": ([SYSTEM, say("user", _LONG[:150]), say("assistant", clip(5, 4.0))], _LONG[:200]),
+    "cloned voice": (cloned(clip(1)), "And this is what I would like to say now."),
+    "cloned voice with scene": (cloned(clip(2, 1.3), scene=_SCENE), "And this is what I would like to say now."),
+    "two cloned voices": (
+        Voicing(scene=_SCENE, speakers=[Speaker("SPEAKER0", clip=clip(3)), Speaker("SPEAKER1", clip=clip(4, 0.9))]),
+        _DUEL,
+    ),
+    "long text": (Voicing(scene=_SCENE), _LONG),
+    "long and cloned": (cloned(clip(5, 4.0), _LONG[:150]), _LONG[:200]),
 }
 CLAUSES = (
     "First of all the ferry has to leave the harbour.",
@@ -69,8 +70,8 @@ def answers(reference: Callable[[int], Reference]) -> Callable[[int], Answers]:
     def answer(seed: int) -> Answers:
         if seed not in made:
             made[seed] = Answers()
-            for name, (messages, text) in PROMPTS.items():
-                inputs = reference(seed).inputs(messages, text)
+            for name, (voicing, text) in PROMPTS.items():
+                inputs = reference(seed).inputs(messages(voicing, text), text)
                 made[seed].tokens[name] = reference(seed).tokens(inputs)
                 made[seed].rows[name] = reference(seed).greedy(inputs, MAX_ROWS)
         return made[seed]
@@ -79,19 +80,18 @@ def answers(reference: Callable[[int], Reference]) -> Callable[[int], Answers]:
 
 
 def _speak(name: str, **more: object) -> Speak:
-    messages, text = PROMPTS[name]
-    return Speak(name, text, messages, sampling=GREEDY, max_frames=MAX_FRAMES, paced=False, **more)  # type: ignore[arg-type]
+    voicing, text = PROMPTS[name]
+    return Speak(name, text, voicing, sampling=GREEDY, max_frames=MAX_FRAMES, paced=False, **more)  # type: ignore[arg-type]
 
 
 def test_prompts_are_those_of_the_processor(
     noise_checkpoint: Callable[[int], Path], answers: Callable[[int], Answers]
 ) -> None:
     engine, _ = load(noise_checkpoint(SEEDS[0]))
-    for name, (messages, text) in PROMPTS.items():
-        clips = [part for message in messages for part in message.parts if isinstance(part, ClipPart)]
-        for future in engine.clips.start(clips):
+    for name, (voicing, text) in PROMPTS.items():
+        for future in engine.clips.start(voicing.clips):
             future.result()
-        tokens = engine._prompter.prompt(messages, [], text, engine.clips.rows)
+        tokens = engine._prompter.prompt(voicing, [], text, engine.clips.rows)
         assert np.array_equal(tokens, answers(SEEDS[0]).tokens[name]), name
     engine.close()
 
@@ -138,7 +138,7 @@ def test_rows_among_others_that_come_and_go_are_those_of_generate(
             name = f"bystander {number}"
             sampling = [GREEDY, Sampling(top_k=20), Sampling(top_k=0, top_p=0.9)][number % 3]
             stage.submit(
-                Speak(name, f"Number {number} is only here to be cut off.", [SYSTEM], sampling=sampling, seed=number)
+                Speak(name, f"Number {number} is only here to be cut off.", SMART, sampling=sampling, seed=number)
             )
             bystanders[name] = stage.steps + int(random.integers(0, 60))
         for name, step in bystanders.items():
@@ -161,15 +161,15 @@ def test_rows_among_others_that_come_and_go_are_those_of_generate(
 def test_a_clause_goes_on_from_the_clauses_before_it_as_generate_would(
     seed: int, voice: str, noise_checkpoint: Callable[[int], Path], reference: Callable[[int], Reference]
 ) -> None:
-    messages = PROMPTS["cloned voice"][0] if voice == "cloned" else [SYSTEM]
+    voicing = PROMPTS["cloned voice"][0] if voice == "cloned" else SMART
     engine, _ = load(noise_checkpoint(seed), slots=2)
     stage = Stage(engine)
     past: list[Past] = []
     for number, text in enumerate(CLAUSES):
         # uncapped, so that a clause ends by itself and is remembered
-        request = Speak(f"clause {number}", text, messages, context_id="call", sampling=GREEDY, paced=False)
+        request = Speak(f"clause {number}", text, voicing, context_id="call", sampling=GREEDY, paced=False)
         stage.speak(request)
-        inputs = reference(seed).inputs(messages, text, tuple(past))
+        inputs = reference(seed).inputs(messages(voicing, text), text, tuple(past))
         ended = stage.ended[request.request_id]
         assert ended.prompt_positions == inputs["input_ids"].shape[1]
         rows = stage.rows[request.request_id]

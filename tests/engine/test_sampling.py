@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 from transformers.models.higgs_audio_v2.generation_higgs_audio_v2 import HiggsAudioV2DelayPatternLogitsProcessor
 
-from realtime.engine.messages import Sampling, Speak
 from realtime.engine.runner import Runner
 from realtime.engine.sampling import Alphabet, delay_masked, draw, filtered, repeats, uniform
 from realtime.engine.slots import SlotSampling
-from tests.engine.harness import SYSTEM, Stage, assert_same_rows, load, unique
+from realtime.request import Sampling, Speak
+from tests.engine.harness import SMART, Stage, assert_same_rows, load, unique
 
 BOOKS, SIZE, BOS, EOS = 8, 1026, 1024, 1025
 ALPHABET = Alphabet(BOOKS, SIZE, BOS, EOS)
@@ -320,7 +320,7 @@ def test_the_same_seed_gives_the_same_rows_alone_or_among_others_in_any_slot(tin
         Speak(
             f"r{number}",
             "The same words for everyone.",
-            [SYSTEM],
+            SMART,
             sampling=kinds[number % 4],
             seed=number // 4,
             max_frames=20,

@@ -13,28 +13,17 @@ import pytest
 
 from codec_stream.audio_file import write_wav
 from realtime.engine.client import EngineLost, EngineProcess, VoiceRefused
-from realtime.engine.messages import (
-    ClipPart,
-    Ended,
-    EngineConfig,
-    Event,
-    Message,
-    RegisterVoice,
-    Speak,
-    TextPart,
-    VoiceFile,
-    VoicePart,
-    VoiceRegistered,
-)
-from tests.engine.harness import GREEDY, SYSTEM, Stage, clip, load
+from realtime.engine.messages import EngineConfig, Event, RegisterVoice, VoiceFile, VoiceRegistered
+from realtime.request import Clip, Ended, RegisteredClip, Speak
+from tests.engine.harness import GREEDY, Stage, clip, cloned, load
 
 PATIENCE_S = 120.0
 CLIP = clip(7)
 
 
-def _speak(request_id: str, reference: ClipPart | VoicePart) -> Speak:
-    turns = [Message("user", [TextPart("Words of the clip.")]), Message("assistant", [reference])]
-    return Speak(request_id, "Good evening.", [SYSTEM, *turns], sampling=GREEDY, max_frames=12, paced=False)
+def _speak(request_id: str, reference: Clip | RegisteredClip) -> Speak:
+    voicing = cloned(reference, "Words of the clip.")
+    return Speak(request_id, "Good evening.", voicing, sampling=GREEDY, max_frames=12, paced=False)
 
 
 async def _spoken(engine: EngineProcess, request: Speak) -> tuple[Ended, bytes]:
@@ -77,24 +66,24 @@ async def test_a_voice_registered_while_it_runs_sounds_like_its_clip_and_survive
     async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
         ended, cloned = await _spoken(engine, _speak("clip", CLIP))
         assert ended.reason in ("stop", "length")
-        assert (await _spoken(engine, _speak("early", VoicePart("amy"))))[0].reason == "invalid"
+        assert (await _spoken(engine, _speak("early", RegisteredClip("amy"))))[0].reason == "invalid"
 
         await asyncio.wait_for(engine.register_voice("amy", CLIP.pcm), PATIENCE_S)
-        ended, named = await _spoken(engine, _speak("amy", VoicePart("amy")))
+        ended, named = await _spoken(engine, _speak("amy", RegisteredClip("amy")))
         assert named == cloned
         assert ended.cached_positions > 0, "the same clip's pages are found, whichever way it came"
 
         await _kill(engine)
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
-        ended, again = await _spoken(engine, _speak("again", VoicePart("amy")))  # waits for the encoding
+        ended, again = await _spoken(engine, _speak("again", RegisteredClip("amy")))  # waits for the encoding
         assert (ended.reason in ("stop", "length"), len(again)) == (True, len(cloned))
 
         engine.forget_voice("amy")
-        gone, _ = await _spoken(engine, _speak("gone", VoicePart("amy")))
+        gone, _ = await _spoken(engine, _speak("gone", RegisteredClip("amy")))
         assert (gone.reason, gone.field) == ("invalid", "voice")
         await _kill(engine)
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
-        assert (await _spoken(engine, _speak("still gone", VoicePart("amy"))))[0].reason == "invalid"
+        assert (await _spoken(engine, _speak("still gone", RegisteredClip("amy"))))[0].reason == "invalid"
 
 
 def test_a_context_goes_on_with_the_voice_it_began_with_when_that_is_forgotten(tiny_checkpoint: Path) -> None:
@@ -123,7 +112,7 @@ async def test_a_configured_voice_that_is_forgotten_does_not_come_back(tiny_chec
         str(tiny_checkpoint), slots=2, threads=1, voices=[VoiceFile("bob", str(tmp_path / "bob.wav"))]
     )
     async with _running(config) as engine:
-        assert (await _spoken(engine, _speak("bob", VoicePart("bob"))))[0].reason != "invalid"
+        assert (await _spoken(engine, _speak("bob", RegisteredClip("bob"))))[0].reason != "invalid"
         engine.forget_voice("bob")
         (tmp_path / "bob.wav").unlink()
         await _kill(engine)
@@ -140,9 +129,9 @@ async def test_a_clip_that_cannot_be_used_is_refused_and_leaves_no_voice(
     async with _running(EngineConfig(str(tiny_checkpoint), slots=2, threads=1)) as engine:
         with pytest.raises(VoiceRefused, match=why):
             await asyncio.wait_for(engine.register_voice("amy", pcm), PATIENCE_S)
-        assert (await _spoken(engine, _speak("amy", VoicePart("amy"))))[0].reason == "invalid"
+        assert (await _spoken(engine, _speak("amy", RegisteredClip("amy"))))[0].reason == "invalid"
         await asyncio.wait_for(engine.register_voice("amy", CLIP.pcm), PATIENCE_S)
-        assert (await _spoken(engine, _speak("amy", VoicePart("amy"))))[0].reason != "invalid"
+        assert (await _spoken(engine, _speak("amy", RegisteredClip("amy"))))[0].reason != "invalid"
 
 
 async def test_an_engine_that_dies_or_is_not_there_says_so_to_who_registers(tiny_checkpoint: Path) -> None:
@@ -158,7 +147,7 @@ async def test_an_engine_that_dies_or_is_not_there_says_so_to_who_registers(tiny
         with pytest.raises(EngineLost, match="stopped"):
             await asyncio.wait_for(registering, PATIENCE_S)
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
-        assert (await _spoken(engine, _speak("amy", VoicePart("amy"))))[0].reason == "invalid"
+        assert (await _spoken(engine, _speak("amy", RegisteredClip("amy"))))[0].reason == "invalid"
 
 
 def test_voices_are_encoded_beside_the_steps_and_each_ticket_is_answered_once(tiny_checkpoint: Path) -> None:
@@ -169,7 +158,7 @@ def test_voices_are_encoded_beside_the_steps_and_each_ticket_is_answered_once(ti
     clips.begin(RegisterVoice("dan", b"odd", 3))
     clips.forget("bob")
     assert clips.registering
-    stage.submit(_speak("amy", VoicePart("amy")))  # waits for the encoding, not for the ticket
+    stage.submit(_speak("amy", RegisteredClip("amy")))  # waits for the encoding, not for the ticket
     stage.drain()
     assert stage.ended["amy"].reason in ("stop", "length")
     answers: list[VoiceRegistered] = []
@@ -182,5 +171,5 @@ def test_voices_are_encoded_beside_the_steps_and_each_ticket_is_answered_once(ti
     assert clips.voices == ["amy", "cid"]
     assert clips.settled() == []
     clips.register("dan", CLIP.pcm)
-    assert np.array_equal(clips.rows(VoicePart("dan")), clips.start([CLIP])[0].result(PATIENCE_S))
+    assert np.array_equal(clips.rows(RegisteredClip("dan")), clips.start([CLIP])[0].result(PATIENCE_S))
     engine.close()

@@ -23,20 +23,10 @@ from codec_stream.errors import CheckpointError
 from realtime.engine.client import EngineProcess, Router
 from realtime.engine.inline import InlineEngine
 from realtime.engine.load import load_engine
-from realtime.engine.messages import (
-    Audio,
-    Cancel,
-    DropContext,
-    Ended,
-    EngineConfig,
-    Event,
-    Hold,
-    Inbound,
-    Shutdown,
-    Speak,
-)
+from realtime.engine.messages import Audio, Cancel, DropContext, EngineConfig, Event, Hold, Inbound, Shutdown
 from realtime.framing import Inbox, packed
-from tests.engine.harness import GREEDY, SYSTEM, Stage, load, no_front_end
+from realtime.request import Ended, Speak
+from tests.engine.harness import GREEDY, SMART, Stage, load, no_front_end
 
 _TEXT = "Good evening, this is the harbour office speaking."
 PATIENCE_S = 120.0
@@ -68,7 +58,7 @@ class Listener:
 def _speak(engine: Any, request_id: str, **more: Any) -> Listener:
     listener = Listener()
     settings: dict[str, Any] = {"text": _TEXT, "sampling": GREEDY, "max_frames": 12, **more}
-    engine.submit(Speak(request_id, messages=[SYSTEM], **settings), listener)
+    engine.submit(Speak(request_id, voicing=SMART, **settings), listener)
     return listener
 
 
@@ -95,7 +85,7 @@ async def _running(config: EngineConfig) -> AsyncIterator[EngineProcess]:
 async def test_it_speaks_survives_kill_9_and_leaves_nothing_behind(tiny_checkpoint: Path) -> None:
     inline, _ = load(tiny_checkpoint, slots=4)
     stage = Stage(inline)
-    stage.speak(Speak("a", _TEXT, [SYSTEM], sampling=GREEDY, max_frames=12, paced=False))
+    stage.speak(Speak("a", _TEXT, SMART, sampling=GREEDY, max_frames=12, paced=False))
     inline.close()
     await asyncio.sleep(0)
     descriptors, children = _descriptors(), _children()
@@ -176,7 +166,7 @@ async def test_a_session_that_breaks_is_let_go_and_the_others_are_spoken_to(
     async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
         broken = Broken()
-        engine.submit(Speak("broken", _TEXT * 4, [SYSTEM], sampling=GREEDY, max_frames=300), broken)
+        engine.submit(Speak("broken", _TEXT * 4, SMART, sampling=GREEDY, max_frames=300), broken)
         other = _speak(engine, "other", text=_TEXT * 4, max_frames=300)
         await asyncio.wait_for(other.heard.wait(), PATIENCE_S)
         async with asyncio.timeout(PATIENCE_S):
@@ -312,7 +302,7 @@ async def test_the_in_process_engine_keeps_the_same_promises(tiny_checkpoint: Pa
 
 
 _MESSAGES: list[Inbound] = [
-    Speak("a", "Hello", [SYSTEM], context_id="c", seed=2**62, lead_s=0.25),
+    Speak("a", "Hello", SMART, context_id="c", seed=2**62, lead_s=0.25),
     Cancel("a"),
     Hold("a", True),
     DropContext("c"),

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 
 from realtime.engine.client import EngineProcess, Sink
-from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.engine.messages import Audio, Event
+from realtime.request import Ended, Speak
 
 
 @dataclass

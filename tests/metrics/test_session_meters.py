@@ -16,20 +16,11 @@ from protocol.objects import (
 )
 from protocol.server_events import Error, PlayoutCleared, PlayoutStopped, ResponseCreated, ResponseDone
 from realtime.engine.client import EngineProcess
-from realtime.engine.messages import Ended, EngineConfig
+from realtime.engine.messages import EngineConfig
 from realtime.metrics.registry import Metrics
 from realtime.metrics.session_meters import SessionMeters, Transport
-from realtime.session.messages import (
-    AudioPlayed,
-    AudioSent,
-    ClauseAudio,
-    ClauseEnded,
-    Disconnected,
-    Effect,
-    Input,
-    Send,
-    StartClause,
-)
+from realtime.request import Ended, Speak
+from realtime.session.messages import AudioPlayed, AudioSent, ClauseAudio, Disconnected, Effect, Input, Send
 from tests.session.harness import Talk
 
 RATE = 24000
@@ -80,7 +71,7 @@ class Watched(Talk):
             match effect:
                 case Send():
                     self.listened.watch.told(effect.event, self.now)
-                case StartClause():
+                case Speak():
                     self.listened.watch.clause_asked(effect.clause_id, self.now)
         super().perform(effects)
 
@@ -89,7 +80,7 @@ class Watched(Talk):
         match message:
             case ClauseAudio():
                 watch.clause_audio(message.clause_id, self.now, self._waiting_s)
-            case ClauseEnded():
+            case Ended():
                 watch.clause_ended(Ended(message.clause_id, message.reason, frames=message.frames))
             case AudioSent() if not self.plays:
                 watch.sent(message.response_id, message.samples, self.now)

@@ -1,7 +1,8 @@
 """Scope: the engine's own samples, to compare with what a client was sent."""
 
 from realtime.engine.client import EngineProcess, Sink
-from realtime.engine.messages import Audio, Event, Speak
+from realtime.engine.messages import Audio, Event
+from realtime.request import Speak
 
 
 class Tap:

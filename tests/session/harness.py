@@ -35,7 +35,7 @@ from protocol.server_events import (
     ServerEvent,
     TranscriptDelta,
 )
-from realtime.request import Used
+from realtime.request import Ended, Speak, Used
 from realtime.session.messages import (
     AskBrain,
     AudioPlayed,
@@ -44,7 +44,6 @@ from realtime.session.messages import (
     BrainSaid,
     CancelClause,
     ClauseAudio,
-    ClauseEnded,
     Close,
     DropAudio,
     DropContext,
@@ -53,7 +52,6 @@ from realtime.session.messages import (
     Input,
     Send,
     SendAudio,
-    StartClause,
     StopBrain,
 )
 from realtime.session.session import Session
@@ -96,7 +94,7 @@ class Talk:
         self.playout: list[tuple[str, int]] = []
         self.events: list[ServerEvent] = []
         self.closed: Close | None = None
-        self.clauses: dict[str, StartClause] = {}
+        self.clauses: dict[str, Speak] = {}
         self.over: set[str] = set()
         self.cancelled: list[str] = []
         self.asked: list[AskBrain] = []
@@ -137,9 +135,9 @@ class Talk:
                         if not (isinstance(kept, SendAudio) and kept.event.response_id == effect.response_id)
                     ]
                     self.playout = [part for part in self.playout if part[0] != effect.response_id]
-                case StartClause():
-                    assert effect.clause_id not in self.clauses, "a clause was started twice"
-                    self.clauses[effect.clause_id] = effect
+                case Speak():
+                    assert effect.request_id not in self.clauses, "a clause was started twice"
+                    self.clauses[effect.request_id] = effect
                 case CancelClause():
                     self.cancelled.append(effect.clause_id)
                 case AskBrain():
@@ -252,7 +250,7 @@ class Talk:
     def end(self, reason: Any = "stop", clause: str | None = None, **counts: Any) -> None:
         clause = clause or self.running
         self.over.add(clause)
-        self.tell(ClauseEnded(clause, reason, **counts))
+        self.tell(Ended(clause, reason, **counts))
 
     def speak(self, text: str = "Hello there.", seconds: float = 1.0, **config: Any) -> Response:
         """A whole response, spoken and sent; `seconds` of audio for each clause."""

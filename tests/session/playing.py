@@ -28,7 +28,8 @@ from protocol.server_events import (
     ResponseDone,
     ServerEvent,
 )
-from realtime.session.messages import BrainDone, BrainSaid, ClauseAudio, ClauseEnded, DropAudio, Effect, Send, SendAudio
+from realtime.request import Ended
+from realtime.session.messages import BrainDone, BrainSaid, ClauseAudio, DropAudio, Effect, Send, SendAudio
 from realtime.session.response import LiveResponse
 from realtime.session.states import SessionState
 from tests.session.harness import RATE, content
@@ -179,7 +180,7 @@ class PlayingSessions(Sessions):
                 break
             del self.engine[clause]
             self.ended[clause] += 1
-            self.tell(ClauseEnded(clause, "stop", frames=1))
+            self.tell(Ended(clause, "stop", frames=1))
         if not self.gone:
             self.deliver()
         return response

@@ -58,6 +58,7 @@ from protocol.server_events import (
     TranscriptDelta,
     TranscriptDone,
 )
+from realtime.request import Ended, Speak
 from realtime.session.messages import (
     SCORE_SAMPLES,
     AskBrain,
@@ -67,7 +68,6 @@ from realtime.session.messages import (
     BrainSaid,
     CancelClause,
     ClauseAudio,
-    ClauseEnded,
     Disconnected,
     Drain,
     DropAudio,
@@ -76,7 +76,6 @@ from realtime.session.messages import (
     FinishAudio,
     Send,
     SendAudio,
-    StartClause,
     Tick,
     UserAudio,
 )
@@ -209,16 +208,16 @@ class Sessions(RuleBasedStateMachine):
     def watch(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case StartClause():
-                    response = effect.clause_id.rpartition(".")[0]
+                case Speak():
+                    response = effect.request_id.rpartition(".")[0]
                     assert not self._at_engine(response), "two clauses of a response at once"
                     assert response not in self.over
                     assert any(character.isalnum() for character in effect.text)
                     assert effect.lead_s >= 0
                     assert effect.max_frames is None or effect.max_frames > 0
                     assert effect.context_id not in self.dropped, "a clause in a context that was dropped"
-                    self.engine[effect.clause_id] = False
-                    self.contexts[effect.clause_id] = effect.context_id
+                    self.engine[effect.request_id] = False
+                    self.contexts[effect.request_id] = effect.context_id
                 case CancelClause():
                     assert not self.ended[effect.clause_id], "cancelled after it ended"
                     self.ended[effect.clause_id] += 1
@@ -431,7 +430,7 @@ class Sessions(RuleBasedStateMachine):
             reason = data.draw(st.sampled_from([reason, "cancelled"]))
         else:
             self.ended[clause] += 1
-        self.tell(ClauseEnded(clause, reason, frames=1))
+        self.tell(Ended(clause, reason, frames=1))
 
     # --- the transport and the clock ---
 
@@ -522,7 +521,7 @@ class Sessions(RuleBasedStateMachine):
             clause = next(iter(self.engine))
             if not self.engine.pop(clause):
                 self.ended[clause] += 1
-            self.tell(ClauseEnded(clause, "stop", frames=1))
+            self.tell(Ended(clause, "stop", frames=1))
         assert not self.engine
         if not self.gone:
             self.deliver()

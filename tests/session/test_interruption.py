@@ -18,11 +18,7 @@ from protocol.server_events import (
     Part,
     TranscriptDone,
 )
-from realtime.session.messages import (
-    AudioSent,
-    BrainDone,
-    BrainSaid,
-)
+from realtime.session.messages import AudioSent, BrainDone, BrainSaid
 from tests.session.harness import RATE, Talk, content, kind_of
 
 

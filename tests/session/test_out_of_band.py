@@ -15,7 +15,7 @@ from protocol.objects import (
     ResponseConfig,
 )
 from protocol.server_events import AudioDelta, ItemAdded, ItemDone, OutputItemAdded, ResponseCreated
-from realtime.request import ClipPart
+from realtime.request import Clip
 from realtime.session.messages import BrainDone, BrainSaid
 from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, content, generation, reference, voice
@@ -105,9 +105,9 @@ def test_given_input_is_all_that_is_answered_and_joins_no_conversation() -> None
         ("call", "f({})"),
         ("call_output", "42"),
     ]
-    prompt = talk.clauses[talk.running].messages
-    assert prompt[0].parts[0].text == "Be brief."  # type: ignore[union-attr]
-    assert prompt[-1].parts == [ClipPart(bytes(RATE))]
+    voicing = talk.clauses[talk.running].voicing
+    assert voicing.system == "Be brief."
+    assert voicing.clips == [Clip(bytes(RATE))]
     talk.run_engine()
     assert [event.item.id for event in talk.got(ItemAdded)] == ["u1", "ref"]
     talk.item("user", "The same id can be used.", item_id="u2")

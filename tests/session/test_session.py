@@ -15,6 +15,7 @@ from protocol.server_events import (
     ResponseDone,
     TranscriptDelta,
 )
+from realtime.request import Speak
 from realtime.session.messages import (
     BrainDone,
     BrainFailed,
@@ -25,7 +26,6 @@ from realtime.session.messages import (
     Drain,
     Send,
     SendAudio,
-    StartClause,
     Tick,
 )
 from realtime.session.shared import Limits
@@ -371,7 +371,7 @@ def test_a_response_over_another_settings_is_one_context_and_is_dropped_with_it(
 def test_the_harness_sees_what_the_session_does() -> None:
     talk = Talk()
     talk.speak("A sentence of several words here. " * 3)
-    assert any(isinstance(effect, StartClause) for effect in talk.effects)
+    assert any(isinstance(effect, Speak) for effect in talk.effects)
     assert not any(isinstance(effect, CancelClause) for effect in talk.effects)
     assert len(talk.got(ResponseDone)) == 1
     assert talk.got(AudioDelta)

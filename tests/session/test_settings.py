@@ -24,7 +24,6 @@ from protocol.objects import (
     VoiceId,
 )
 from protocol.server_events import SessionCreated, SessionUpdated
-from realtime.request import TextPart
 from realtime.session.messages import SendAudio
 from tests.session.harness import Talk, generation, voice
 
@@ -48,8 +47,8 @@ def test_overrides_of_a_response_are_its_own() -> None:
     talk.speak(instructions="A loud factory.")
     talk.speak()
     first, second = talk.clauses.values()
-    assert first.messages[1].parts == [TextPart("A loud factory.")]
-    assert second.messages[1].parts == [TextPart("A quiet library.")]
+    assert first.voicing.scene == "A loud factory."
+    assert second.voicing.scene == "A quiet library."
     assert first.context_id != second.context_id
 
 
@@ -106,7 +105,7 @@ def test_initial_settings_are_in_force_from_the_first_event_on() -> None:
     shown = talk.got(SessionCreated)[0].session
     assert (shown.instructions, shown.audio.output.voice) == ("Rain.", "amy")
     talk.speak()
-    assert talk.clauses[next(iter(talk.clauses))].messages[1].parts[0] == TextPart("Rain.")
+    assert talk.clauses[next(iter(talk.clauses))].voicing.scene == "Rain."
 
 
 def test_initial_settings_that_cannot_be_served_are_an_error_after_the_greeting_and_change_nothing() -> None:
@@ -281,7 +280,7 @@ def test_a_change_in_the_middle_of_a_response_waits_for_its_end() -> None:
         talk.end()
     talk.deliver()
     assert len({clause.context_id for clause in talk.clauses.values()}) == 1
-    assert len({str(clause.messages) for clause in talk.clauses.values()}) == 1
+    assert len({str(clause.voicing) for clause in talk.clauses.values()}) == 1
     old = next(iter(talk.clauses.values())).context_id
     talk.speak()
     assert list(talk.clauses.values())[-1].context_id != old

@@ -3,7 +3,8 @@
 from protocol.client_events import ItemTruncate, ResponseCancel
 from protocol.objects import OutputAudio, OutputText
 from protocol.server_events import OutputTextDelta, OutputTextDone
-from realtime.session.messages import BrainDone, BrainFailed, BrainSaid, StartClause
+from realtime.request import Speak
+from realtime.session.messages import BrainDone, BrainFailed, BrainSaid
 from tests.session.harness import Talk, content
 
 
@@ -35,7 +36,7 @@ def test_a_written_response_has_text_events_and_needs_no_engine() -> None:
     done = talk.done(response)
     assert (done.status, done.output_modalities) == ("completed", ["text"])
     assert content(done.output[0]) == [OutputText("Hello there.")]
-    assert not any(isinstance(effect, StartClause) for effect in talk.effects)
+    assert not any(isinstance(effect, Speak) for effect in talk.effects)
     assert content(talk.speak(output_modalities=["audio"]).output[0]) == [OutputAudio(transcript="Hello there.")]
 
 

@@ -12,7 +12,7 @@ from transformers import HiggsAudioV2ForConditionalGeneration
 from codec_stream.codec_config import CodecConfig
 from codec_stream.decoder import StreamingDecoder
 from codec_stream.weights import load_codec_weights
-from realtime.engine.messages import Sampling
+from realtime.request import Sampling
 from tests.oracle import transformers_codec
 from training import checkpointing
 from training.codec import blind, build_decoder

@@ -9,11 +9,10 @@ from transformers import HiggsAudioV2ForConditionalGeneration
 
 from codec_stream.pcm import to_pcm16
 from realtime.checkpoints import POCKET
-from realtime.engine.messages import ClipPart, Message, Sampling, TextPart
+from realtime.request import Clip, Reference, Sampling, Voicing
 from realtime.text import to_phonemes
-from tests.engine.reference import Reference
+from tests.engine.reference import Reference as Oracle
 from tests.oracle import transformers_codec
-from training import prompt
 from training.levels import Levels
 from training.measure import Recogniser, errors, words_of
 from training.sentences import EVERYDAY
@@ -103,7 +102,7 @@ def test_speech_encoded_and_decoded_by_stock_transformers_is_still_understood(sp
 def test_stock_transformers_speaks_the_same(speaker: Speaker) -> None:
     """transformers' `generate` and the tokenizer model's `decode`, sample for sample what the engine plays."""
     text = "Good morning, how are you today?"
-    reference = Reference(POCKET)
+    reference = Oracle(POCKET)
     rows = reference.greedy(reference.inputs(scene_messages("sam"), to_phonemes(text)), max_rows=250)
     assert (rows[-1] == reference.model.config.audio_stream_eos_id).all()
     frames = len(rows) - 8
@@ -132,8 +131,6 @@ def test_a_scene_line_chooses_the_voice(speaker: Speaker, voice: str, hz: int) -
 
 @PITCH
 def test_a_reference_clip_chooses_the_voice(speaker: Speaker, voice: str, hz: int) -> None:
-    clip = ClipPart(to_pcm16(speaker.say([HEARD], voice)[0].samples))
-    scene = [Message("system", [TextPart(prompt.SYSTEM)]), Message("scene", [TextPart(prompt.ROOM)])]
-    reference = [Message("user", [TextPart(HEARD)]), Message("assistant", [clip])]
-    for spoken in speaker.say([SAID, "It was late."], messages=[*scene, *reference]):
+    clip = Clip(to_pcm16(speaker.say([HEARD], voice)[0].samples))
+    for spoken in speaker.say([SAID, "It was late."], voicing=Voicing(references=[Reference(HEARD, clip)])):
         assert pitch_hz(spoken.samples) == hz

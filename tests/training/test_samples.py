@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from realtime.engine.checkpoint import open_checkpoint
-from realtime.engine.messages import Message, TextPart
 from realtime.engine.prompt import Prompter
-from realtime.session import prompting
+from realtime.request import Speaker, Voicing
 from tests.training.conftest import NAMES
 from training import prompt
 from training.batches import Sample, Sampler, delayed, following, load_corpus
@@ -108,20 +107,12 @@ def test_the_served_prompt_is_the_trained_one(exported: Path) -> None:
     prompter = Prompter(checkpoint, str)
     tokenizer = prompt.build_tokenizer(NAMES)
     line = next(voice["scene"] for voice in checkpoint.manifest.voices if voice["name"] == "ada")
-    for system, scene in (
-        (prompting.ONE_VOICE, [prompting.DEFAULT_SCENE, line]),
-        (prompting.SEVERAL_VOICES, [prompting.DEFAULT_SCENE, f"SPEAKER0: {line}", "SPEAKER1: otto"]),
+    dialogue = Voicing(speakers=[Speaker("SPEAKER0", line), Speaker("SPEAKER1", "otto")])
+    for voicing, system, scene in (
+        (Voicing(voice=line), prompt.SYSTEM, [prompt.ROOM, line]),
+        (dialogue, prompt.SEVERAL, [prompt.ROOM, f"SPEAKER0: {line}", "SPEAKER1: otto"]),
     ):
-        messages = [Message("system", [TextPart(system)]), Message("scene", [TextPart(part) for part in scene])]
-        tokens = prompter.prompt(messages, [], "həlˈO.", lambda part: np.zeros((0, 8)))
+        tokens = prompter.prompt(voicing, [], "həlˈO.", lambda part: np.zeros((0, 8)))
         trained = prompt.opening("\n".join(scene), system) + prompt.user_turn("həlˈO.") + prompt.ASSISTANT
         assert tokens[:, 0].tolist() == tokenizer.encode(trained, add_special_tokens=False).ids
         assert len(tokens) < 40
-
-
-def test_the_instructions_are_the_sessions_own() -> None:
-    assert (prompt.SYSTEM, prompt.SEVERAL, prompt.ROOM) == (
-        prompting.ONE_VOICE,
-        prompting.SEVERAL_VOICES,
-        prompting.DEFAULT_SCENE,
-    )

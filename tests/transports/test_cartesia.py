@@ -13,7 +13,6 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from codec_stream.formats import ENCODINGS, SpeechEncoder
-from realtime.request import TextPart
 from tests.serving.tap import Tap
 from tests.serving.wire import LONG, PATIENCE_S, RATE, Service, eventually, idle
 
@@ -264,8 +263,7 @@ async def test_speed_shortens_what_is_heard(talk: Talk, tap: Tap) -> None:
 async def test_an_emotion_describes_the_speaker_in_the_scene(talk: Talk, tap: Tap) -> None:
     await talk.whole("a", "Nine.", generation_config={"emotion": "Happy"})
     await talk.whole("b", "Nine.", generation_config={"emotion": "neutral"})
-    scenes = [next(one.parts for one in request.messages if one.role == "scene") for request in tap.requests]
-    assert scenes == [[TextPart("The player sounds happy.")], [TextPart("Audio is recorded from a quiet room.")]]
+    assert [request.voicing.scene for request in tap.requests] == ["The speaker sounds happy.", ""]
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [

@@ -31,11 +31,12 @@ from protocol.speech import SpeechRequest, decode_speech_request
 from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.engine.client import EngineProcess, Sink
-from realtime.engine.messages import Audio, Ended, Event, Speak
+from realtime.engine.messages import Audio, Event
 from realtime.gateway import Gateway
 from realtime.http.access_middleware import AccessMiddleware
 from realtime.http.replies import ERROR_HANDLERS
 from realtime.http.server import create_server, listen
+from realtime.request import Ended, Speak
 from realtime.transports.speech_file import Speech
 from tests.serving.asking import Reply, ask
 from tests.serving.wire import LONG, RATE, Footprint, Service, assert_back_to, eventually, wire

@@ -19,7 +19,7 @@ from realtime.agent.brain import Reader
 from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.http.client_socket import ClientSocket
-from realtime.request import VoicePart
+from realtime.request import RegisteredClip
 from realtime.shell.shell import Shell
 from realtime.translation.session import Interpreting
 from realtime.translation.translator import AudioPiece, Rendered, Transcribed, UserAudio, Words
@@ -181,8 +181,7 @@ async def test_a_voice_may_be_chosen(client: Interpreted, tap: Tap) -> None:
     assert shown["voiced"]["voice"] == "bob"
     await client.say("Thank you.")
     await client.close()
-    parts = [part for told in tap.requests[0].messages for part in told.parts]
-    assert VoicePart("bob") in parts
+    assert tap.requests[0].voicing.clips == [RegisteredClip("bob")]
 
 
 async def test_errors_leave_the_session_open(client: Interpreted) -> None:

@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.engine.load import load_engine
-from realtime.engine.messages import Audio, EngineConfig, Message, Sampling, Speak, TextPart
+from realtime.engine.messages import Audio, EngineConfig
+from realtime.request import Sampling, Speak
 from realtime.text import front_end
 from tests.serving.wire import (
     LONG,
@@ -52,12 +53,7 @@ def _in_process(config: Config, text: str, seed: int) -> bytes:
     engine, _ = load_engine(
         EngineConfig(config.model, device="cpu", threads=1, slots=config.slots), front_end, lambda stage: None
     )
-    scene = [TextPart("Audio is recorded from a quiet room.")]
-    messages = [
-        Message("system", [TextPart("Generate audio following instruction.")]),
-        Message("scene", scene),  # type: ignore[arg-type]
-    ]
-    engine.submit(Speak("r", text, messages, sampling=Sampling(greedy=True), seed=seed, paced=False), 0.0)
+    engine.submit(Speak("r", text, sampling=Sampling(greedy=True), seed=seed, paced=False), 0.0)
     now, pcm = 0.0, b""
     while engine.wake_at(now) is not None:
         now += 0.01

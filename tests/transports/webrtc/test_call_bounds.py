@@ -14,8 +14,9 @@ from protocol.objects import InputText, NewMessage
 from protocol.server_events import ResponseDone, ServerEvent
 from realtime.agent.brain import Brain, Dialogue, Reader
 from realtime.engine.client import EngineProcess, Sink
-from realtime.engine.messages import Audio, EngineConfig, EngineInfo, Gauges, Speak
+from realtime.engine.messages import Audio, EngineConfig, EngineInfo, Gauges
 from realtime.metrics.registry import Metrics
+from realtime.request import Speak
 from realtime.session.messages import Effect
 from realtime.session.shared import Limits
 from realtime.shell import shell as call

@@ -5,13 +5,15 @@ from protocol.client_events import (
     ResponseCreate,
 )
 from protocol.objects import InputAudio
-from realtime.request import ClipPart, Message, TextPart, VoicePart
+from realtime.engine.models.higgs_v2.prompting import Message, TextPart, messages
+from realtime.request import Clip, RegisteredClip
 from tests.session.harness import RATE, Talk, generation, reference, voice
 
 
 def _prompt(talk: Talk, text: str = "Hello.", **config: object) -> list[Message]:
     talk.speak(text, **config)
-    return list(talk.clauses.values())[-1].messages
+    request = list(talk.clauses.values())[-1]
+    return messages(request.voicing, request.text)
 
 
 def test_smart_voice_has_a_system_message_and_a_scene_and_no_reference() -> None:
@@ -46,7 +48,7 @@ def test_one_cloned_voice_is_a_turn_before_the_text() -> None:
     talk.update(audio=voice("amy"))
     assert _prompt(talk)[2:] == [
         Message("user", [TextPart("Amy says this.")]),
-        Message("assistant", [VoicePart("amy")]),
+        Message("assistant", [RegisteredClip("amy")]),
     ]
 
 
@@ -62,9 +64,9 @@ def test_several_cloned_voices_stand_in_the_scene_each_after_its_tag() -> None:
     talk = Talk()
     talk.update(voiced=generation(speakers={"SPEAKER1": "bob", "SPEAKER0": "amy"}))
     _, scene = _prompt(talk, "[SPEAKER0] Hello. [SPEAKER1] And you?")
-    clips = [part for part in scene.parts if isinstance(part, VoicePart)]
-    assert clips == [VoicePart("amy"), VoicePart("bob")]
-    at = scene.parts.index(VoicePart("amy"))
+    clips = [part for part in scene.parts if isinstance(part, RegisteredClip)]
+    assert clips == [RegisteredClip("amy"), RegisteredClip("bob")]
+    at = scene.parts.index(RegisteredClip("amy"))
     before = scene.parts[at - 1]
     assert isinstance(before, TextPart)
     assert "SPEAKER0" in before.text
@@ -75,7 +77,7 @@ def test_a_reference_item_of_the_assistant_is_a_turn_before_the_text() -> None:
     talk.item("assistant", reference())
     assert _prompt(talk)[2:] == [
         Message("user", [TextPart("Words of the clip.")]),
-        Message("assistant", [ClipPart(bytes(RATE))]),
+        Message("assistant", [Clip(bytes(RATE))]),
     ]
 
 
@@ -86,7 +88,7 @@ def test_a_users_clip_can_be_a_voice() -> None:
     talk.update(audio=voice("item:clip1"))
     assert _prompt(talk)[2:] == [
         Message("user", [TextPart("My own words.")]),
-        Message("assistant", [ClipPart(bytes(RATE))]),
+        Message("assistant", [Clip(bytes(RATE))]),
     ]
 
 
@@ -108,6 +110,6 @@ def test_deleting_the_system_message_or_a_reference_starts_from_a_fresh_past() -
     talk.tell(ItemDelete(item_id="ref"))
     talk.speak()
     first, second = talk.clauses.values()
-    assert len(first.messages) == 4
-    assert len(second.messages) == 2
+    assert len(first.voicing.references) == 1
+    assert not second.voicing.references
     assert first.context_id != second.context_id

@@ -1,0 +1,1 @@
+"""Higgs Audio V2: everything that is specific to this model."""
