@@ -103,6 +103,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: Annotated[str, Meta(description="certificate chain (PEM), for https and wss")] = ""
     tls_key: Annotated[str, Meta(description="its private key (PEM)")] = ""
     max_sessions: Annotated[Count, Meta(description="connections at the same time")] = 256
+    key_sessions: Annotated[int, Meta(ge=0, description="sessions of one key at the same time; 0: no bound")] = 0
+    key_responses: Annotated[int, Meta(ge=0, description="responses of one key at the same time; 0: no bound")] = 0
+    key_offers: Annotated[int, Meta(ge=0, description="calls of one key that are not connected yet; 0: no bound")] = 0
+    key_speech_s: Annotated[float, Meta(ge=0.0, description="seconds of speech a day of one key; 0: no bound")] = 0.0
+    brain: Annotated[
+        str, Meta(description="who decides what to say: module:factory, or an entry point of voiced.brains")
+    ] = ""
+    translator: Annotated[
+        str, Meta(description="who translates: module:factory, or an entry point of voiced.translators")
+    ] = ""
     allowed_origins: Annotated[
         list[Origin],
         Meta(

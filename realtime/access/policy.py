@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from protocol.errors import Refused
 from realtime.access.credentials import credentials
 from realtime.access.keys import SECRET_PREFIX, ApiKeys, Secrets
-from realtime.access.rules import Rule, methods_of, rule_for
+from realtime.access.rules import RULES, Method, Rule, Table
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,17 @@ class Denied(Refused):
 class Access:
     """Who may do what on one server."""
 
-    def __init__(self, keys: ApiKeys, secrets: Secrets, allowed_origins: Iterable[str], *, loopback: bool) -> None:
-        """`loopback`: it listens to this machine alone."""
+    def __init__(
+        self,
+        keys: ApiKeys,
+        secrets: Secrets,
+        allowed_origins: Iterable[str],
+        *,
+        loopback: bool,
+        rules: Iterable[Rule] = RULES,
+    ) -> None:
+        """Decide by `rules`, the table of routes. `loopback` says that the server listens to this machine alone."""
+        self._table = Table(rules)
         self.secrets = secrets
         self._keys = keys
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
@@ -67,9 +76,9 @@ class Access:
 
     def admit(self, head: Head, now: float) -> tuple[Rule, Grant]:
         """The route's row and who asks. Raises Denied; `now` is Unix time."""
-        rule = rule_for(head.method, head.path)
+        rule = self._table.rule_for(head.method, head.path)
         if rule is None:
-            raise _unknown(head)
+            raise _unknown(head, self._table.methods_of(head.path))
         if rule.open:
             try:
                 self._check_origin(head)
@@ -81,9 +90,9 @@ class Access:
 
     def preflight(self, head: Head) -> Sequence[str]:
         """The methods a page may use at a path, when a browser asks before it sends. Raises Denied."""
-        methods = [method for method in methods_of(head.path) if method != "WEBSOCKET"]
+        methods = [method for method in self._table.methods_of(head.path) if method != "WEBSOCKET"]
         if not methods:
-            raise _unknown(head)
+            raise _unknown(head, self._table.methods_of(head.path))
         self._check_origin(head)
         return methods
 
@@ -144,8 +153,7 @@ def _unauthorized(message: str) -> Denied:
     return Denied("invalid_api_key", message, {"www-authenticate": "Bearer"})
 
 
-def _unknown(head: Head) -> Denied:
-    methods = methods_of(head.path)
+def _unknown(head: Head, methods: Sequence[Method]) -> Denied:
     if not methods:
         return Denied("unknown_url", f"There is nothing at {head.path[:100]!r}; see protocol/PROTOCOL.md.")
     if methods == ["WEBSOCKET"]:

@@ -7,6 +7,7 @@ are open to everybody, whatever page asks. `policy` decides by it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,19 +53,23 @@ RULES = (
 )
 
 
-def rule_for(method: str, path: str) -> Rule | None:
-    """The row a request falls under; HEAD counts as GET."""
-    wanted = "GET" if method == "HEAD" else method
-    return next((rule for rule in _matching(path) if rule.method == wanted), None)
+class Table:
+    """Finds the rows of a table that a request falls under."""
 
+    def __init__(self, rules: Iterable[Rule] = RULES) -> None:
+        self._patterns = tuple((rule, _pattern(rule.path)) for rule in rules)
 
-def methods_of(path: str) -> list[Method]:
-    """What can be done at a path; empty where there is none."""
-    return [rule.method for rule in _matching(path)]
+    def rule_for(self, method: str, path: str) -> Rule | None:
+        """Give the row a request falls under, or None; HEAD counts as GET."""
+        wanted = "GET" if method == "HEAD" else method
+        return next((rule for rule in self._matching(path) if rule.method == wanted), None)
 
+    def methods_of(self, path: str) -> list[Method]:
+        """List what can be done at a path; empty where there is none."""
+        return [rule.method for rule in self._matching(path)]
 
-def _matching(path: str) -> list[Rule]:
-    return [rule for rule, pattern in _PATTERNS if pattern.fullmatch(path)]
+    def _matching(self, path: str) -> list[Rule]:
+        return [rule for rule, pattern in self._patterns if pattern.fullmatch(path)]
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -76,6 +81,3 @@ def _pattern(template: str) -> re.Pattern[str]:
             for part in parts
         )
     )
-
-
-_PATTERNS = tuple((rule, _pattern(rule.path)) for rule in RULES)

@@ -10,24 +10,24 @@ import sys
 from collections.abc import AsyncIterator
 
 from realtime.access.policy import is_loopback
-from realtime.app import create_app
+from realtime.app import Application, create_app
 from realtime.config import Config
-from realtime.engine.client import EngineProcess
+from realtime.engine.client import EngineClient
 from realtime.engine.messages import EngineInfo
-from realtime.gateway import Gateway
 from realtime.http.descriptors import raise_descriptors
 from realtime.http.server import Server, check_listening, create_server, listen, reached_at
+from realtime.parts import Parts
 
 
 async def serve(config: Config) -> int:
     """Run until told to stop. Returns 1 when the engine cannot load or the port is taken."""
     raise_descriptors(config.max_sessions)
-    async with running(config) as (server, gateway, url):
+    async with running(config) as (server, application, url):
         loop = asyncio.get_running_loop()
-        stopping = _Stopping(server, gateway)
+        stopping = _Stopping(server, application)
         for stop in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(stop, stopping.asked)
-        watch = asyncio.create_task(_announce(gateway, url))
+        watch = asyncio.create_task(_announce(application, url))
         finished = asyncio.create_task(_finished(server))
         await asyncio.wait([watch, finished], return_when=asyncio.FIRST_COMPLETED)
         if watch.done() and watch.exception() is not None:
@@ -41,17 +41,16 @@ async def serve(config: Config) -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
+async def running(config: Config, parts: Parts | None = None) -> AsyncIterator[tuple[Server, Application, str]]:
     """A server that listens; gives its WebSocket address. Leaving stops it and all it started.
 
     Raises OSError when the address is taken; ConfigError and VoiceError for settings that cannot be used.
     """
     check_listening(config)
-    app = create_app(config)
-    connections = app.state.gateway.connections
-    listener = listen(config.host, config.port, connections)
+    application = create_app(config, parts)
+    listener = listen(config.host, config.port, application.connections)
     host, port = listener.getsockname()[:2]
-    server = create_server(app, config, app.state.drain, connections)
+    server = create_server(application.asgi, config, application.drain, application.connections)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not task.done():
@@ -60,14 +59,14 @@ async def running(config: Config) -> AsyncIterator[tuple[Server, Gateway, str]]:
             await task
             raise OSError("the server did not start; see the log above")
         scheme = "wss" if config.tls_cert else "ws"
-        yield server, app.state.gateway, f"{scheme}://{reached_at(host, port)}/v1/realtime"
+        yield server, application, f"{scheme}://{reached_at(host, port)}/v1/realtime"
     finally:
         server.should_exit = True
         await task
         listener.close()
 
 
-async def follow(engine: EngineProcess) -> EngineInfo:
+async def follow(engine: EngineClient) -> EngineInfo:
     """Show the engine's loading stages on stderr until it is ready. Raises RuntimeError if it cannot be."""
     shown = ""
     while engine.info is None and engine.error is None:
@@ -87,38 +86,38 @@ def describe(info: EngineInfo) -> str:
     )
 
 
-async def _announce(gateway: Gateway, url: str) -> None:
-    info = await follow(gateway.engine)
+async def _announce(application: Application, url: str) -> None:
+    info = await follow(application.engine)
     gc.collect()
     gc.freeze()  # what is here now stays: a collection that looks through it makes packets late
     page = "http" + url.removeprefix("ws").removesuffix("v1/realtime")
     print(f"voiced: ready at {url}, its page at {page}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
-    config = gateway.config
+    config = application.config
     if config.api_keys and not config.tls_cert and not is_loopback(config.host):
         advice = "give --tls-cert and --tls-key, or put a TLS proxy in front"
         print(f"voiced: keys and speech travel unencrypted: {advice}", file=sys.stderr, flush=True)
-    while gateway.engine.error is None:
-        await gateway.engine.wait_changed()
-    raise RuntimeError(gateway.engine.error)
+    while application.engine.error is None:
+        await application.engine.wait_changed()
+    raise RuntimeError(application.engine.error)
 
 
 class _Stopping:
     """The first signal lets everybody finish speaking, the second cuts them off, the third does not wait for that."""
 
-    def __init__(self, server: Server, gateway: Gateway) -> None:
+    def __init__(self, server: Server, application: Application) -> None:
         self._server = server
-        self._gateway = gateway
+        self._application = application
         self._times = 0
 
     def asked(self) -> None:
         """A signal came."""
         self._times += 1
         self._server.should_exit = True
-        if self._times == 1 and (count := len(self._gateway.calls)):
-            patience = f"up to {self._gateway.config.drain_s:g} s; stop it again and it does not wait"
+        if self._times == 1 and (count := len(self._application.sessions)):
+            patience = f"up to {self._application.config.drain_s:g} s; stop it again and it does not wait"
             print(f"voiced: finishing what is being said (sessions: {count}), {patience}", file=sys.stderr, flush=True)
         elif self._times == 2:
-            self._gateway.cut()
+            self._application.cut()
         elif self._times > 2:
             self._server.force_exit = True
 

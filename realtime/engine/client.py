@@ -58,11 +58,36 @@ class EngineLost(Exception):
 
 
 class EngineClient(Protocol):
-    """What sessions need of an engine."""
+    """An engine as the gateway sees it: in a process of its own, in this one, or on another machine.
+
+    `info` says what runs, None while nothing does; `stage` how far loading is, in words for people; `error` why it
+    cannot load, in one sentence; `restarts` how often it was started again; `pid` its process here, if it has one.
+    """
 
     info: EngineInfo | None
     stage: str
     gauges: Gauges
+    error: str | None
+    restarts: int
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the engine, where it has one on this machine."""
+
+    async def run(self) -> None:
+        """Keep the engine running until cancelled, or until it says that it cannot load."""
+
+    async def wait_changed(self) -> None:
+        """Wait until `info`, `stage` or `error` has changed."""
+
+    async def wait_ready(self) -> EngineInfo:
+        """Wait until it can take requests. Raises RuntimeError with its own sentence if it cannot load."""
+
+    async def register_voice(self, name: str, pcm: bytes) -> None:
+        """Have a voice cloned from a clip (16-bit mono PCM at the codec's rate). Raises VoiceRefused, or EngineLost."""
+
+    def forget_voice(self, name: str) -> None:
+        """Drop a voice; unknown names are fine."""
 
     def submit(self, request: Speak, sink: Sink) -> None:
         """Start a request; all that follows comes through `sink`, an `Ended` last."""

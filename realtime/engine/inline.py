@@ -22,6 +22,9 @@ class InlineEngine:
         self._wake = asyncio.Event()
         self.info: EngineInfo | None = info
         self.stage = "ready"
+        self.error: str | None = None
+        self.restarts = 0
+        self.pid: int | None = None
         self.gauges = engine.gauges()
 
     async def run(self) -> None:

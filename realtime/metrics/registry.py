@@ -13,13 +13,13 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
-from realtime.engine.client import EngineProcess
+from realtime.engine.client import EngineClient
 from realtime.metrics.loop_lag import WINDOW_S, Worst
 from realtime.metrics.scraped import OpenSession, ReadWhenScraped
 from realtime.metrics.session_meters import SessionMeters, Transport, TransportMeters
 from realtime.metrics.webrtc_meters import WebRtcMeters
 
-RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers"]
+RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers", "key_limit"]
 DropReason = Literal["refused", "gave_way"]
 
 _GAP_S = 0.01
@@ -35,7 +35,7 @@ _LAGS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 class Metrics:
     """The meters of one gateway. `sessions` gives those open now."""
 
-    def __init__(self, engine: EngineProcess, sessions: Callable[[], Iterable[OpenSession]]) -> None:
+    def __init__(self, engine: EngineClient, sessions: Callable[[], Iterable[OpenSession]]) -> None:
         self.registry = registry = CollectorRegistry()
         self.webrtc = WebRtcMeters(registry)
         self._lag_worst = Worst(WINDOW_S)

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from realtime.engine.client import EngineProcess
+from realtime.engine.client import EngineClient
 from realtime.metrics.loop_lag import Worst
 from realtime.metrics.session_meters import Transport
 
@@ -22,13 +22,13 @@ class OpenSession:
     """A session that is there: how it is connected, and how many messages wait to go out to it."""
 
     transport: Transport
-    waiting: int
+    unsent: int
 
 
 class ReadWhenScraped(Collector):
     """Collects it; `sessions` gives those open now."""
 
-    def __init__(self, engine: EngineProcess, sessions: Callable[[], Iterable[OpenSession]], lag: Worst) -> None:
+    def __init__(self, engine: EngineClient, sessions: Callable[[], Iterable[OpenSession]], lag: Worst) -> None:
         self._engine = engine
         self._sessions = sessions
         self._lag = lag
@@ -44,17 +44,17 @@ class ReadWhenScraped(Collector):
 
     def _of_sessions(self) -> Iterator[Metric]:
         open_now: Counter[Transport] = Counter()
-        waiting: Counter[Transport] = Counter()
+        unsent: Counter[Transport] = Counter()
         for session in self._sessions():
             open_now[session.transport] += 1
-            waiting[session.transport] += session.waiting
+            unsent[session.transport] += session.unsent
         sessions = GaugeMetricFamily("voiced_sessions", "Sessions open now.", labels=("transport",))
         messages = GaugeMetricFamily(
             "voiced_outbox_messages", "Messages that wait to go out to clients.", labels=("transport",)
         )
         for transport in get_args(Transport):
             sessions.add_metric((transport,), open_now[transport])
-            messages.add_metric((transport,), waiting[transport])
+            messages.add_metric((transport,), unsent[transport])
         yield sessions
         yield messages
 

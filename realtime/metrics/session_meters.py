@@ -101,14 +101,14 @@ class SessionMeters:
 
     def clause_asked(self, clause_id: str, now: float) -> None:
         """The engine is asked to speak a clause."""
-        spoken = self._spoken.get(_response_of(clause_id))
+        spoken = self._spoken.get(response_of(clause_id))
         if spoken is not None:
             spoken.asked_at, spoken.clause_begun = now, False
 
     def clause_audio(self, clause_id: str, now: float, waiting_s: Callable[[str], float]) -> None:
         """Audio of a clause came from the engine; `waiting_s` tells the seconds of a response's speech that were made
         before it and have not gone out."""
-        response_id = _response_of(clause_id)
+        response_id = response_of(clause_id)
         spoken = self._spoken.get(response_id)
         if spoken is None or spoken.clause_begun:
             return
@@ -156,7 +156,7 @@ class SessionMeters:
         self._meters.responses.labels(self.transport, status, reason).inc()
 
 
-def _response_of(clause_id: str) -> str:
+def response_of(clause_id: str) -> str:
     """The response that a clause belongs to: its id begins with that."""
     return clause_id.rpartition(".")[0]
 

@@ -138,6 +138,7 @@ class Responses:
             stream=stream,
             fed_at=shared.now,
         )
+        shared.account.begin_response(shared.now)
         self._live[live.id] = live
         shared.contexts_in_use.add(live.context_id)
         shared.send(server.ResponseCreated, response=live.shown("in_progress"))
@@ -391,6 +392,7 @@ class Responses:
         samples = len(message.pcm) // 2
         self._transcribe(live, live.playout.words(samples))
         live.playout.generate(samples)
+        self._shared.account.spoke(samples / self._shared.runtime.sample_rate, self._shared.now)
         delta = server.AudioDelta(
             event_id=self._shared.new_id("event_"),
             response_id=live.id,
@@ -539,6 +541,7 @@ class Responses:
     def _forget(self, live: LiveResponse) -> None:
         shared = self._shared
         del self._live[live.id]
+        shared.account.end_response()
         self.streams.cut(live.stream, live.id)
         shared.contexts_in_use.discard(live.context_id)
         if live.context_id != shared.context_id:

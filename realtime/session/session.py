@@ -25,6 +25,7 @@ from protocol.objects import (
     ShownOutput,
 )
 from protocol.objects import Session as ShownSession
+from realtime.access.quotas import Account
 from realtime.request import Ended
 from realtime.session.items import Items
 from realtime.session.messages import (
@@ -56,10 +57,13 @@ _RESTARTING = "The server is restarting; connect again."
 
 
 class Session:
-    """States and settings of one conversation. `new_id(prefix)` gives unique ids; `wall_clock_offset` turns `now` into
-    Unix time for `expires_at`; `initial` are settings that came with the client's secret or
-    offer, one after another. With `plays` it is the server
-    that plays the speech in real time, and tells by `AudioPlayed` what has been heard."""
+    """Holds one conversation: its state, its settings, its items and what is being spoken.
+
+    `new_id(prefix)` gives unique ids. `now` is the time in seconds of a clock that does not go back, and
+    `wall_clock_offset` turns it into Unix time for `expires_at`. `initial` are settings that came with the client's
+    secret or offer, applied in order. With `plays` the server plays the speech in real time and reports it with
+    `AudioPlayed`; otherwise the client plays. `account` counts what the client's key uses.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Session:
         wall_clock_offset: float,
         initial: Sequence[SessionConfig] = (),
         plays: bool = False,
+        account: Account | None = None,
     ) -> None:
         self.id = new_id("sess_")
         self.state = SessionState.NEW
@@ -84,6 +89,7 @@ class Session:
             conversation_id=new_id("conv_"),
             context_id=new_id("ctx_"),
             plays=plays,
+            account=account or Account(),
         )
         self._responses = Responses(self._shared)
         self._items = Items(self._shared, self._responses)

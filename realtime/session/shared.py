@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from protocol.objects import ErrorBody
 from protocol.server_events import Error
+from realtime.access.quotas import Account
 from realtime.session.conversation import Conversation
 from realtime.session.messages import DropContext, Effect, Send
 from realtime.session.settings import Runtime, Settings
@@ -32,7 +33,7 @@ class Limits:
 @dataclass
 class Shared:
     """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `plays` says that the server
-    plays the speech in real time, not the client."""
+    plays the speech in real time, not the client; `account` counts what the client's key uses."""
 
     runtime: Runtime
     limits: Limits
@@ -42,6 +43,7 @@ class Shared:
     conversation_id: str
     context_id: str
     plays: bool = False
+    account: Account = field(default_factory=Account)
     conversation: Conversation = field(default_factory=Conversation)
     out: list[Effect] = field(default_factory=list)
     contexts_in_use: set[str] = field(default_factory=set)

@@ -17,13 +17,14 @@ from msgspec import UNSET
 from protocol.client_events import ClientEvent, InputAudioAppend, InputAudioClear, InputAudioCommit
 from protocol.encodings import BadMessage
 from protocol.objects import ErrorBody, SessionConfig
-from protocol.server_events import ServerEvent
+from protocol.server_events import ResponseDone, ServerEvent
+from realtime.access.quotas import Account
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Event
 from realtime.hearing.detector import Detectors
 from realtime.ids import new_id
-from realtime.metrics.session_meters import SessionMeters, Transport
+from realtime.metrics.session_meters import SessionMeters, Transport, response_of
 from realtime.request import Ended, Speak, Used
 from realtime.session.messages import (
     AskBrain,
@@ -56,6 +57,7 @@ from realtime.session.shared import Limits
 from realtime.shell.audio import ClauseSpeech, SpeechFormats, SpeechIn, pieces_of
 from realtime.shell.outbox import Outbox
 from realtime.shell.player import Player
+from realtime.shell.slot_shares import Share, SlotShares
 from realtime.shell.speech_scores import SpeechScores
 
 log = logging.getLogger("voiced.session")
@@ -67,6 +69,7 @@ _PLAYED_AHEAD_S = 3.0
 _LONGEST_HOLD_S = 60.0
 _HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: to find speech in it takes some milliseconds
 _BRAIN_PATIENCE_S = 30.0
+_SHARED_OUT = "Others wait for a voice and this client holds its share; try again when a response has ended."
 
 
 class Wire(Protocol):
@@ -107,6 +110,8 @@ class Shell:
         initial: Sequence[SessionConfig] = (),
         detectors: Detectors | None = None,
         player: Player | None = None,
+        account: Account | None = None,
+        share: Share | None = None,
     ) -> None:
         self._wire = wire
         self._engine = engine
@@ -114,6 +119,7 @@ class Shell:
         self._rate = runtime.sample_rate
         self._watch = watch
         self._player = player
+        self._share = share or SlotShares().client()
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
         self._clauses: dict[str, ClauseSpeech] = {}
@@ -131,6 +137,7 @@ class Shell:
             wall_clock_offset=time.time() - time.monotonic(),
             initial=initial,
             plays=player is not None,
+            account=account,
         )
 
     @property
@@ -139,7 +146,7 @@ class Shell:
         return self._watch.transport
 
     @property
-    def waiting(self) -> int:
+    def unsent(self) -> int:
         """Messages that wait to go out."""
         return len(self._outbox)
 
@@ -163,6 +170,7 @@ class Shell:
             self._watch.hung_up()
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
+            self._share.close()
             self._speech_scores.rest()
             self._tell(Disconnected())  # last: a session that broke may break again
 
@@ -183,6 +191,8 @@ class Shell:
             match effect:
                 case Send():
                     self._watch.told(effect.event, time.monotonic())
+                    if isinstance(effect.event, ResponseDone):
+                        self._share.end(effect.event.response.id)
                     self._outbox.put(effect)
                 case SendAudio() | FinishAudio() | Close():
                     self._outbox.put(effect)
@@ -209,6 +219,9 @@ class Shell:
 
     def _start(self, request: Speak) -> None:
         self._clauses[request.request_id] = ClauseSpeech(request.speed)
+        if not self._share.may_begin(response_of(request.request_id), time.monotonic()):
+            self._on_engine(Ended(request.request_id, "overloaded", error=_SHARED_OUT))
+            return
         self._watch.clause_asked(request.request_id, time.monotonic())
         self._engine.submit(request, self._on_engine)
 
@@ -236,10 +249,13 @@ class Shell:
         match event:
             case Audio():
                 if speech is not None and (pcm := speech.push(event.pcm)):
-                    self._watch.clause_audio(request_id, time.monotonic(), self._waiting_s)
+                    self._share.served()
+                    self._watch.clause_audio(request_id, time.monotonic(), self._unsent_s)
                     self._tell(ClauseAudio(request_id, pcm, event.used))
             case Ended():
                 self._watch.clause_ended(event)
+                if event.reason == "overloaded":
+                    self._share.refused(response_of(request_id), time.monotonic())
                 used = Used(event.prompt_positions, event.audio_positions, event.cached_positions, event.frames)
                 rest = self._clauses.pop(request_id).flush() if speech is not None else b""
                 if rest:
@@ -357,14 +373,14 @@ class Shell:
             speech = self._clauses.get(live.running or "")
             if live.running is None or speech is None:
                 continue
-            held = self._wire.stalled or self._waiting_s(live.id) > self._bound_s(holding=speech.held_since is not None)
+            held = self._wire.stalled or self._unsent_s(live.id) > self._bound_s(holding=speech.held_since is not None)
             if held != (speech.held_since is not None):
                 speech.held_since = time.monotonic() if held else None
                 self._engine.hold(live.running, held)
 
-    def _waiting_s(self, response_id: str) -> float:
+    def _unsent_s(self, response_id: str) -> float:
         """Speech that was made and has not left."""
-        played_here = 0 if self._player is None else self._player.waiting(response_id)
+        played_here = 0 if self._player is None else self._player.unsent(response_id)
         return (self._outbox.samples(response_id) + played_here) / self._rate
 
     def _bound_s(self, *, holding: bool) -> float:

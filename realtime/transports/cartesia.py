@@ -50,9 +50,10 @@ from protocol.server_events import (
 )
 from realtime.agent.brain import Reader
 from realtime.http.client_socket import ClientSocket
+from realtime.http.handshake import admitted
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
 from realtime.session.shared import Limits
-from realtime.shell.admission import Door
+from realtime.shell.sessions import Sessions
 
 _MAX_MESSAGE_BYTES = 256 * 1024
 _MAX_LEAD_S = 60.0
@@ -279,22 +280,23 @@ class CartesiaWire:
         return _failure(context.id, refused("server_draining", "The server ended the session; connect again.", None))
 
 
-class CartesiaRoute:
-    """`/tts/websocket`."""
+class CartesiaRoutes:
+    """Serves `/tts/websocket`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
 
     async def connect(self, websocket: WebSocket) -> None:
-        """One connection, to its end."""
-        runtime = await self._door.admit(websocket)
-        if runtime is None:
+        """Serve one connection, to its end."""
+        place = await admitted(websocket, self._sessions)
+        if place is None:
             return
-        await websocket.accept()
-        socket = ClientSocket(websocket)
-        wire = CartesiaWire(socket, runtime, self._door.limits)
-        call = self._door.call(wire, Reader(), runtime, "cartesia", socket.drain)
-        await self._door.run(call)
+        with place:
+            await websocket.accept()
+            socket = ClientSocket(websocket)
+            wire = CartesiaWire(socket, place.runtime, self._sessions.limits)
+            shell = self._sessions.begin(place, wire, Reader(), "cartesia", socket.drain)
+            await self._sessions.run(place, shell)
 
 
 def _decoded(data: bytes) -> Generate | Cancel:

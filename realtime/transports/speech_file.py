@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from msgspec import UNSET
 from starlette.requests import ClientDisconnect, Request
@@ -40,15 +40,11 @@ from protocol.speech import (
     server_sent,
 )
 from realtime.agent.brain import Reader
-from realtime.engine.client import EngineProcess
-from realtime.engine.messages import EngineInfo
+from realtime.http.access_middleware import grant_of
 from realtime.http.http_connection import http_connection_of
-from realtime.http.routes.status import ready
 from realtime.http.streamed_response import StreamedResponse
-from realtime.metrics.registry import Metrics
 from realtime.session.settings import ITEM_VOICE, Runtime, check_voice
-from realtime.session.shared import Limits
-from realtime.shell.shell import Shell
+from realtime.shell.sessions import Sessions, ready
 
 log = logging.getLogger("voiced.speech")
 
@@ -63,57 +59,32 @@ nobody is about to fall silent."""
 _RETRY_S = 2
 
 
-class Speech:
-    """The route, an ASGI application. `calls` holds all sessions of the server, at most `max_sessions`; a request is
-    one of them."""
+class SpeechFileRoute:
+    """Serves `/v1/audio/speech` as an ASGI application; every request is a session."""
 
-    def __init__(
-        self,
-        engine: EngineProcess,
-        runtime: Callable[[EngineInfo], Runtime],
-        limits: Limits,
-        metrics: Metrics,
-        calls: set[Shell],
-        max_sessions: int,
-        stall_s: float = STALL_S,
-    ) -> None:
-        self._engine = engine
-        self._runtime = runtime
-        self._limits = limits
-        self._metrics = metrics
-        self._calls = calls
-        self._max_sessions = max_sessions
+    def __init__(self, sessions: Sessions, stall_s: float = STALL_S) -> None:
+        """A client that takes nothing for `stall_s` seconds is dropped."""
+        self._sessions = sessions
         self._stall_s = stall_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """StreamedResponse one request. Raises Refused for what is wrong with it or with the moment."""
+        """Answer one request. Raises Refused for what is wrong with it or with the moment."""
+        request = Request(scope, receive)
         try:
-            asked = decode_speech_request(await Request(scope, receive).body())
+            asked = decode_speech_request(await request.body())
         except BadMessage as bad:
             raise Refused(bad.body.code, bad.body.message, bad.body.param) from None
         except ClientDisconnect:
             return
-        if self._engine.info is None:
-            self._metrics.refused("engine_not_ready")
-        info = ready(self._engine)
-        runtime = self._runtime(info)
-        _check_voice(asked.voice_name, runtime)
-        if len(self._calls) >= self._max_sessions:
-            self._metrics.refused("too_many_sessions")
-            message = f"No session is free ({self._max_sessions} in all); try again later."
-            raise Refused("too_many_sessions", message, retry_after_s=_RETRY_S)
-        wire = SpeechWire(asked, info, StreamedResponse(scope, receive, send, self._stall_s))
-        link = http_connection_of(scope)
-        drain = asyncio.Event() if link is None else link.drain
-        watch = self._metrics.watch("speech", runtime.sample_rate)
-        call = Shell(wire, self._engine, Reader(), runtime, self._limits, watch, drain)
-        self._calls.add(call)
-        try:
-            await call.run()
-        finally:
-            self._calls.discard(call)
+        with self._sessions.admit(grant_of(request).name) as place:
+            _check_voice(asked.voice_name, place.runtime)
+            response = StreamedResponse(scope, receive, send, self._stall_s)
+            wire = SpeechWire(asked, place.runtime, response)
+            connection = http_connection_of(scope)
+            drain = asyncio.Event() if connection is None else connection.drain
+            await self._sessions.run(place, self._sessions.begin(place, wire, Reader(), "speech", drain))
         if wire.refused is not None:
-            ready(self._engine)  # where there is no engine any more, that is the reason
+            ready(self._sessions.engine)  # where there is no engine any more, that is the reason
             raise wire.refused
 
 
@@ -122,12 +93,12 @@ class SpeechWire:
 
     stalled = False  # a slow client makes `send` wait, and the session's outbox fills up behind it
 
-    def __init__(self, asked: SpeechRequest, info: EngineInfo, answer: StreamedResponse) -> None:
+    def __init__(self, asked: SpeechRequest, runtime: Runtime, response: StreamedResponse) -> None:
         self._asked = asked
-        self._response = answer
-        self._encoder = ContainerEncoder(asked.sound_format, info.sample_rate)
+        self._response = response
+        self._encoder = ContainerEncoder(asked.sound_format, runtime.sample_rate)
         self._as_events = asked.stream_format == "sse"
-        self._checkpoint = info.checkpoint
+        self._checkpoint = runtime.checkpoint
         self.refused: Refused | None = None
 
     async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:

@@ -21,8 +21,9 @@ from protocol.translations import SessionSetup, decode_translation_event
 from realtime.agent.brain import Reader
 from realtime.http.access_middleware import grant_of
 from realtime.http.client_socket import ClientSocket
+from realtime.http.handshake import admitted
 from realtime.ids import new_id
-from realtime.shell.admission import Door
+from realtime.shell.sessions import Sessions
 from realtime.translation.messages import (
     Ask,
     Ending,
@@ -161,26 +162,27 @@ class TranslationWire:
                     self._asked.put_nowait(None)
 
 
-class TranslationRoute:
+class TranslationRoutes:
     """`/v1/realtime/translations`."""
 
-    def __init__(self, door: Door, translator: Translator) -> None:
-        self._door = door
+    def __init__(self, sessions: Sessions, translator: Translator) -> None:
+        self._sessions = sessions
         self._translator = translator
 
     async def connect(self, websocket: WebSocket) -> None:
         """One connection, to its end."""
-        runtime = await self._door.admit(websocket)
-        if runtime is None:
+        place = await admitted(websocket, self._sessions)
+        if place is None:
             return
-        await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
-        socket = ClientSocket(websocket)
-        granted = grant_of(websocket).session
-        setup = None if granted is None else msgspec.json.decode(granted, type=SessionSetup)
-        session = Interpreting(self._translator, runtime, new_id, setup)
-        wire = TranslationWire(socket, session, self._translator)
-        call = self._door.call(wire, Reader(), runtime, "translation", socket.drain)
-        await wire.run(self._door.run(call))
+        with place:
+            await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
+            socket = ClientSocket(websocket)
+            granted = grant_of(websocket).session
+            setup = None if granted is None else msgspec.json.decode(granted, type=SessionSetup)
+            session = Interpreting(self._translator, place.runtime, new_id, setup)
+            wire = TranslationWire(socket, session, self._translator)
+            shell = self._sessions.begin(place, wire, Reader(), "translation", socket.drain)
+            await wire.run(self._sessions.run(place, shell))
 
 
 def _decoded(data: bytes) -> Input:

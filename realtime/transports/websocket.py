@@ -15,9 +15,10 @@ from protocol.server_events import ServerEvent
 from realtime.agent.brain import Brain
 from realtime.http.access_middleware import grant_of
 from realtime.http.client_socket import ClientSocket
+from realtime.http.handshake import admitted
 from realtime.http.replies import reply_to
 from realtime.http.routes.client_secrets import initial_session
-from realtime.shell.admission import Door
+from realtime.shell.sessions import Sessions
 from realtime.transports.webrtc.routes import CallRoutes
 from realtime.transports.webrtc.sideband import Sideband
 
@@ -68,11 +69,11 @@ class WebSocketWire:
                 yield event
 
 
-class RealtimeRoute:
+class RealtimeRoutes:
     """`/v1/realtime`. `brain` decides what to say in the conversations; `calls` are those that can be listened to."""
 
-    def __init__(self, door: Door, brain: Brain, calls: CallRoutes) -> None:
-        self._door = door
+    def __init__(self, sessions: Sessions, brain: Brain, calls: CallRoutes) -> None:
+        self._sessions = sessions
         self._brain = brain
         self._calls = calls
 
@@ -81,16 +82,17 @@ class RealtimeRoute:
         if (call_id := websocket.query_params.get("call_id")) is not None:
             await self._listen_in(websocket, call_id)
             return
-        runtime = await self._door.admit(websocket)
-        if runtime is None:
+        place = await admitted(websocket, self._sessions)
+        if place is None:
             return
-        encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
-        await websocket.accept(subprotocol)
-        socket = ClientSocket(websocket)
-        initial = initial_session(grant_of(websocket))
-        wire = WebSocketWire(socket, encoding)
-        call = self._door.call(wire, self._brain, runtime, "websocket", socket.drain, initial)
-        await self._door.run(call)
+        with place:
+            encoding, subprotocol = pick_encoding(websocket.scope["subprotocols"])
+            await websocket.accept(subprotocol)
+            socket = ClientSocket(websocket)
+            initial = initial_session(grant_of(websocket))
+            wire = WebSocketWire(socket, encoding)
+            shell = self._sessions.begin(place, wire, self._brain, "websocket", socket.drain, initial)
+            await self._sessions.run(place, shell)
 
     async def _listen_in(self, websocket: WebSocket, call_id: str) -> None:
         sideband = Sideband()

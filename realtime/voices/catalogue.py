@@ -16,7 +16,7 @@ from typing import Literal
 
 from codec_stream.audio_file import read_reference
 from codec_stream.pcm import to_pcm16
-from realtime.engine.client import EngineProcess
+from realtime.engine.client import EngineClient
 from realtime.engine.messages import EngineInfo, VoiceFile
 from realtime.session.settings import Voice
 from realtime.voices.files import (
@@ -103,7 +103,7 @@ class Catalogue:
         """It was uploaded."""
         return name in self._uploaded
 
-    async def add(self, upload: Upload, engine: EngineProcess, info: EngineInfo) -> Listed:
+    async def add(self, upload: Upload, engine: EngineClient, info: EngineInfo) -> Listed:
         """Take a voice in: check the clip, have it encoded, keep it. Raises VoiceTaken and CatalogueFull;
         AudioError for the clip; VoiceRefused and EngineLost of the engine; OSError of the disk."""
         async with self._reserved(upload.name, info):
@@ -123,7 +123,7 @@ class Catalogue:
             self._clips[upload.name] = Voice(upload.name, "clip", upload.transcript)
             return Listed(upload.name, "clip", consent.created_at)
 
-    async def delete(self, name: str, engine: EngineProcess) -> None:
+    async def delete(self, name: str, engine: EngineClient) -> None:
         """Drop an uploaded voice; what speaks with it goes on. KeyError if there is none; OSError of the disk."""
         if name not in self._uploaded or name in self._taking:
             raise KeyError(name)

@@ -27,6 +27,7 @@ from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, Denied, Head
 from realtime.access.rules import RULES
 from realtime.config import ConfigError, fields, load_config
+from realtime.http.replies import status_of
 from realtime.rtc.sdp import BadOffer
 from realtime.session.clauses import ClauseSplitter
 from realtime.text.markup import without_tags
@@ -171,7 +172,7 @@ def _admit(head: Head) -> None:
     try:
         _ACCESS.admit(head, now=1000.0)
     except Denied as denied:
-        assert 400 <= denied.status < 500
+        assert 400 <= status_of(denied.code) < 500
         assert _KEY not in str(denied)
         raise
 

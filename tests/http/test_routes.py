@@ -11,7 +11,7 @@ import pytest_asyncio
 from starlette.routing import Route, WebSocketRoute
 from websockets.asyncio.client import connect
 
-from realtime.access.rules import RULES, rule_for
+from realtime.access.rules import RULES, Table
 from realtime.app import create_app
 from realtime.commands.serve import running
 from realtime.config import Config
@@ -46,7 +46,7 @@ async def guarded(guarded_config: Config) -> AsyncIterator[Service]:
 
 def _served() -> Iterator[tuple[str, str]]:
     """Method and path of every route of the application."""
-    for route in create_app(Config()).routes:
+    for route in create_app(Config()).asgi.routes:
         if isinstance(route, WebSocketRoute):
             yield "WEBSOCKET", route.path
         else:
@@ -69,7 +69,7 @@ _OPENED = {"/v1/realtime": 101, "/v1/realtime/calls": 415, "/v1/realtime/calls/{
 
 @pytest.mark.parametrize(("method", "path"), list(_served()), ids=lambda value: value)
 async def test_each_route_is_in_the_table_and_opens_to_whom_it_says(guarded: Service, method: str, path: str) -> None:
-    rule = next((rule for rule in RULES if rule.path == path and rule_for(method, path) == rule), None)
+    rule = next((rule for rule in RULES if rule.path == path and Table().rule_for(method, path) == rule), None)
     assert rule is not None, f"{method} {path} has no row"
     minted = guarded.gateway.access.secrets
     fresh, _ = minted.mint("realtime", b"{}", 600, "", time.time())

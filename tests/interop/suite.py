@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realtime.app import Gateway
+from realtime.app import Application
 from tests.interop.engine_tap import EngineTap, Reference
 from tests.interop.environment import DRIVERS, EXAMPLES, Clients
 from tests.interop.recorder import Connection, Recorder, recording
@@ -52,7 +52,7 @@ class Run:
 class Suite:
     """Runs programs one after another, each once however many tests ask for it."""
 
-    def __init__(self, gateway: Gateway, port: int, clients: Clients, tap: EngineTap, folder: Path) -> None:
+    def __init__(self, gateway: Application, port: int, clients: Clients, tap: EngineTap, folder: Path) -> None:
         self.gateway = gateway
         self.clients = clients
         self.tap = tap

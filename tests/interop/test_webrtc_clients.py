@@ -31,6 +31,6 @@ async def test_openai_python_makes_a_call_that_is_heard_and_hangs_it_up(
         call_id = made["location"].rpartition("/")[2]
         assert call_id.startswith("rtc_")
         await resting.program("openai_calls.py", "hangup", call_id)
-        await eventually(lambda: not resting.gateway.calls, "the call is over")
+        await eventually(lambda: not resting.gateway.sessions, "the call is over")
     finally:
         await caller.close()

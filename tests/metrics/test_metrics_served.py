@@ -36,7 +36,7 @@ async def test_a_spoken_response_is_measured_as_its_client_heard_it(resting: Ser
     async with wire(resting) as talk:
         assert (await scrape(resting)).value("voiced_sessions", transport="websocket") == 1
         spoken = await talk.say(TEXT)
-    await eventually(lambda: not resting.gateway.calls, "the session is over")
+    await eventually(lambda: not resting.gateway.sessions, "the session is over")
     after = await scrape(resting)
     assert after.value("voiced_sessions", transport="websocket") == 0
     assert grown(before, after, "voiced_sessions_opened_total", transport="websocket") == 1
@@ -61,7 +61,7 @@ async def test_a_spoken_response_is_measured_as_its_client_heard_it(resting: Ser
 async def test_a_file_is_a_session_of_its_own_kind(resting: Service) -> None:
     before = await scrape(resting)
     reply = await ask(resting.address, "POST", "/v1/audio/speech", {"input": TEXT, "response_format": "pcm"})
-    await eventually(lambda: not resting.gateway.calls, "the session is over")
+    await eventually(lambda: not resting.gateway.sessions, "the session is over")
     after = await scrape(resting)
     ends = [("completed", ""), ("incomplete", "max_output_tokens")]
     responses = [
@@ -77,9 +77,9 @@ async def test_other_protocols_are_sessions_of_their_kinds(resting: Service) -> 
     paths: dict[Transport, str] = {"cartesia": "/tts/websocket", "translation": "/v1/realtime/translations"}
     for transport, path in paths.items():
         async with connect(f"ws://{resting.address}{path}"):
-            await eventually(lambda: bool(resting.gateway.calls), "the session has begun")
+            await eventually(lambda: bool(resting.gateway.sessions), "the session has begun")
             assert (await scrape(resting)).value("voiced_sessions", transport=transport) == 1
-        await eventually(lambda: not resting.gateway.calls, "the session is over")
+        await eventually(lambda: not resting.gateway.sessions, "the session is over")
 
 
 async def test_a_response_that_is_cut_is_counted_with_who_cut_it(resting: Service) -> None:
@@ -91,7 +91,7 @@ async def test_a_response_that_is_cut_is_counted_with_who_cut_it(resting: Servic
         await talk.until("response.done")
         await talk.start(LONG)
         await talk.until("response.output_audio.delta")
-    await eventually(lambda: not resting.gateway.calls, "the session is over")
+    await eventually(lambda: not resting.gateway.sessions, "the session is over")
     after = await scrape(resting)
     for reason in ("client_cancelled", "disconnected"):
         labels = {"transport": "websocket", "status": "cancelled", "reason": reason}
@@ -105,7 +105,7 @@ async def test_a_web_rtc_call_is_measured_as_it_is_played(resting: Service) -> N
         assert (await scrape(resting)).value("voiced_sessions", transport="webrtc") == 1
         await call.start(TEXT)
         await call.until("output_audio_buffer.stopped")
-    await eventually(lambda: not resting.gateway.calls, "the call is over")
+    await eventually(lambda: not resting.gateway.sessions, "the call is over")
     assert (
         await ask(resting.address, "POST", "/v1/realtime/calls", b"v=0", {"Content-Type": "text/plain"})
     ).status == 415

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from protocol.server_events import InputTimeout, SpeechStopped
 from realtime.engine.client import EngineProcess
 from realtime.engine.messages import EngineConfig, EngineInfo, Gauges
-from realtime.http.routes.metrics import MetricsPage
+from realtime.http.routes.metrics import MetricsRoutes
 from realtime.metrics.registry import Metrics
 from realtime.metrics.scraped import OpenSession
 from realtime.metrics.session_meters import Transport
@@ -51,7 +51,7 @@ class House:
     async def page(self, accept: str = "") -> Response:
         headers = [(b"accept", accept.encode())] if accept else []
         scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": headers}
-        return await MetricsPage(self.metrics.registry).show(Request(scope))
+        return await MetricsRoutes(self.metrics.registry).show(Request(scope))
 
     async def scrape(self) -> Scraped:
         return Scraped(bytes((await self.page()).body).decode())

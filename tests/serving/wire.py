@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
-from realtime.app import Gateway
+from realtime.app import Application
 
 RATE = 24000
 PATIENCE_S = 30.0
@@ -28,7 +28,7 @@ LONG = "This is a long story about a harbour, a lighthouse and a ship that was l
 class Service:
     """A running server with its engine."""
 
-    gateway: Gateway
+    gateway: Application
     url: str
 
     @property
@@ -183,14 +183,19 @@ async def eventually(holds: Callable[[], bool], what: str, seconds: float = 5.0)
     return time.monotonic() - began
 
 
-def idle(gateway: Gateway) -> bool:
+def idle(gateway: Application) -> bool:
     """No connection, no request, no slot, no page is in use."""
     gauges = gateway.engine.gauges
     held = (gauges.requests, gauges.slots, gauges.pages_held, gauges.contexts)
-    return not gateway.calls and not len(gateway.engine._router) and held == (0, 0, 0, 0)
+    return (
+        not gateway.sessions
+        and not gateway.sessions.promised
+        and not len(gateway.engine._router)
+        and held == (0, 0, 0, 0)
+    )
 
 
-async def assert_back_to(before: Footprint, gateway: Gateway, seconds: float = 5.0) -> float:
+async def assert_back_to(before: Footprint, gateway: Application, seconds: float = 5.0) -> float:
     """Everything that a test used is given back."""
 
     def same() -> bool:
@@ -200,9 +205,9 @@ async def assert_back_to(before: Footprint, gateway: Gateway, seconds: float = 5
         return await eventually(same, "all given back", seconds)
     except AssertionError:
         tasks = [str(task.get_coro()) for task in asyncio.all_tasks()]
-        raise AssertionError(
-            f"{gateway.engine.gauges}, {len(gateway.calls)} calls, {before} -> {Footprint.now()}\n" + "\n".join(tasks)
-        ) from None
+        sessions = gateway.sessions
+        held = f"{gateway.engine.gauges}, {len(sessions)} sessions, {sessions.promised} places"
+        raise AssertionError("\n".join([f"{held}, {before} -> {Footprint.now()}", *tasks])) from None
 
 
 async def get(service: Service, path: str) -> tuple[int, dict[str, Any], dict[str, str]]:

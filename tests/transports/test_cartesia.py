@@ -357,7 +357,7 @@ async def test_words_after_the_last_ones_are_refused(talk: Talk) -> None:
 
 
 async def test_there_is_a_limit_to_the_contexts_of_a_connection(resting: Service) -> None:
-    most = resting.gateway.limits.max_out_of_band
+    most = resting.gateway.sessions.limits.max_out_of_band
     async with connected(resting) as talk:
         for number in range(most):
             await talk.say(f"c{number}", "", more=True)

@@ -82,17 +82,17 @@ def _speaking(service: Service, text: str) -> RawClient:
 
 async def test_a_client_that_is_killed_while_it_listens_leaves_nothing_behind(resting: Service) -> None:
     client = await asyncio.to_thread(_speaking, resting, LONG)
-    assert len(resting.gateway.calls) == 1
+    assert len(resting.gateway.sessions) == 1
     assert resting.gateway.engine.gauges.slots == 1
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.socket.close()  # a reset, as when the process is killed
-    await eventually(lambda: not resting.gateway.calls and resting.gateway.engine.gauges.slots == 0, "let go", 2.0)
+    await eventually(lambda: not resting.gateway.sessions and resting.gateway.engine.gauges.slots == 0, "let go", 2.0)
 
 
 async def test_a_client_that_hangs_up_without_a_word_leaves_nothing_behind(resting: Service) -> None:
     client = await asyncio.to_thread(_speaking, resting, LONG)
     client.socket.close()
-    await eventually(lambda: not resting.gateway.calls and resting.gateway.engine.gauges.slots == 0, "let go", 2.0)
+    await eventually(lambda: not resting.gateway.sessions and resting.gateway.engine.gauges.slots == 0, "let go", 2.0)
 
 
 async def test_a_reader_that_stops_is_dropped_with_little_speech_buried_and_others_go_on(resting: Service) -> None:
@@ -100,7 +100,7 @@ async def test_a_reader_that_stops_is_dropped_with_little_speech_buried_and_othe
         client = await asyncio.to_thread(_speaking, resting, LONG * 3)
         stopped_at = time.monotonic()
         spoken = asyncio.create_task(other.say("Somebody else speaks meanwhile, at some length, undisturbed."))
-        await eventually(lambda: len(resting.gateway.calls) == 1, "dropped", 8.0)
+        await eventually(lambda: len(resting.gateway.sessions) == 1, "dropped", 8.0)
         took = time.monotonic() - stopped_at
         assert took <= 6.5, f"dropped after {took:.1f} s"
         await eventually(lambda: resting.gateway.engine.gauges.slots <= 1, "its slot is free", 2.0)

@@ -4,6 +4,7 @@ first bytes leave, refusals, clients that leave or stop reading, a server that s
 import asyncio
 import base64
 import contextlib
+import copy
 import http.client
 import io
 import json
@@ -27,17 +28,18 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from protocol.encodings import BadMessage
+from protocol.errors import Refused
 from protocol.speech import SpeechRequest, decode_speech_request
+from realtime.app import Application
 from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.engine.client import EngineProcess, Sink
 from realtime.engine.messages import Audio, Event
-from realtime.gateway import Gateway
 from realtime.http.access_middleware import AccessMiddleware
 from realtime.http.replies import ERROR_HANDLERS
 from realtime.http.server import create_server, listen
 from realtime.request import Ended, Speak
-from realtime.transports.speech_file import Speech
+from realtime.transports.speech_file import SpeechFileRoute
 from tests.serving.asking import Reply, ask
 from tests.serving.wire import LONG, RATE, Footprint, Service, assert_back_to, eventually, wire
 
@@ -273,7 +275,7 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def serving(gateway: Gateway, speech: Speech) -> AsyncIterator[Service]:
+async def serving(gateway: Application, speech: SpeechFileRoute) -> AsyncIterator[Service]:
     """A second door to a gateway: its address serves `speech` and nothing else."""
     app = Starlette(
         routes=[Route(PATH, speech, methods=["POST"])],
@@ -292,9 +294,11 @@ async def serving(gateway: Gateway, speech: Speech) -> AsyncIterator[Service]:
         listener.close()
 
 
-def speech_of(gateway: Gateway, engine: Any = None, *, max_sessions: int = 100, stall_s: float = 15.0) -> Speech:
-    engine = gateway.engine if engine is None else engine
-    return Speech(engine, gateway.runtime, gateway.limits, gateway.metrics, gateway.calls, max_sessions, stall_s)
+def speech_of(gateway: Application, engine: Any = None, *, stall_s: float = 15.0) -> SpeechFileRoute:
+    """The route on the server's own sessions, perhaps with another engine."""
+    sessions = copy.copy(gateway.sessions)
+    sessions.engine = gateway.engine if engine is None else engine
+    return SpeechFileRoute(sessions, stall_s)
 
 
 class Listener:
@@ -479,12 +483,36 @@ async def test_when_all_voices_are_in_use_one_more_is_told_to_come_back(resting:
     assert (await say(resting)).status == 200
 
 
-async def test_one_connection_too_many_is_told_to_come_back(resting: Service) -> None:
-    speech = speech_of(resting.gateway, max_sessions=1)
-    async with serving(resting.gateway, speech) as door, wire(resting):
-        reply = await say(door)
-        assert (reply.status, reply.error["code"]) == (429, "too_many_sessions")
-        assert int(reply.headers["retry-after"]) > 0
+async def test_one_connection_too_many_is_told_to_come_back(resting: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting.gateway.sessions, "_most", 1)
+    async with wire(resting):
+        reply = await say(resting)
+    assert (reply.status, reply.error["code"]) == (503, "too_many_sessions")
+    assert int(reply.headers["retry-after"]) > 0
+
+
+async def test_places_that_are_promised_to_calls_are_not_spoken_in(
+    resting: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offer that is answered and not connected yet has its place, also against requests for files."""
+    monkeypatch.setattr(resting.gateway.sessions, "_most", 1)
+    with resting.gateway.sessions.admit():
+        reply = await say(resting)
+        assert (reply.status, reply.error["code"]) == (503, "too_many_sessions")
+    assert (await say(resting)).status == 200
+
+
+async def test_a_request_for_a_file_does_not_overtake_the_waiting_line(
+    resting: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = resting.gateway.sessions
+    monkeypatch.setattr(sessions, "_most", 1)
+    with sessions.admit(), pytest.raises(Refused, match="number 1 in line"):
+        sessions.admit(ticket="waiting-since-long")
+    reply = await say(resting)
+    assert (reply.status, reply.error["code"]) == (503, "too_many_sessions")
+    sessions.admit(ticket="waiting-since-long").give_back()
+    assert (await say(resting)).status == 200
 
 
 async def test_while_the_engine_loads_requests_are_told_to_come_back(server_config: Config) -> None:
@@ -500,9 +528,9 @@ async def test_while_the_engine_loads_requests_are_told_to_come_back(server_conf
 async def test_a_client_that_leaves_stops_its_speech_at_once(resting: Service) -> None:
     async with listening(resting, LONG * 3, response_format="pcm") as listener:
         await asyncio.to_thread(listener.some)
-        assert len(resting.gateway.calls) == 1
+        assert len(resting.gateway.sessions) == 1
         assert resting.gateway.engine.gauges.slots == 1
-    await eventually(lambda: not resting.gateway.calls and resting.gateway.engine.gauges.slots == 0, "let go", 2.0)
+    await eventually(lambda: not resting.gateway.sessions and resting.gateway.engine.gauges.slots == 0, "let go", 2.0)
 
 
 async def test_a_client_that_leaves_before_the_first_sound_leaves_nothing_behind(resting: Service) -> None:
@@ -511,9 +539,9 @@ async def test_a_client_that_leaves_before_the_first_sound_leaves_nothing_behind
         host, port = gated.address.split(":")
         client = http.client.HTTPConnection(host, int(port), timeout=30)
         await asyncio.to_thread(client.request, "POST", PATH, json.dumps({"input": LONG}))
-        await eventually(lambda: len(gated.gateway.calls) == 1, "it is being spoken")
+        await eventually(lambda: len(gated.gateway.sessions) == 1, "it is being spoken")
         client.close()
-        await eventually(lambda: not gated.gateway.calls, "let go", 2.0)
+        await eventually(lambda: not gated.gateway.sessions, "let go", 2.0)
         gate.open()
 
 
@@ -529,7 +557,7 @@ async def test_a_reader_that_stops_is_dropped_with_little_speech_buried_and_othe
     async with serving(resting.gateway, speech) as door, listening(door, LONG * 6, response_format="pcm") as stuck:
         await asyncio.to_thread(stuck.some)
         assert (await say(door)).status == 200
-        await eventually(lambda: not resting.gateway.calls, "dropped", 20.0)
+        await eventually(lambda: not resting.gateway.sessions, "dropped", 20.0)
         assert await asyncio.to_thread(buried) < 6 * RATE
 
 
@@ -547,7 +575,7 @@ async def test_an_engine_that_dies_breaks_the_transfer_off_and_refuses_what_had_
         ):
             await asyncio.to_thread(listener.some)
             unheard = asyncio.create_task(say(quiet, LONG))
-            await eventually(lambda: len(gateway.calls) == 2, "both are being spoken")
+            await eventually(lambda: len(gateway.sessions) == 2, "both are being spoken")
             assert gateway.engine.pid is not None
             os.kill(gateway.engine.pid, signal.SIGKILL)
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):

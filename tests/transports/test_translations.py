@@ -20,6 +20,7 @@ from realtime.commands.serve import running
 from realtime.config import Config
 from realtime.http.client_socket import ClientSocket
 from realtime.request import RegisteredClip
+from realtime.session.shared import Limits
 from realtime.shell.shell import Shell
 from realtime.translation.session import Interpreting
 from realtime.translation.translator import AudioPiece, Rendered, Transcribed, UserAudio, Words
@@ -292,7 +293,7 @@ async def test_a_translator_that_hears_and_breaks_ends_the_session_in_words(
     runtime = resting.gateway.runtime(info)
     wire = TranslationWire(peer, Interpreting(Hearing(), runtime, lambda prefix: prefix), Hearing())
     watch = resting.gateway.metrics.watch("translation", runtime.sample_rate)
-    call = Shell(wire, resting.gateway.engine, Reader(), runtime, resting.gateway.limits, watch, asyncio.Event())
+    call = Shell(wire, resting.gateway.engine, Reader(), runtime, Limits(), watch, asyncio.Event())
     with caplog.at_level(logging.CRITICAL, "voiced.translations"):
         await asyncio.wait_for(wire.run(call.run()), PATIENCE_S)
     kinds = [told["type"] for told in peer.told]

@@ -373,7 +373,7 @@ async def test_browsers_may_connect_from_here_and_from_where_it_is_allowed(
 async def test_one_connection_too_many_is_refused_with_503(resting: Service, server_config: Config) -> None:
     open_ones = [await connect(resting.url) for _ in range(server_config.max_sessions)]
     try:
-        await eventually(lambda: len(resting.gateway.calls) == server_config.max_sessions, "all connected")
+        await eventually(lambda: len(resting.gateway.sessions) == server_config.max_sessions, "all connected")
         with pytest.raises(InvalidStatus) as refused:
             await connect(resting.url)
         assert refused.value.response.status_code == 503
@@ -381,7 +381,7 @@ async def test_one_connection_too_many_is_refused_with_503(resting: Service, ser
         assert json.loads(refused.value.response.body)["error"]["code"] == "too_many_sessions"
     finally:
         await asyncio.gather(*(connection.close() for connection in open_ones))
-    await eventually(lambda: not resting.gateway.calls, "all gone")
+    await eventually(lambda: not resting.gateway.sessions, "all gone")
     async with wire(resting) as talk:
         assert (await talk.say(TEXT)).samples > 0
 

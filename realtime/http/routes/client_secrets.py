@@ -17,11 +17,8 @@ from protocol.translations import SessionSetup
 from realtime.access.keys import DEFAULT_SECRET_S, MAX_SECRET_S, MIN_SECRET_S, Secrets, TooManySecrets
 from realtime.access.policy import Grant
 from realtime.access.rules import SecretKind
-from realtime.engine.client import EngineProcess
-from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
 from realtime.http.replies import Json, decoded
-from realtime.http.routes.status import ready
 from realtime.ids import new_id
 from realtime.session.settings import Runtime, Settings
 
@@ -50,15 +47,14 @@ class _Minted(Struct, frozen=True):
 class SecretRoutes:
     """The endpoints that mint."""
 
-    def __init__(self, minted: Secrets, engine: EngineProcess, runtime: Callable[[EngineInfo], Runtime]) -> None:
+    def __init__(self, minted: Secrets, runtime: Callable[[], Runtime]) -> None:
         self._minted = minted
-        self._engine = engine
         self._runtime = runtime
 
     async def realtime(self, request: Request) -> Response:
         """A secret for `/v1/realtime`. What a session could not be set up with is refused."""
         asked = decoded(await request.body() or b"{}", _NewSecret)
-        Settings().updated(asked.session, self._runtime(ready(self._engine)), "session")
+        Settings().updated(asked.session, self._runtime(), "session")
         return self._mint("realtime", asked.session, "realtime.session", asked.expires_after, grant_of(request))
 
     async def translation(self, request: Request) -> Response:

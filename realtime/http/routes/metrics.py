@@ -17,8 +17,8 @@ _OPENMETRICS = "application/openmetrics-text"
 _END = b"# EOF\n"
 
 
-class MetricsPage:
-    """The route."""
+class MetricsRoutes:
+    """Serves `/metrics`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from protocol.errors import Refused
-from realtime.engine.client import EngineProcess
-from realtime.engine.messages import EngineInfo
+from realtime.engine.client import EngineClient
 from realtime.http.access_middleware import grant_of
 from realtime.http.replies import Json
+from realtime.shell.sessions import ready
 
 _RETRY_S = 2
 
@@ -30,10 +30,10 @@ class _Models(msgspec.Struct, frozen=True):
     object: str = "list"
 
 
-class Status:
-    """What is told of the server."""
+class StatusRoutes:
+    """Tells whether the server is alive, whether it is ready, and what runs."""
 
-    def __init__(self, engine: EngineProcess, sessions: Callable[[], int]) -> None:
+    def __init__(self, engine: EngineClient, sessions: Callable[[], int]) -> None:
         self._engine = engine
         self._sessions = sessions
         self._began = int(time.time())
@@ -75,11 +75,3 @@ class Status:
 
     def _model(self) -> _Model:
         return _Model(ready(self._engine).checkpoint, self._began)
-
-
-def ready(engine: EngineProcess) -> EngineInfo:
-    """What runs. Raises Refused while nothing does."""
-    if engine.info is None:
-        message = f"The engine is not ready ({engine.stage}); try again shortly."
-        raise Refused("engine_not_ready", message, retry_after_s=_RETRY_S)
-    return engine.info

@@ -14,11 +14,11 @@ from starlette.responses import Response
 
 from codec_stream.errors import AudioError
 from protocol.errors import Refused
-from realtime.engine.client import EngineLost, EngineProcess, VoiceRefused
+from realtime.engine.client import EngineClient, EngineLost, VoiceRefused
 from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
 from realtime.http.replies import Json
-from realtime.http.routes.status import ready
+from realtime.shell.sessions import ready
 from realtime.voices.catalogue import Catalogue, CatalogueFull, Listed, Upload, VoiceTaken
 from realtime.voices.files import NAME, NAME_RULE
 
@@ -60,7 +60,7 @@ class _Deleted(msgspec.Struct, frozen=True):
 class VoiceRoutes:
     """The endpoints. A voice's id is its name: what a session or a speech request asks for."""
 
-    def __init__(self, catalogue: Catalogue, engine: EngineProcess) -> None:
+    def __init__(self, catalogue: Catalogue, engine: EngineClient) -> None:
         self._catalogue = catalogue
         self._engine = engine
         self._uploading = 0

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from protocol.errors import Refused
 from protocol.objects import SessionConfig
+from realtime.access.quotas import Account
 from realtime.agent.brain import Brain
 from realtime.http.access_middleware import grant_of
 from realtime.http.replies import decoded
@@ -22,13 +23,13 @@ from realtime.metrics.webrtc_meters import CloseReason
 from realtime.rtc.peer import PeerConfig
 from realtime.rtc.sdp import BadOffer, Offer, parse_offer
 from realtime.session.settings import Runtime, Settings
-from realtime.shell.admission import Door, Place
+from realtime.shell.sessions import Place, Sessions
 from realtime.shell.shell import Shell
 from realtime.transports.webrtc.call import WebRtcCall
 
 log = logging.getLogger("voiced.webrtc")
 
-_MOST_WAITING = 32
+_MOST_PENDING = 32
 """Offers that are answered and not connected: each holds sockets for some seconds, whoever sent it."""
 
 _LEAST_MESSAGE_BYTES = 16 * 1024
@@ -43,9 +44,9 @@ _CLOSED: dict[str, CloseReason] = {"closed here": "server", "closed by the peer"
 class CallRoutes:
     """The endpoints, and the calls. They live in `running()`, which outlives them."""
 
-    def __init__(self, door: Door, brain: Brain, config: PeerConfig) -> None:
-        self._door = door
-        self._meters = door.metrics.webrtc
+    def __init__(self, sessions: Sessions, brain: Brain, config: PeerConfig) -> None:
+        self._sessions = sessions
+        self._meters = sessions.metrics.webrtc
         self._brain = brain
         self._config = config
         self._drain = asyncio.Event()
@@ -91,20 +92,25 @@ class CallRoutes:
 
     async def _answered(self, request: Request) -> Response:
         sdp, session = await _parts(request)
+        grant = grant_of(request)
         # From here to the place in `_calls` nothing may wait, or others would pass the same check meanwhile.
-        runtime = self._door.check(request.query_params.get("ticket"))
-        offer, initial = _offer(sdp), _initial(session, initial_session(grant_of(request)), runtime)
-        self._check_waiting()
+        place = self._sessions.admit(grant.name, request.query_params.get("ticket"))
         call = WebRtcCall(new_id("rtc_"), self._meters)
-        self._calls[call.id] = call
-        place = self._door.expect()
+        pending: Account | None = None
         try:
+            offer, initial = _offer(sdp), _initial(session, initial_session(grant), place.runtime)
+            self._check_pending()
+            place.account.begin_offer()
+            pending = place.account
+            self._calls[call.id] = call
             player = await call.answer_offer(offer, self._config)
             tasks = self._open()
-            begun = self._door.call(call.wire, self._brain, runtime, "webrtc", self._drain, initial, player=player)
-            tasks.create_task(self._run(call, begun, place))
+            shell = self._sessions.begin(place, call.wire, self._brain, "webrtc", self._drain, initial, player)
+            tasks.create_task(self._run(call, shell, place))
         except BaseException as error:
-            del self._calls[call.id]
+            self._calls.pop(call.id, None)
+            if pending is not None:
+                pending.end_offer()
             place.give_back()
             await call.discard()
             if isinstance(error, OSError):
@@ -120,32 +126,36 @@ class CallRoutes:
             raise Refused("server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
         return self._tasks
 
-    def _check_waiting(self) -> None:
+    def _check_pending(self) -> None:
         self._open()
-        if sum(not call.talking for call in self._calls.values()) >= _MOST_WAITING:
-            self._door.metrics.refused("too_many_offers")
+        if sum(not call.talking for call in self._calls.values()) >= _MOST_PENDING:
             message = "Too many offers wait to be connected; try again shortly."
-            raise Refused("too_many_offers", message, retry_after_s=_RETRY_S)
+            raise self._sessions.refusal("too_many_offers", message, _RETRY_S)
 
     async def hang_up(self, request: Request) -> Response:
         """End a call."""
         self.find(str(request.path_params["id"])).hang_up()
         return Response(status_code=200)
 
-    async def _run(self, call: WebRtcCall, begun: Shell, place: Place) -> None:
+    async def _run(self, call: WebRtcCall, shell: Shell, place: Place) -> None:
         closed: CloseReason = "failed"
+        pending = True
 
         async def talk(connected: Shell) -> None:
-            place.give_back()
-            await self._door.run(connected)
+            nonlocal pending
+            pending = False
+            place.account.end_offer()
+            await self._sessions.run(place, connected)
 
         try:
-            reason = await call.run(begun, talk)
+            reason = await call.run(shell, talk)
             log.info("call %s: %s", call.id, reason)
             closed = _CLOSED.get(reason, "lost")
         except Exception:  # the boundary of this call
             log.exception("call %s broke and is over", call.id)
         finally:
+            if pending:
+                place.account.end_offer()
             place.give_back()
             del self._calls[call.id]
         if call.talking:

@@ -175,7 +175,7 @@ async def test_a_sideband_may_send_much_at_once(resting: Service) -> None:
             await sideband.send(json.dumps({"type": "conversation.item.retrieve", "item_id": "none"}))
         for _ in range(600):
             await heard_by(sideband, "error")
-        assert len(resting.gateway.calls) == 1
+        assert len(resting.gateway.sessions) == 1
 
 
 async def test_so_many_sidebands_may_take_part_and_no_more(resting: Service) -> None:
@@ -193,7 +193,7 @@ async def test_a_session_that_breaks_tells_everybody_and_ends(
 ) -> None:
     async with caller(resting) as call, beside(resting, call) as sideband:
         await heard_by(sideband, "session.created")
-        (session,) = resting.gateway.calls
+        (session,) = resting.gateway.sessions
 
         def break_down(*_: Any) -> Any:
             raise RuntimeError("a wheel came off")

@@ -64,4 +64,4 @@ async def test_a_flood_of_events_is_served_or_hung_up_on_and_others_go_on(restin
             loud.send("conversation.item.retrieve", item_id="none")
         await quiet.until("output_audio_buffer.stopped")
         await loud.close()
-    await eventually(lambda: not resting.gateway.calls, "both are gone", 20.0)
+    await eventually(lambda: not resting.gateway.sessions, "both are gone", 20.0)

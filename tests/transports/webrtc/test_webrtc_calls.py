@@ -127,7 +127,7 @@ async def test_hanging_up_ends_the_call_and_is_told(resting: Service) -> None:
         await call.until("output_audio_buffer.started")
         reply = await ask(resting.address, "POST", f"{call.path}/hangup")
         assert reply.status == 200
-        await eventually(lambda: not resting.gateway.calls, "the call is over")
+        await eventually(lambda: not resting.gateway.sessions, "the call is over")
         async with asyncio.timeout(5):  # the last words may still be on their way
             while (again := await ask(resting.address, "POST", f"{call.path}/hangup")).status == 200:
                 await asyncio.sleep(0.05)
@@ -187,4 +187,4 @@ async def test_a_server_that_stops_lets_calls_finish_their_sentence_while_connec
             server.should_exit = True
             ended = {event["type"] for event in await call.until("error")}
             assert "output_audio_buffer.stopped" in ended, f"{response} was heard to its end"
-            assert len(gateway.calls) == 1, "the connection is still being spoken to"
+            assert len(gateway.sessions) == 1, "the connection is still being spoken to"

@@ -1,0 +1,87 @@
+"""The parts of a server that others may give: what thinks, what translates, what speaks, and further ways in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from starlette.websockets import WebSocket
+
+from realtime.access.rules import Rule
+from realtime.agent.brain import Brain, Reader
+from realtime.config import Config, ConfigError
+from realtime.engine.client import EngineClient
+from realtime.hearing.detector import Detectors
+from realtime.shell.sessions import Sessions
+from realtime.translation.translator import PhraseTranslator, Translator
+
+
+class Listener(Protocol):
+    """Lets sessions in by other ways than HTTP, such as a TCP or a UDP port."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Take sessions in for as long as this is entered; it is left when the last one is over."""
+
+    def drain(self) -> None:
+        """Take no more sessions in, and let those under way finish what they say. `Sessions.cut` ends what is left."""
+
+
+@dataclass(frozen=True)
+class ExtraWire:
+    """A WebSocket route of somebody else's. `rule` is its row in the table of routes; `connect` serves one connection
+    to its end, on a place that it asks `Sessions` for."""
+
+    rule: Rule
+    connect: Callable[[WebSocket, Sessions, Brain], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a server is put together from.
+
+    `brain` decides what to say, `translator` serves translation sessions, `detectors` tell speech from silence,
+    `engine` speaks (None: a process of its own, as the configuration says). `wires` are further WebSocket routes,
+    `listeners` make further ways in.
+    """
+
+    brain: Brain = field(default_factory=Reader)
+    translator: Translator = field(default_factory=PhraseTranslator)
+    detectors: Detectors = field(default_factory=Detectors)
+    engine: EngineClient | None = None
+    wires: Sequence[ExtraWire] = ()
+    listeners: Sequence[Callable[[Sessions, Brain], Listener]] = ()
+
+
+def parts_of(config: Config) -> Parts:
+    """Make the parts that the settings name. Raises ConfigError for one that is not there."""
+    named: dict[str, Any] = {}
+    if config.brain:
+        named["brain"] = _made("brain", config.brain)
+    if config.translator:
+        named["translator"] = _made("translator", config.translator)
+    return Parts(**named)
+
+
+def _made(setting: str, name: str) -> Any:
+    """The part that a setting names: what `module:factory` gives, or the factory of an installed entry point."""
+    group = f"voiced.{setting}s"
+    try:
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            factory = getattr(import_module(module), attribute)
+        else:
+            (found,) = entry_points(group=group, name=name)
+            factory = found.load()
+        return factory()
+    except ValueError:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group=group))) or "none"
+        raise ConfigError(
+            f"{setting} is {name!r}: no installed package offers it under {group} (there are: {known}); "
+            "name one of those, or give module:factory."
+        ) from None
+    except Exception as error:  # whatever a part of somebody else's raises while it is made
+        raise ConfigError(f"{setting} {name!r} cannot be made ({type(error).__name__}: {error}).") from error

@@ -1,0 +1,176 @@
+"""The one place where sessions are let in, whatever wire they come by: promised, counted, drained and cut."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from protocol.errors import Refused
+from protocol.objects import SessionConfig
+from realtime.access.quotas import Account, Quotas
+from realtime.agent.brain import Brain
+from realtime.engine.client import EngineClient
+from realtime.engine.messages import EngineInfo
+from realtime.hearing.detector import Detectors
+from realtime.metrics.registry import Metrics, RefusalReason
+from realtime.metrics.session_meters import Transport
+from realtime.session.settings import Runtime
+from realtime.session.shared import Limits
+from realtime.shell.player import Player
+from realtime.shell.shell import Shell, Wire
+from realtime.shell.slot_shares import SlotShares
+from realtime.shell.waiting_line import WaitingLine
+
+_NOT_READY_RETRY_S = 2
+_FULL_RETRY_S = 5
+
+
+class Place:
+    """Room for one session, from its promise to the end of the session. `runtime` is what runs behind it, `client` the
+    name of the key it belongs to, `account` what that key uses."""
+
+    def __init__(self, sessions: Sessions, runtime: Runtime, client: str, account: Account) -> None:
+        self._sessions = sessions
+        self.runtime = runtime
+        self.client = client
+        self.account = account
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Free the room. It may be called twice; leaving the place's `with` block does it too."""
+        self._sessions.give_back(self)
+
+
+class Sessions:
+    """All sessions of a server, at most `max_sessions`, those counted that were promised a place and have not begun.
+
+    `runtime` says what a session is told of an engine; `quotas` bounds what each key may use.
+    """
+
+    def __init__(
+        self,
+        engine: EngineClient,
+        runtime: Callable[[EngineInfo], Runtime],
+        limits: Limits,
+        detectors: Detectors,
+        metrics: Metrics,
+        max_sessions: int,
+        quotas: Quotas | None = None,
+    ) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.metrics = metrics
+        self._runtime = runtime
+        self._detectors = detectors
+        self._most = max_sessions
+        self._quotas = quotas or Quotas()
+        self._shares = SlotShares()
+        self._places: set[Place] = set()
+        self._running: set[Shell] = set()
+        self._line = WaitingLine()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @property
+    def promised(self) -> int:
+        """Places that are taken: by sessions under way, and by those that have not begun."""
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Shell]:
+        return iter(tuple(self._running))
+
+    def runtime(self) -> Runtime:
+        """Tell what runs. Raises Refused while nothing does."""
+        info = ready(self.engine)
+        self._shares.set_slots(info.max_slots)
+        return self._runtime(info)
+
+    def admit(self, client: str = "", ticket: str | None = None) -> Place:
+        """Promise room for a session of the key `client`, until the place is given back. `ticket` keeps its place in
+        the waiting line. Raises Refused when the engine is not ready, the key has all it may have, or the server is
+        full."""
+        try:
+            runtime = self.runtime()
+        except Refused:
+            self.metrics.refused("engine_not_ready")
+            raise
+        account = self._quotas.account(client)
+        try:
+            account.begin_session()
+        except Refused:
+            self.metrics.refused("key_limit")
+            raise
+        free = self._most - len(self._places)
+        if (number := self._line.place(ticket, free, time.monotonic())) is not None:
+            account.end_session()
+            message = f"No session is free ({self._most} in all); you are number {number} in line."
+            raise self.refusal("too_many_sessions", message, _FULL_RETRY_S)
+        place = Place(self, runtime, client, account)
+        self._places.add(place)
+        return place
+
+    def refusal(self, reason: RefusalReason, message: str, retry_after_s: int) -> Refused:
+        """Count a session that is not let in; returns what to raise."""
+        self.metrics.refused(reason)
+        return Refused(reason, message, retry_after_s=retry_after_s)
+
+    def give_back(self, place: Place) -> None:
+        """Free a place; one that was freed already stays so."""
+        if place in self._places:
+            self._places.remove(place)
+            place.account.end_session()
+
+    def begin(
+        self,
+        place: Place,
+        wire: Wire,
+        brain: Brain,
+        transport: Transport,
+        drain: asyncio.Event,
+        initial: Sequence[SessionConfig] = (),
+        player: Player | None = None,
+    ) -> Shell:
+        """Make the session of a place, on `wire` or played by `player`. It begins with `run`."""
+        return Shell(
+            wire,
+            self.engine,
+            brain,
+            place.runtime,
+            self.limits,
+            self.metrics.watch(transport, place.runtime.sample_rate),
+            drain,
+            initial,
+            self._detectors,
+            player,
+            place.account,
+            self._shares.client(place.client),
+        )
+
+    async def run(self, place: Place, shell: Shell) -> None:
+        """Run a session to its end; then its place is free."""
+        self._running.add(shell)
+        try:
+            await shell.run()
+        finally:
+            self._running.discard(shell)
+            place.give_back()
+
+    def cut(self) -> None:
+        """End all sessions now; each is told."""
+        for shell in self:
+            shell.cut()
+
+
+def ready(engine: EngineClient) -> EngineInfo:
+    """Tell what an engine runs. Raises Refused while it runs nothing."""
+    if engine.info is None:
+        message = f"The engine is not ready ({engine.stage}); try again shortly."
+        raise Refused("engine_not_ready", message, retry_after_s=_NOT_READY_RETRY_S)
+    return engine.info
