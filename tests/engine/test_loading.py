@@ -17,9 +17,10 @@ from codec_stream.errors import CheckpointError
 from realtime.engine.checkpoint import open_checkpoint
 from realtime.engine.failures import load_failure
 from realtime.engine.load import load_engine
-from realtime.engine.messages import EngineConfig, Sampling, Speak
+from realtime.engine.messages import EngineConfig
+from realtime.request import Sampling, Speak
 from realtime.text import front_end
-from tests.engine.harness import GREEDY, SYSTEM, Stage, load
+from tests.engine.harness import GREEDY, SMART, Stage, load
 
 RELEASED = "bosonai/higgs-audio-v2-generation-3B-base"
 
@@ -332,7 +333,7 @@ def test_codebooks_of_fewer_ids_than_are_usually_looked_at_are_spoken_from(folde
         "all": Sampling(top_k=0, top_p=0.9),
     }
     for name, sampling in kinds.items():
-        stage.submit(Speak(name, "Good evening.", [SYSTEM], sampling=sampling, max_frames=12))
+        stage.submit(Speak(name, "Good evening.", SMART, sampling=sampling, max_frames=12))
     stage.drain()
     for name in kinds:
         assert stage.ended[name].reason in ("stop", "length")
