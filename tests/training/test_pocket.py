@@ -9,6 +9,7 @@ from transformers import HiggsAudioV2ForConditionalGeneration
 
 from codec_stream.pcm import to_pcm16
 from realtime.checkpoints import POCKET
+from realtime.engine.models.higgs_v2.prompting import messages
 from realtime.request import Clip, Reference, Sampling, Voicing
 from realtime.text import to_phonemes
 from tests.engine.reference import Reference as Oracle
@@ -16,7 +17,7 @@ from tests.oracle import transformers_codec
 from training.levels import Levels
 from training.measure import Recogniser, errors, words_of
 from training.sentences import EVERYDAY
-from training.speak import Speaker, scene_messages
+from training.speak import Speaker
 
 VOICES = [voice["name"] for voice in json.loads((POCKET / "voiced.json").read_text())["voices"]]
 
@@ -103,7 +104,7 @@ def test_stock_transformers_speaks_the_same(speaker: Speaker) -> None:
     """transformers' `generate` and the tokenizer model's `decode`, sample for sample what the engine plays."""
     text = "Good morning, how are you today?"
     reference = Oracle(POCKET)
-    rows = reference.greedy(reference.inputs(scene_messages("sam"), to_phonemes(text)), max_rows=250)
+    rows = reference.greedy(reference.inputs(messages(Voicing(voice="sam"), text), to_phonemes(text)), max_rows=250)
     assert (rows[-1] == reference.model.config.audio_stream_eos_id).all()
     frames = len(rows) - 8
     codes = np.stack([rows[book : book + frames, book] for book in range(8)])

@@ -23,7 +23,7 @@ from realtime.request import RegisteredClip
 from realtime.session.shared import Limits
 from realtime.shell.shell import Shell
 from realtime.translation.session import Interpreting
-from realtime.translation.translator import AudioPiece, Rendered, Transcribed, UserAudio, Words
+from realtime.translation.translator import AudioPiece, Rendered, Transcribed, Words
 from realtime.transports.translations import TranslationWire
 from tests.serving.asking import ask
 from tests.serving.tap import Tap
@@ -248,7 +248,7 @@ class Hearing:
             assert isinstance(piece, AudioPiece)
             if piece.end_ms > 400:
                 raise RuntimeError("the model is gone")
-            yield UserAudio(f"frame {piece.end_ms}. ")
+            yield Transcribed(f"frame {piece.end_ms}. ")
 
 
 class Peer(ClientSocket):
