@@ -71,7 +71,7 @@ def test_a_secret_opens_the_sessions_of_its_kind_and_nothing_else(rule: Rule, ki
             assert (status_of(denied.code), denied.code) == (403, "secret_not_allowed")
         if not rule.open:
             expired = _refused(access, head, float(secret.expires_at))
-            assert (expired.status, expired.code) == (401, "invalid_api_key")
+            assert (status_of(expired.code), expired.code) == (401, "invalid_api_key")
             assert "expired" in str(expired)
 
 
