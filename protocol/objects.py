@@ -405,11 +405,16 @@ class ShownListening(Struct, frozen=True):
 
 
 class ShownGeneration(Struct, frozen=True):
-    """Effective settings of voiced's own, and what really runs; `listening` false: nobody listens."""
+    """Shows the effective settings of voiced's own, and what really runs.
+
+    `listening` false says that nobody listens. `scene` false says that the instructions are longer than a scene that
+    the voice model can be given, and are not put before its speech; otherwise it is left out.
+    """
 
     engine: Engine
     generation: Generation
     listening: ShownListening | bool = False
+    scene: bool | UnsetType = UNSET
 
 
 class Session(Struct, frozen=True):

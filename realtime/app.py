@@ -98,9 +98,11 @@ class Application:
             decoder=info.decoder,
             sample_rate=info.sample_rate,
             max_clause_chars=info.max_clause_chars,
+            max_scene_chars=info.max_scene_chars,
             voices=self.catalogue.voices(info),
             default_voice=info.default_voice,
             hears=self.parts.detectors.name,
+            answers_turns=self.parts.brain.answers_turns,
         )
 
     def drain(self) -> None:

@@ -25,6 +25,7 @@ from training.speech import VOICES
 SAMPLING = {"do_sample": True, "temperature": 0.15, "top_k": 20, "top_p": 0.9}
 """Low, and no repetition-aware sampling: a steady vowel is the same code again and again, and so is the voice's."""
 MAX_CLAUSE_CHARS = 60  # as long as the clauses it was trained on
+MAX_SCENE_CHARS = 200  # it knows a room and its speakers; an assistant's instructions make it stutter
 CONTEXT_CLAUSES = 0  # the scene holds the voice; its own speech before a clause only spreads mistakes
 CARD = Path(__file__).parent / "card.md"
 
@@ -141,6 +142,7 @@ def manifest(voices: Sequence[Described] = VOICES) -> dict[str, object]:
         "default_voice": voices[0].name,
         "voices": [{"name": voice.name, "scene": voice.name, "description": voice.description} for voice in voices],
         "max_clause_chars": MAX_CLAUSE_CHARS,
+        "max_scene_chars": MAX_SCENE_CHARS,
         "context_clauses": CONTEXT_CLAUSES,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class NothingToSay(Exception):
@@ -12,37 +12,91 @@ class NothingToSay(Exception):
 
 
 @dataclass(frozen=True)
-class Dialogue:
-    """What a brain answers. `said` is (role, words), oldest first; the roles are system, user, assistant, and for
-    functions call (`name(arguments)`) and call_output. `tools` are JSON schemas of what the client can be asked to
-    do, `tool_choice` which of them: "auto", "none", "required" or a name."""
+class Said:
+    """A message of the dialogue.
 
-    said: list[tuple[str, str]]
+    `text` are its words: written, transcribed, or of an assistant's speech those that were heard. `cut_short` says that
+    the listener did not hear it to its end. `audio` is the user's recording (16-bit mono PCM at 24 kHz), where there is
+    one and it is still kept: for a brain that understands speech itself.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    item_id: str = ""
+    cut_short: bool = False
+    audio: bytes | None = None
+
+
+@dataclass(frozen=True)
+class FunctionCall:
+    """A call of one of the client's functions, as a brain asks for it or as it stands in the dialogue.
+
+    `arguments` is a JSON text. `call_id` is what its output refers to; a brain may leave it empty, then one is made.
+    """
+
+    name: str
+    arguments: str
+    call_id: str = ""
+    item_id: str = ""
+
+
+@dataclass(frozen=True)
+class FunctionOutput:
+    """What a function gave for the call `call_id`."""
+
+    call_id: str
+    output: str
+    item_id: str = ""
+
+
+Entry = Said | FunctionCall | FunctionOutput
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """What a brain answers: the entries, oldest first, and how.
+
+    `instructions` are the session's. `tools` are JSON schemas of what the client can be asked to do, `tool_choice`
+    which of them: "auto", "none", "required" or a name.
+    """
+
+    entries: tuple[Entry, ...]
     instructions: str = ""
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: str = "auto"
 
 
-@dataclass(frozen=True)
-class FunctionCall:
-    """A brain asks the client to call one of its functions; `arguments` is JSON."""
-
-    name: str
-    arguments: str
-
-
 class Brain(Protocol):
-    """Anything that can hold up one side of a dialogue."""
+    """Anything that can hold up one side of a dialogue.
+
+    `answers_turns` says that it understands what a user has said (`Said.audio`, or a transcript): the end of a user's
+    turn then asks for a response by itself, unless the client does not want that.
+    """
+
+    @property
+    def answers_turns(self) -> bool: ...
 
     def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
-        """The next response: text in pieces, and calls."""
+        """Stream the next response: text in pieces, and calls. Raises NothingToSay where there is none.
+
+        It is closed as soon as nobody wants to hear more.
+        """
 
 
 class Reader:
-    """Speaks what the user wrote last: the model's own contract, for as long as no language model is attached."""
+    """Speaks what the user wrote last: the model's own contract, for as long as no language model is attached.
+
+    It does not understand what is said, so a turn of the user's asks it for nothing by itself.
+    """
+
+    answers_turns = False
 
     async def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
-        text = next((words for role, words in reversed(dialogue.said) if role == "user" and words), None)
+        """Give the last words that a user wrote. Raises NothingToSay when there are none that can be spoken."""
+        written = (
+            entry.text for entry in reversed(dialogue.entries) if isinstance(entry, Said) and entry.role == "user"
+        )
+        text = next(filter(None, written), None)
         if text is None:
             explained = "no language model is attached, so a response speaks the last user text"
             raise NothingToSay(f"There is nothing to speak: {explained}; create a user item with input_text first.")

@@ -80,6 +80,7 @@ class Manifest:
     default_voice: str = ""
     voices: list[dict[str, str]] = field(default_factory=list)
     max_clause_chars: int = 240
+    max_scene_chars: int = 4000
     context_clauses: int = 8
 
 

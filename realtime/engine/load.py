@@ -142,6 +142,7 @@ def describe(
         pages=runner.pages - 1,
         page_size=runner.page_size,
         max_clause_chars=manifest.max_clause_chars,
+        max_scene_chars=manifest.max_scene_chars,
         front_end=front_end,
         clip_voices=clips.voices,
         scene_voices={voice["name"]: voice["scene"] for voice in manifest.voices},

@@ -118,6 +118,7 @@ class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
     pages: int
     page_size: int
     max_clause_chars: int
+    max_scene_chars: int
     front_end: str
     clip_voices: list[str]
     scene_voices: dict[str, str]  # voices a checkpoint knows by a line of the scene: name -> line

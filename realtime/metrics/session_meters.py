@@ -26,7 +26,9 @@ from protocol.server_events import (
 )
 from realtime.request import Ended
 
-Transport = Literal["websocket", "webrtc", "speech", "cartesia", "translation"]
+Transport = Literal["websocket", "webrtc", "speech", "cartesia", "translation", "other"]
+"""How a client is connected; "other" is a wire of somebody else's."""
+
 GapCause = Literal["speech", "words"]
 
 

@@ -26,6 +26,7 @@ from protocol.objects import (
     OutputAudio,
     OutputText,
 )
+from realtime.agent import brain
 from realtime.session.playout import Playout
 
 MAX_ITEMS = 512
@@ -33,8 +34,12 @@ MAX_ITEMS = 512
 
 @dataclass
 class Entry:
-    """One item. `playout` is there for what the session spoke itself, with the samples a client says it heard of it;
-    `clip` holds a client's audio, `recorded` says that it came through the input buffer."""
+    """One item, and what the session must remember of it.
+
+    `playout` is there for what the session spoke itself, and `played` are the samples of it that were heard, once a
+    client or the playout has cut it. `clip` holds a client's audio; `recorded` says that it came through the input
+    buffer.
+    """
 
     item: Item
     clip: bytes | None = None
@@ -55,14 +60,26 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The words of the item: written, transcribed or spoken; of a call, its name and arguments."""
+        """The words of the item: written, transcribed or spoken; of a function call, its arguments."""
         match self.item:
             case MessageItem():
                 return "\n".join(filter(None, map(_words, self.item.content)))
             case CallItem():
-                return f"{self.item.name}({self.item.arguments})"
+                return self.item.arguments
             case CallOutputItem():
                 return self.item.output
+
+    def told(self) -> brain.Entry:
+        """The item as a brain is told of it."""
+        item = self.item
+        match item:
+            case MessageItem():
+                audio = self.clip if self.recorded else None
+                return brain.Said(item.role, self.text, item.id, item.status == "incomplete", audio)
+            case CallItem():
+                return brain.FunctionCall(item.name, item.arguments, item.call_id, item.id)
+            case CallOutputItem():
+                return brain.FunctionOutput(item.call_id, item.output, item.id)
 
 
 @dataclass
@@ -113,9 +130,9 @@ class Conversation:
                 if held > max_samples:
                     entry.clip = None
 
-    def said(self) -> list[tuple[str, str]]:
-        """The dialogue as text, for whoever decides what to say next."""
-        return [(entry.role, entry.text) for entry in self.entries]
+    def dialogue(self) -> tuple[brain.Entry, ...]:
+        """Give the dialogue to whoever decides what to say next."""
+        return tuple(entry.told() for entry in self.entries)
 
     def previous(self, item_id: str) -> str | None:
         """The id before this one, if there is one."""

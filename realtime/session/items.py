@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from protocol import client_events as client
 from protocol import server_events as server
 from protocol.errors import Refused
-from protocol.objects import InputAudio, Item, MessageItem
+from protocol.objects import InputAudio, Item, MessageItem, ResponseConfig
 from realtime.session.conversation import Entry, check_length, entry_from, too_much_audio, with_words
 from realtime.session.idle_timeout import IdleTimeout
 from realtime.session.messages import SCORE_SAMPLES, UserAudio
@@ -172,6 +172,17 @@ class Items:
         self._turn = None
         self._shared.send(server.SpeechStopped, audio_end_ms=self._ms(end), item_id=item_id)
         self._keep(item_id, end)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Ask for a response to what was just said, where turns are answered and nothing is being said."""
+        detection = self._shared.settings.listening.turn_detection
+        if detection is None or detection.create_response is not True or self._responses.spoken is not None:
+            return
+        try:
+            self._responses.create(ResponseConfig())
+        except Refused as refused:  # too many items, or the key has had its share: the client is told
+            self._shared.error(refused.code, str(refused), refused.param, None)
 
     def _time_out(self, start: int) -> None:
         """Nobody spoke: what there was instead becomes an item, like a turn."""

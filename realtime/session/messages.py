@@ -36,6 +36,7 @@ class BrainCalled:
     response_id: str
     name: str
     arguments: str
+    call_id: str = ""  # empty: the brain gave none
 
 
 @dataclass(frozen=True)

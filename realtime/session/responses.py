@@ -123,6 +123,7 @@ class Responses:
         if config.input is not UNSET and config.input is not None:
             before = self._input(config.input)
         voicing = voicing_of(settings, before, shared.runtime)
+        shared.account.begin_response(shared.now)
         if not outside and settings.manner != shared.settings.manner:
             shared.renew_context()
         live = LiveResponse(
@@ -138,7 +139,6 @@ class Responses:
             stream=stream,
             fed_at=shared.now,
         )
-        shared.account.begin_response(shared.now)
         self._live[live.id] = live
         shared.contexts_in_use.add(live.context_id)
         shared.send(server.ResponseCreated, response=live.shown("in_progress"))
@@ -146,7 +146,7 @@ class Responses:
         if stream is None:
             choice = settings.tool_choice if isinstance(settings.tool_choice, str) else settings.tool_choice.name
             tools = tuple(to_builtins(tool) for tool in settings.tools)
-            shared.out.append(AskBrain(live.id, Dialogue(before.said(), settings.instructions, tools, choice)))
+            shared.out.append(AskBrain(live.id, Dialogue(before.dialogue(), settings.instructions, tools, choice)))
         else:
             self.streams.open(stream, live.id)
         return live
@@ -218,7 +218,7 @@ class Responses:
         live, shared = self._listened_to(message.response_id), self._shared
         if live is None:
             return
-        index, call_id = len(live.output), shared.new_id("call_")
+        index, call_id = len(live.output), message.call_id or shared.new_id("call_")
         done = CallItem(shared.new_id("item_"), message.name, message.arguments, call_id, "completed")
         begun = replace(done, arguments="", status="in_progress")
         previous = None

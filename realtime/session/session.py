@@ -263,5 +263,6 @@ class Session:
                 Engine(runtime.checkpoint, runtime.kind, runtime.device, runtime.decoder),
                 settings.generation,
                 listening.shown(runtime),
+                UNSET if settings.is_scene(runtime) else False,
             ),
         )

@@ -48,8 +48,11 @@ class Voice:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a session needs to know of what runs behind it. `hears` names what tells speech from silence in the user's
-    audio; without it there are no turns."""
+    """What a session needs to know of what runs behind it.
+
+    `hears` names what tells speech from silence in the user's audio; without it there are no turns. `answers_turns`
+    says that the brain understands what was said in a turn. `max_scene_chars` bounds what is put before the speech.
+    """
 
     checkpoint: str
     kind: str
@@ -57,9 +60,11 @@ class Runtime:
     decoder: str
     sample_rate: int
     max_clause_chars: int
+    max_scene_chars: int
     voices: Mapping[str, Voice]
     default_voice: str = ""
     hears: str = ""
+    answers_turns: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Listening:
     noise_reduction: dict[str, Any] | None = None
     turn_detection: TurnDetection | None = None
 
-    def updated(self, change: AudioInput) -> Listening:
+    def updated(self, change: AudioInput, runtime: Runtime) -> Listening:
         """These settings with a client's change; a turn detection of another type replaces the old one whole."""
         result = self
         if change.format is not UNSET:
@@ -81,7 +86,7 @@ class Listening:
         if change.noise_reduction is not UNSET:
             result = replace(result, noise_reduction=change.noise_reduction)
         if change.turn_detection is not UNSET:
-            result = replace(result, turn_detection=_merged_detection(self.turn_detection, change.turn_detection))
+            result = replace(result, turn_detection=_detection(self.turn_detection, change.turn_detection, runtime))
         return result
 
     def shown(self, runtime: Runtime) -> ShownListening | bool:
@@ -128,6 +133,11 @@ class Settings:
         """Voices by speaker tag."""
         return {} if self.generation.speakers is UNSET else self.generation.speakers
 
+    def is_scene(self, runtime: Runtime) -> bool:
+        """Tell whether the instructions can be put before the speech as its scene. An application's long instructions
+        are no description of a room: a voice model that is given them stutters, or has no room left for its words."""
+        return len(self.instructions) <= runtime.max_scene_chars
+
     @property
     def manner(self) -> tuple[str, str, dict[str, str]]:
         """What comes before the speech; the rest is how it is drawn and sent."""
@@ -168,7 +178,7 @@ class Settings:
     def _with_audio(self, change: SessionAudio, runtime: Runtime, where: str) -> Settings:
         result = self
         if change.input is not UNSET:
-            result = replace(result, listening=self.listening.updated(change.input))
+            result = replace(result, listening=self.listening.updated(change.input, runtime))
         if change.output is not UNSET:
             output = change.output
             if output.format is not UNSET:
@@ -183,23 +193,26 @@ class Settings:
 
 
 _SERVER_VAD = ServerVad(
-    threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=False, interrupt_response=True
+    threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500, create_response=True, interrupt_response=True
 )
-_SEMANTIC_VAD = SemanticVad(eagerness="auto", create_response=False, interrupt_response=True)
+_SEMANTIC_VAD = SemanticVad(eagerness="auto", create_response=True, interrupt_response=True)
 
 
-def _merged_detection(old: TurnDetection | None, new: TurnDetection | None) -> TurnDetection | None:
-    """What is effective: clients read from it whether they must interrupt by themselves, so nothing is left out."""
+def _detection(old: TurnDetection | None, new: TurnDetection | None, runtime: Runtime) -> TurnDetection | None:
+    """The effective turn detection after a client's change; None is off. Clients read from it whether they must
+    interrupt and answer by themselves, so nothing is left out."""
     if new is None:
         return None
     default = _SERVER_VAD if isinstance(new, ServerVad) else _SEMANTIC_VAD
-    if type(old) is not type(new):
-        old = default
+    merged = _merged(old if type(old) is type(new) else default, new, default)
+    return merged if runtime.answers_turns else msgspec_replace(merged, create_response=False)
+
+
+def _merged(old: TurnDetection, new: TurnDetection, default: TurnDetection) -> TurnDetection:
+    """`old` with the fields that `new` gives; null asks for the default."""
     given = {key: value for key, value in asdict(new).items() if value is not UNSET}
-    # null asks for the default
-    given = {key: getattr(default, key) if value is None else value for key, value in given.items()}
-    # Nobody understands yet what was said in a turn, so there is nothing to answer: clients ask for their responses.
-    merged: TurnDetection = msgspec_replace(old, **{**given, "create_response": False})
+    wanted = {key: getattr(default, key) if value is None else value for key, value in given.items()}
+    merged: TurnDetection = msgspec_replace(old, **wanted)
     return merged
 
 

@@ -22,7 +22,9 @@ def voicing_of(settings: Settings, conversation: Conversation, runtime: Runtime)
     for entry in conversation.entries:
         if entry.clip is not None and entry.role == "assistant":
             references.append(Reference(entry.text, Clip(entry.clip)))
-    return Voicing(systems[-1] if systems else "", settings.instructions, voice, references, speakers)
+    scene = settings.instructions if settings.is_scene(runtime) else ""
+    system = systems[-1] if systems and len(systems[-1]) <= runtime.max_scene_chars else ""
+    return Voicing(system, scene, voice, references, speakers)
 
 
 def _speaker(tag: str, name: str, conversation: Conversation, runtime: Runtime) -> Speaker:

@@ -269,7 +269,7 @@ class Shell:
                     patience.reschedule(asyncio.get_running_loop().time() + _BRAIN_PATIENCE_S)
                     match said:
                         case FunctionCall():
-                            self._tell(BrainCalled(question.response_id, said.name, said.arguments))
+                            self._tell(BrainCalled(question.response_id, said.name, said.arguments, said.call_id))
                         case str():
                             self._tell(BrainSaid(question.response_id, said))
         except NothingToSay as error:

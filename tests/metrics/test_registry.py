@@ -32,6 +32,7 @@ INFO = EngineInfo(
     pages=512,
     page_size=16,
     max_clause_chars=400,
+    max_scene_chars=400,
     front_end="",
     clip_voices=[],
     scene_voices={},

@@ -35,6 +35,7 @@ from protocol.server_events import (
     ServerEvent,
     TranscriptDelta,
 )
+from realtime.agent.brain import FunctionCall, FunctionOutput, Said
 from realtime.request import Ended, Speak, Used
 from realtime.session.messages import (
     AskBrain,
@@ -74,6 +75,7 @@ def runtime(**changes: Any) -> Runtime:
         "decoder": "low-latency",
         "sample_rate": RATE,
         "max_clause_chars": 80,
+        "max_scene_chars": 400,
         "voices": VOICES,
     }
     return Runtime(**{**settings, **changes})
@@ -190,6 +192,20 @@ class Talk:
             self.tell(played)
             self.deliver()
         return self.events[before:]
+
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """The dialogue that the brain was asked with last, as (role, words); a call's words are `name(arguments)`."""
+        told = []
+        for entry in self.asked[-1].dialogue.entries:
+            match entry:
+                case Said():
+                    told.append((str(entry.role), entry.text))
+                case FunctionCall():
+                    told.append(("call", f"{entry.name}({entry.arguments})"))
+                case FunctionOutput():
+                    told.append(("call_output", entry.output))
+        return told
 
     # --- a client's usual moves ---
 

@@ -64,7 +64,7 @@ def test_what_the_function_gave_is_part_of_the_next_dialogue() -> None:
     assert isinstance(shown, CallOutputItem)
     assert (shown.call_id, shown.output, shown.status) == (call.call_id, "noon", "completed")
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said == [
+    assert talk.said == [
         ("user", "What time is it?"),
         ("call", 'now({"zone": "UTC"})'),
         ("call_output", "noon"),
@@ -96,7 +96,7 @@ def test_a_call_out_of_band_joins_no_conversation() -> None:
     talk.deliver()
     assert not [kind for kind in talk.kinds(since) if kind.startswith("conversation.")]
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said == []
+    assert talk.said == []
 
 
 def test_a_call_after_a_cancel_is_not_made() -> None:

@@ -189,7 +189,7 @@ def test_a_brain_is_told_that_there_was_a_recording_without_words() -> None:
     _append(talk, _pcm(0.5))
     _commit(talk)
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said == [("user", "")]
+    assert talk.said == [("user", "")]
 
 
 def test_the_servers_playout_cannot_be_cleared_where_the_client_plays() -> None:

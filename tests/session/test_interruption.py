@@ -124,7 +124,7 @@ def test_an_interrupted_response_says_what_could_have_been_heard() -> None:
     assert part.transcript == "One two three four"
     assert talk.asked  # and the next turn is told the same
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said[-1] == ("assistant", "One two three four")
+    assert talk.said[-1] == ("assistant", "One two three four")
 
 
 def test_a_client_may_say_what_was_heard_after_the_end() -> None:
@@ -240,7 +240,7 @@ def test_a_cancel_and_then_a_truncation_leave_what_the_client_heard() -> None:
     assert events.count("response.done") == 1
     assert _words(talk, item) == "One two"
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said[-1] == ("assistant", "One two")
+    assert talk.said[-1] == ("assistant", "One two")
 
 
 def test_what_was_generated_and_never_sent_cannot_have_been_heard() -> None:

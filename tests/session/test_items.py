@@ -30,7 +30,7 @@ def test_items_keep_the_clients_ids_and_places() -> None:
     places = {event.item.id: event.previous_item_id for event in talk.got(ItemAdded)}
     assert places == {"b": None, "d": "b", "a": None, "c": "b"}
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said[:4] == [("user", "a"), ("user", "b"), ("user", "c"), ("user", "d")]
+    assert talk.said[:4] == [("user", "a"), ("user", "b"), ("user", "c"), ("user", "d")]
 
 
 def test_an_id_is_used_once() -> None:

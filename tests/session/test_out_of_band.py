@@ -48,7 +48,7 @@ def test_a_response_out_of_band_has_all_events_but_those_of_the_conversation() -
     assert talk.done(response).conversation_id is None
     assert talk.got(ResponseCreated)[0].response.conversation_id is None
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said == [("user", "Hello there.")], "it left nothing in the conversation"
+    assert talk.said == [("user", "Hello there.")], "it left nothing in the conversation"
 
 
 def test_many_at_once_and_one_in_the_conversation_do_not_mix() -> None:
@@ -98,7 +98,7 @@ def test_given_input_is_all_that_is_answered_and_joins_no_conversation() -> None
         NewCallOutput("c1", "42"),
     ]
     talk.respond(conversation="none", input=given)
-    assert talk.asked[-1].dialogue.said == [
+    assert talk.said == [
         ("system", "Be brief."),
         ("assistant", "Words of the clip."),
         ("user", "But this."),
@@ -118,17 +118,17 @@ def test_empty_input_is_no_input_at_all() -> None:
     talk = Talk()
     talk.item("user", "Not this.")
     talk.respond(None, conversation="none", input=[])
-    assert talk.asked[-1].dialogue.said == []
+    assert talk.said == []
 
 
 def test_input_of_a_response_in_the_conversation_replaces_what_it_answers_and_not_the_history() -> None:
     talk = Talk()
     talk.item("user", "Old.")
     response = talk.speak(input=[_user("New.")])
-    assert talk.asked[0].dialogue.said == [("user", "New.")]
+    assert talk.asked[0].said == [("user", "New.")]
     assert response.conversation_id is not None
     talk.tell(ResponseCreate())
-    assert talk.asked[-1].dialogue.said == [("user", "Old."), ("assistant", "Hello there.")]
+    assert talk.said == [("user", "Old."), ("assistant", "Hello there.")]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from protocol.server_events import (
     SpeechStarted,
     SpeechStopped,
 )
+from realtime.agent.brain import Said
 from realtime.session.messages import SCORE_SAMPLES, Tick, UserAudio
 from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, kind_of
@@ -45,8 +46,8 @@ class Ear:
     """A session that is listened for by script: `#` is a window of speech, `.` one of silence. Every sample of the
     input has a value of its own, so that audio tells where it comes from."""
 
-    def __init__(self, limits: Limits | None = None, **detection: Any) -> None:
-        self.talk = Talk(limits, hears="script")
+    def __init__(self, limits: Limits | None = None, *, answers_turns: bool = False, **detection: Any) -> None:
+        self.talk = Talk(limits, hears="script", answers_turns=answers_turns)
         self.heard = 0
         self._asked = {"prefix_padding_ms": 0, "silence_duration_ms": PATIENCE * 32, **detection}
         self.turn_detection(ServerVad(**self._asked))
@@ -434,3 +435,18 @@ def test_nobody_waits_without_a_timeout_a_response_or_a_detector() -> None:
     deaf.now += 30.0
     deaf.tell(Tick())
     assert deaf.deliver() == []
+
+
+def test_where_the_brain_understands_a_turn_asks_for_its_response() -> None:
+    ear = Ear(answers_turns=True)
+    assert ear.hear("..###" + "." * PATIENCE) == [*TURN, *END, "response.created", "rate_limits.updated"]
+    asked = ear.talk.asked[-1].dialogue.entries
+    assert isinstance(asked[-1], Said)
+    assert (asked[-1].role, asked[-1].text, len(asked[-1].audio or b"")) == ("user", "", 2 * 7 * W)
+    assert ear.talk.session.live is not None
+
+
+def test_a_client_that_does_not_want_answers_by_itself_gets_none() -> None:
+    ear = Ear(answers_turns=True, create_response=False)
+    assert ear.hear("..###" + "." * PATIENCE) == [*TURN, *END]
+    assert not ear.talk.asked

@@ -1,10 +1,13 @@
 """Scope: what reaches the model: system, scene, voices and references."""
 
+from msgspec import UNSET
+
 from protocol.client_events import (
     ItemDelete,
     ResponseCreate,
 )
 from protocol.objects import InputAudio
+from protocol.server_events import SessionUpdated
 from realtime.engine.models.higgs_v2.prompting import Message, TextPart, messages
 from realtime.request import Clip, RegisteredClip
 from tests.session.harness import RATE, Talk, generation, reference, voice
@@ -113,3 +116,16 @@ def test_deleting_the_system_message_or_a_reference_starts_from_a_fresh_past() -
     assert len(first.voicing.references) == 1
     assert not second.voicing.references
     assert first.context_id != second.context_id
+
+
+def test_instructions_too_long_for_a_scene_are_kept_and_not_put_before_the_speech() -> None:
+    talk = Talk(max_scene_chars=40)
+    talk.update(instructions="A quiet library.")
+    assert talk.got(SessionUpdated)[-1].session.voiced.scene is UNSET
+    assert _prompt(talk)[1].parts == [TextPart("A quiet library.")]
+    told = "You are the assistant of a bank. Never say a number twice. " * 20
+    talk.update(instructions=told)
+    shown = talk.got(SessionUpdated)[-1].session
+    assert (shown.instructions, shown.voiced.scene) == (told, False)
+    assert _prompt(talk)[1].parts == [TextPart("Audio is recorded from a quiet room.")]
+    assert talk.asked[-1].dialogue.instructions == told

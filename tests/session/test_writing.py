@@ -59,7 +59,7 @@ def test_what_is_written_cannot_be_truncated_like_speech() -> None:
     talk.deliver()
     assert (talk.error().code, talk.error().param) == ("invalid_value", "item_id")
     talk.respond(None)
-    assert talk.asked[-1].dialogue.said == [("assistant", "Written words.")]
+    assert talk.said == [("assistant", "Written words.")]
 
 
 # --- max_output_tokens ---
