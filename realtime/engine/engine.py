@@ -26,7 +26,7 @@ from realtime.engine.prompt import Prompter, Spoken
 from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.scheduler import CHUNK_SIZES, Phase, Scheduler, Stream
 from realtime.engine.slots import SlotSampling
-from realtime.request import Ended, EndReason, Speak, Used
+from realtime.request import Clip, Ended, EndReason, RegisteredClip, Speak, Used
 
 
 @dataclass

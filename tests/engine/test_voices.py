@@ -90,7 +90,7 @@ def test_a_context_goes_on_with_the_voice_it_began_with_when_that_is_forgotten(t
     engine, _ = load(tiny_checkpoint, slots=2)
     stage, clips = Stage(engine), engine.clips
     clips.register("amy", CLIP.pcm)
-    clip_turn = [SYSTEM, Message("user", [TextPart("Words.")]), Message("assistant", [VoicePart("amy")])]
+    clip_turn = cloned(RegisteredClip("amy"), "Words.")
 
     def speak(request_id: str, context_id: str) -> Ended:
         stage.speak(Speak(request_id, "Good evening.", clip_turn, context_id, GREEDY, max_frames=4))
