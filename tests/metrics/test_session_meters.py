@@ -72,7 +72,7 @@ class Watched(Talk):
                 case Send():
                     self.listened.watch.told(effect.event, self.now)
                 case Speak():
-                    self.listened.watch.clause_asked(effect.clause_id, self.now)
+                    self.listened.watch.clause_asked(effect.request_id, self.now)
         super().perform(effects)
 
     def tell(self, message: Input) -> list[Effect]:
@@ -81,7 +81,7 @@ class Watched(Talk):
             case ClauseAudio():
                 watch.clause_audio(message.clause_id, self.now, self._waiting_s)
             case Ended():
-                watch.clause_ended(Ended(message.clause_id, message.reason, frames=message.frames))
+                watch.clause_ended(message)
             case AudioSent() if not self.plays:
                 watch.sent(message.response_id, message.samples, self.now)
             case AudioPlayed():

@@ -62,7 +62,7 @@ def test_the_next_response_follows_without_a_hole() -> None:
     queue.finish("b")
     packets = take(queue, 7)
     assert b"".join(packet.pcm for packet in packets) == pcm(70 * MS, 1) + pcm(70 * MS, 2)
-    assert packets[3].heard == (("a", 10 * MS), ("b", 10 * MS))
+    assert packets[3].played == (("a", 10 * MS), ("b", 10 * MS))
 
 
 def test_a_later_response_waits_until_the_one_before_is_whole() -> None:
