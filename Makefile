@@ -10,7 +10,7 @@ PINNED = $(addprefix -c ,$(CONSTRAINTS))
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED)
 SENTENCE ?= Hello there. This is voiced, speaking while the sentence is still being generated.
 
-.PHONY: demo serve test fuzz check fmt lock clean system
+.PHONY: demo serve test quick fuzz check fmt lock clean system
 
 ## demo: set up, start a server, speak a sentence through a WebSocket client into hello.wav
 demo: $(VENV)/.installed
@@ -28,6 +28,10 @@ serve: $(VENV)/.installed
 test: system $(VENV)/.installed-test check
 	$(BIN)/python -m tests.interop.environment
 	$(BIN)/python -m pytest -q
+
+## quick: what needs no process, browser, foreign client or checkpoint: a minute, for while you work; ARGS="--lf"
+quick: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q --quick $(ARGS)
 
 ## fuzz: every parser over a hundred thousand cases
 fuzz: $(VENV)/.installed-test

@@ -1,7 +1,14 @@
-"""Scope: what all tests share: one torch thread, small random checkpoints made once, the `gpu` marker."""
+"""Scope: what all tests share: one torch thread, small random checkpoints made once, and what each test needs.
 
+A test is marked by what it needs, from where it lies: `browser`, `foreign` (other people's clients), `process` (a
+server or a worker of its own), `checkpoint` (a model in this process), `patience` (seconds of searching or of audio).
+`--quick` runs those that need none of it, and holds them to it.
+"""
+
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,19 +17,96 @@ from realtime.checkpoints.noise import Size, make_noise_checkpoint
 
 pytest_plugins = ["tests.serving.fixtures"]
 
+HERE = Path(__file__).parent
+NEEDS = {
+    "browser": ["browser"],
+    "foreign": ["interop", "clients/test_browser_types.py"],
+    "process": [
+        "bench",
+        "clients",
+        "commands",
+        "deploy",
+        "engine/test_hang.py",
+        "engine/test_voices.py",
+        "engine/test_worker.py",
+        "hearing/test_process.py",
+        "hearing/test_worker.py",
+        "http/test_connections.py",
+        "http/test_http_connection.py",
+        "http/test_routes.py",
+        "http/test_tls.py",
+        "http/test_voice_uploads.py",
+        "http/test_websocket_connection.py",
+        "metrics/test_metrics_served.py",
+        "shell/test_spoken_turns.py",
+        "transports",
+        "wires",
+    ],
+    "checkpoint": [
+        "codec_stream/test_decoder.py",
+        "codec_stream/test_encoder.py",
+        "codec_stream/test_synthetic_codec.py",
+        "engine/test_attention.py",
+        "engine/test_faults.py",
+        "engine/test_gpu.py",
+        "engine/test_loading.py",
+        "engine/test_parity.py",
+        "engine/test_sampling.py",
+        "engine/test_steps.py",
+        "training",
+    ],
+    "patience": [
+        "codec_stream/test_containers.py",
+        "codec_stream/test_incoming.py",
+        "codec_stream/test_opus.py",
+        "engine/test_scheduler.py",
+        "fuzz",
+        "hearing",
+        "rtc/test_peer.py",
+        "rtc/test_peer_attacks.py",
+        "rtc/test_rtc_loss.py",
+        "session/test_clauses.py",
+        "session/test_invariants.py",
+    ],
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only what needs no process, browser, client or checkpoint")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: needs a CUDA device; left out where there is none")
     # Small tensors: more threads only wait for each other.
     torch.set_num_threads(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if torch.cuda.is_available():
-        return
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("gpu"):
+        for need in _needs(item.path):
+            item.add_marker(need)
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+    if config.getoption("--quick"):
+        slow = [item for item in items if any(map(item.get_closest_marker, NEEDS))]
+        items[:] = [item for item in items if item not in set(slow)]
+        config.hook.pytest_deselected(items=slow)
+
+
+def _needs(path: Path) -> list[str]:
+    """What a test module needs, by the folder or file that `NEEDS` names."""
+    where = path.relative_to(HERE)
+    return [need for need, places in NEEDS.items() if any(where.is_relative_to(place) for place in places)]
+
+
+@pytest.fixture(autouse=True)
+def _quick_tests_start_nothing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not request.config.getoption("--quick"):
+        return
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("this test starts a process: name its module under NEEDS in tests/conftest.py")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 
 
 @pytest.fixture(scope="session")
