@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
-from realtime.engine.checkpoint import Checkpoint, open_checkpoint
+from realtime.engine.models.higgs_v2.checkpoint import Checkpoint, open_checkpoint
 from training import checkpointing, prompt, recordings
 from training.batches import Sampler, load_corpus, pack
 from training.compiling import compiled

@@ -24,8 +24,8 @@ import numpy as np
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
-from realtime.engine.checkpoint import Checkpoint, open_checkpoint
-from realtime.engine.prompt import Prompter
+from realtime.engine.models.higgs_v2.checkpoint import Checkpoint, open_checkpoint
+from realtime.engine.models.higgs_v2.prompter import Prompter
 from realtime.request import Clip as SentClip
 from realtime.request import Reference, Voicing
 from realtime.text import front_end

@@ -28,7 +28,7 @@ from codec_stream.weights import load_codec_weights
 from realtime.bench.endless import released_size_codec
 from realtime.bench.report import Table, add_common_arguments, environment, median_seconds, progress
 from realtime.checkpoints import POCKET, built_in
-from realtime.engine.checkpoint import open_checkpoint
+from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
 
 NAME = "codec"
 HELP = "the streaming decoder's speed beside window re-decoding, and its low-latency error"

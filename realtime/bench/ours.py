@@ -17,7 +17,6 @@ import numpy as np
 from realtime.engine.engine import Engine
 from realtime.engine.load import load_engine
 from realtime.engine.messages import EngineConfig
-from realtime.engine.prompt import Prompter
 from realtime.request import Ended, Sampling, Speak, Voicing
 
 _NUMBERS = [
@@ -82,8 +81,8 @@ class Ours:
 
     def prompt(self, request: Speak) -> np.ndarray:
         """The text ids of a request's prompt, [N]."""
-        prompter: Prompter = self._engine._prompter
-        return prompter.prompt(request.voicing, [], request.text, lambda part: np.zeros((0, 8)))[:, 0]
+        prompts = self._engine._prompts
+        return prompts.prompt(request.voicing, [], request.text, lambda part: np.zeros((0, 8)))[:, 0]
 
     def serve(self, requests: Sequence[Speak], arrivals: Sequence[float], step_s: float | None = None) -> Outcome:
         """Run requests that arrive at the given times to their ends. All must run to their cap.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from realtime.engine.prompt import Spoken
+from realtime.engine.models.speech_model import Spoken
 
 
 class Contexts:

@@ -22,7 +22,7 @@ from realtime.engine.errors import EngineError, Overloaded, RequestError, Silent
 from realtime.engine.kv_pages import page_hashes
 from realtime.engine.length import frame_cap
 from realtime.engine.messages import Audio, Event, Gauges, StepOutput
-from realtime.engine.prompt import Prompter, Spoken
+from realtime.engine.models.speech_model import Prompts, Spoken
 from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.scheduler import CHUNK_SIZES, Phase, Scheduler, Stream
 from realtime.engine.slots import SlotSampling
@@ -65,7 +65,7 @@ class Engine:
     def __init__(
         self,
         runner: Runner,
-        prompter: Prompter,
+        prompts: Prompts,
         decoder: StreamingDecoder,
         clips: Clips,
         scheduler: Scheduler,
@@ -76,7 +76,7 @@ class Engine:
         frame_rate: float,
     ) -> None:
         self._runner = runner
-        self._prompter = prompter
+        self._prompts = prompts
         self._decoder = decoder
         self.clips = clips
         self._scheduler = scheduler
@@ -186,7 +186,7 @@ class Engine:
         frames = min(text_cap, self._max_frames, request.max_frames or self._max_frames)
         books = self._runner.alphabet.num_codebooks
         max_rows = frames + books  # frame t completes with row t + books, and the row after the last frame's ends it
-        room = self._runner.backbone.config.max_positions - max_rows - 1
+        room = self._runner.model.config.max_positions - max_rows - 1
         tokens = self._prompt(request, room)
         hashes = self._page_hashes(tokens)
         stream = self._scheduler.admit(
@@ -215,7 +215,7 @@ class Engine:
 
         spoken = self._contexts.past(request.context_id)
         while True:
-            tokens = self._prompter.prompt(request.voicing, spoken, request.text, rows_of)
+            tokens = self._prompts.prompt(request.voicing, spoken, request.text, rows_of)
             if len(tokens) <= room:
                 return tokens
             if not spoken:

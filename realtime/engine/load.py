@@ -18,15 +18,15 @@ from codec_stream.pcm import to_pcm16
 from codec_stream.weights import load_codec_weights
 from realtime.checkpoints import built_in
 from realtime.engine.attention import pick_attention
-from realtime.engine.backbone import Backbone
-from realtime.engine.checkpoint import Checkpoint, SamplingDefaults, open_checkpoint
 from realtime.engine.clips import Clips
 from realtime.engine.contexts import Contexts
 from realtime.engine.engine import Engine
 from realtime.engine.errors import EngineError, RequestError
 from realtime.engine.kv_pages import PagePool
 from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
-from realtime.engine.prompt import Prompter, markers_of
+from realtime.engine.models.higgs_v2.backbone import Backbone
+from realtime.engine.models.higgs_v2.checkpoint import Checkpoint, SamplingDefaults, open_checkpoint
+from realtime.engine.models.higgs_v2.prompter import Prompter, markers_of
 from realtime.engine.runner import Runner
 from realtime.engine.scheduler import Policy, Scheduler
 from realtime.engine.slots import SlotSampling
@@ -131,8 +131,8 @@ def describe(
     return EngineInfo(
         checkpoint=manifest.name,
         kind="noise" if manifest.kind == "noise" else "speech",
-        device=_device_name(runner.backbone.device),
-        dtype=str(runner.backbone.dtype).removeprefix("torch."),
+        device=_device_name(runner.model.device),
+        dtype=str(runner.model.dtype).removeprefix("torch."),
         attention=runner.attention.name,
         decoder=config.decoder,
         look_ahead_frames=decoder.look_ahead_frames if config.decoder == "exact" else decoder.partial_frames,

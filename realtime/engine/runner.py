@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from realtime.engine.attention import Attention
-from realtime.engine.backbone import Backbone, Kinds
-from realtime.engine.sampling import Alphabet, delay_masked, draw, filtered, repeats, uniform
+from realtime.engine.models.speech_model import Kinds, SpeechModel
+from realtime.engine.sampling import delay_masked, draw, filtered, repeats, uniform
 from realtime.engine.slots import SlotSampling, SlotState
 
 _ENDED, _BROKEN = 1, 2
@@ -52,7 +52,7 @@ class Runner:
 
     def __init__(
         self,
-        backbone: Backbone,
+        model: SpeechModel,
         attention: Attention,
         *,
         slots: int,
@@ -62,23 +62,23 @@ class Runner:
         ras_window: int,
         ras_max_repeats: int,
     ) -> None:
-        config = backbone.config
-        self.backbone = backbone
+        config = model.config
+        self.model = model
         self.attention = attention
         self.page_size = page_size
-        self.alphabet = Alphabet(config.num_codebooks, config.codebook_size, config.stream_bos, config.stream_eos)
+        self.alphabet = model.alphabet
         self.state = SlotState(
             slots,
-            config.num_codebooks,
-            config.stream_bos,
+            self.alphabet.num_codebooks,
+            self.alphabet.bos,
             -(-positions_per_slot // page_size),
             max(ras_window, 1),
-            backbone.device,
+            model.device,
         )
         self._few = min(_FEW_CANDIDATES, self.alphabet.size)
         self._ras_max_repeats = ras_max_repeats
         shape = (config.layers, pages, page_size, config.kv_heads, config.head_dim)
-        self._keys = torch.zeros(shape, dtype=backbone.dtype, device=backbone.device)
+        self._keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self._values = torch.zeros_like(self._keys)
         self._sampling = [SlotSampling()] * slots
         self._positions = [0] * slots  # host mirror of state.position
@@ -102,14 +102,14 @@ class Runner:
 
     def wipe(self, pages: list[int]) -> None:
         """Zero pages whose content may not be finite: masked attention still multiplies what it masks."""
-        index = torch.tensor(pages, device=self.backbone.device)
+        index = torch.tensor(pages, device=self.model.device)
         self._keys.index_fill_(1, index, 0)
         self._values.index_fill_(1, index, 0)
 
     @torch.inference_mode()
     def prefill(self, chunks: list[PromptPart]) -> None:
         """Write keys and values of prompt chunks. Chunks of one prompt go in order, in one call or several."""
-        device = self.backbone.device
+        device = self.model.device
         packed = np.concatenate([chunk.tokens for chunk in chunks])
         is_audio = packed[:, -1] >= 0
         kinds = Kinds(*(torch.from_numpy(np.flatnonzero(which)).to(device) for which in (~is_audio, is_audio)))
@@ -139,14 +139,14 @@ class Runner:
                 at += length
             return torch.cat(parts)
 
-        self.backbone.forward(self.backbone.embed(tokens, kinds), positions, kinds, attend)
+        self.model.forward(self.model.embed(tokens, kinds), positions, kinds, attend)
 
     @torch.inference_mode()
     def decode(self, slots: list[int]) -> Rows:
         """Feed each slot's last row and draw the next one."""
         variant = self._variant(slots)
         width = self._table_width(slots)
-        if self.backbone.device.type == "cuda":
+        if self.model.device.type == "cuda":
             out = self._replay(slots, width, variant)
         else:
             out = self._step(torch.tensor(slots), width, variant)
@@ -163,7 +163,7 @@ class Runner:
             common.append(_Draw(self._few, True))
         for size in batch_sizes:
             for variant in common:
-                if self.backbone.device.type == "cuda":
+                if self.model.device.type == "cuda":
                     self._capture(size, self.state.table.shape[1], variant)
                 else:
                     with torch.inference_mode():
@@ -185,7 +185,7 @@ class Runner:
         if self.attention.name == "varlen_attn":
             return full
         needed = max(self._positions[slot] for slot in slots) // self.page_size + 1
-        if self.backbone.device.type == "cuda":
+        if self.model.device.type == "cuda":
             return min(full, 1 << (needed - 1).bit_length())
         return needed
 
@@ -208,8 +208,8 @@ class Runner:
             keys, values = self._store(layer, where, k, v)
             return self.attention.decode(q, keys, values, visible, position + 1)
 
-        hidden = self.backbone.forward(self.backbone.embed_rows(state.row[slots]), position, None, attend)
-        logits = self.backbone.logits(hidden)
+        hidden = self.model.forward(self.model.embed_rows(state.row[slots]), position, None, attend)
+        logits = self.model.logits(hidden)
         finite = torch.isfinite(logits.sum((1, 2)))  # one addend that is not finite makes the sum not finite
         logits = logits.masked_fill(~finite[:, None, None], 0.0)  # keeps the rest of a broken step well defined
 
@@ -260,7 +260,7 @@ class Runner:
     def _capture(self, size: int, width: int, variant: _Draw) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
         key = (size, width, variant)
         if key not in self._graphs:
-            held = torch.full((size,), self.pad_slot, device=self.backbone.device)
+            held = torch.full((size,), self.pad_slot, device=self.model.device)
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.inference_mode(), torch.cuda.stream(side):

@@ -13,7 +13,7 @@ from realtime.engine.contexts import Contexts
 from realtime.engine.engine import Engine
 from realtime.engine.length import frame_cap
 from realtime.engine.messages import DropContext
-from realtime.engine.prompt import Spoken
+from realtime.engine.models.speech_model import Spoken
 from realtime.engine.scheduler import Phase
 from realtime.engine.worker import apply
 from realtime.request import Clip, Ended, RegisteredClip, Sampling, Speak, Speaker, Voicing
@@ -193,7 +193,7 @@ def test_a_request_whose_output_is_not_finite_fails_alone(
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_one_bad_logit_is_enough_to_fail_and_no_id_of_that_row_is_used(stage: Stage, bad: float) -> None:
     engine = stage.engine
-    backbone = engine._runner.backbone
+    backbone = engine._runner.model
     healthy: Callable[[torch.Tensor], torch.Tensor] = backbone.logits
     requests = [Speak(n, f"{_TEXT} {n}", SMART, sampling=GREEDY, max_frames=20) for n in "abc"]
     for request in requests:
@@ -241,7 +241,7 @@ def test_a_broken_shared_start_is_not_found_again(stage: Stage) -> None:
 
 def _without_markers(engine: Engine) -> None:
     """The model never draws a stream marker by itself."""
-    backbone = engine._runner.backbone
+    backbone = engine._runner.model
     healthy: Callable[[torch.Tensor], torch.Tensor] = backbone.logits
 
     def logits(x: torch.Tensor) -> torch.Tensor:

@@ -13,9 +13,9 @@ from codec_stream.decoder import DecodeJob, StreamingDecoder
 from codec_stream.delay import Codes
 from codec_stream.weights import load_codec_weights
 from realtime.engine.attention import Attention, GatherAttention, VarlenAttention, pick_attention
-from realtime.engine.backbone import Backbone
-from realtime.engine.checkpoint import open_checkpoint
-from realtime.engine.prompt import Prompter
+from realtime.engine.models.higgs_v2.backbone import Backbone
+from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
+from realtime.engine.models.higgs_v2.prompter import Prompter
 from realtime.engine.runner import PromptPart, Runner
 from realtime.engine.slots import SlotSampling
 from realtime.request import Sampling, Speak
@@ -100,8 +100,8 @@ def test_bfloat16_logits_are_close_to_those_of_float32(noise_checkpoint: Callabl
         runner = _runner(folder, device, dtype, GatherAttention())
         _open(runner, folder, [SlotSampling()] * 8)
         kept: list[Tensor] = []
-        healthy = runner.backbone.logits
-        runner.backbone.logits = lambda x, h=healthy, k=kept: k.append(h(x)) or k[-1]  # type: ignore[method-assign, misc]
+        healthy = runner.model.logits
+        runner.model.logits = lambda x, h=healthy, k=kept: k.append(h(x)) or k[-1]  # type: ignore[method-assign, misc]
         with torch.inference_mode():
             runner._step(torch.arange(8, device=device), runner.state.table.shape[1], runner._variant(list(range(8))))
         seen.append(kept[0].float().cpu())

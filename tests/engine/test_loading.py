@@ -14,10 +14,10 @@ from torch import Tensor
 
 from codec_stream.codec_config import CodecConfig
 from codec_stream.errors import CheckpointError
-from realtime.engine.checkpoint import open_checkpoint
 from realtime.engine.failures import load_failure
 from realtime.engine.load import load_engine
 from realtime.engine.messages import EngineConfig
+from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
 from realtime.request import Sampling, Speak
 from realtime.text import front_end
 from tests.engine.harness import GREEDY, SMART, Stage, load

@@ -91,7 +91,7 @@ def test_prompts_are_those_of_the_processor(
     for name, (voicing, text) in PROMPTS.items():
         for future in engine.clips.start(voicing.clips):
             future.result()
-        tokens = engine._prompter.prompt(voicing, [], text, engine.clips.rows)
+        tokens = engine._prompts.prompt(voicing, [], text, engine.clips.rows)
         assert np.array_equal(tokens, answers(SEEDS[0]).tokens[name]), name
     engine.close()
 

@@ -213,8 +213,8 @@ WINDOW, MAX_REPEATS = 7, 2
 def runner(tiny_checkpoint: Path) -> Iterator[Runner]:
     """A runner with RAS whose logits are scripted: `script[slot]` gives logits [K, V] by row."""
     from realtime.engine.attention import GatherAttention
-    from realtime.engine.backbone import Backbone
-    from realtime.engine.checkpoint import open_checkpoint
+    from realtime.engine.models.higgs_v2.backbone import Backbone
+    from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
 
     checkpoint = open_checkpoint(str(tiny_checkpoint))
     backbone = Backbone(checkpoint.config, checkpoint.weights(), torch.device("cpu"), torch.float32)
@@ -245,9 +245,9 @@ def _run_script(runner: Runner, samplings: dict[int, SlotSampling], rows: int) -
     slots, out = list(samplings), []
     for row in range(1, rows + 1):
         scripted = torch.stack([_script(slot, row) for slot in slots])
-        runner.backbone.logits = lambda x, scripted=scripted: scripted.clone()  # type: ignore[method-assign, misc]
+        runner.model.logits = lambda x, scripted=scripted: scripted.clone()  # type: ignore[method-assign, misc]
         out.append(runner.decode(slots).ids)
-    del runner.backbone.logits
+    del runner.model.logits
     return {slot: np.stack([ids[index] for ids in out]) for index, slot in enumerate(slots)}
 
 
@@ -298,12 +298,12 @@ def test_a_resampled_id_follows_the_unmodified_softmax(runner: Runner) -> None:
             runner.open_slot(
                 slot, 4, list(range(1 + slot * 15, 16 + slot * 15)), SlotSampling(ras=True, seed=seed * 4 + slot)
             )
-        runner.backbone.logits = lambda x: favourite.expand(4, -1, -1).clone()  # type: ignore[method-assign, misc]
+        runner.model.logits = lambda x: favourite.expand(4, -1, -1).clone()  # type: ignore[method-assign, misc]
         rows = np.stack([runner.decode([0, 1, 2, 3]).ids for _ in range(10)])
         assert (rows[:2, :, 0] == 10).all()
         counts += np.bincount(rows[2, :, 0] - 10, minlength=4)  # codebook 0's third row is always drawn afresh
         assert (rows[7:9, :, 7] == 10).all(), "the BOS rows of codebook 7 do not count"
-    del runner.backbone.logits
+    del runner.model.logits
     assert _p_value(counts, probabilities.numpy() * counts.sum()) > 1e-3
 
 

@@ -30,7 +30,7 @@ def _until_heard(stage: Stage, request_id: str) -> tuple[int, int]:
 def test_alone_the_first_audio_comes_seven_steps_after_the_prefill(
     noise_checkpoint: Callable[[int], Path],
 ) -> None:
-    engine, _ = load(noise_checkpoint(11))
+    engine, _ = load(noise_checkpoint(11), prefill_positions=256)
     stage = Stage(engine)
     stage.submit(Speak("a", _TEXT, SMART, sampling=GREEDY))
     assert _until_heard(stage, "a") == (1, STEPS_AFTER_PREFILL)

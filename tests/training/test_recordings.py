@@ -10,7 +10,7 @@ import torch
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
 from codec_stream.weights import load_codec_weights
-from realtime.engine.checkpoint import open_checkpoint
+from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
 from training.higgs import IGNORE, losses
 from training.language import Settings, Task, open_task, train
 from training.recordings import Recordings, RecordingSampler, encode, read, write

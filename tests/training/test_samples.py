@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.engine.checkpoint import open_checkpoint
-from realtime.engine.prompt import Prompter
+from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
+from realtime.engine.models.higgs_v2.prompter import Prompter
 from realtime.request import Speaker, Voicing
 from tests.training.conftest import NAMES
 from training import prompt

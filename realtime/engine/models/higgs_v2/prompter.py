@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,23 +16,13 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from codec_stream.errors import CheckpointError
-from realtime.engine.checkpoint import Checkpoint
 from realtime.engine.errors import RequestError, Silent
+from realtime.engine.models.higgs_v2.checkpoint import Checkpoint
 from realtime.engine.models.higgs_v2.prompting import Message, TextPart, messages
+from realtime.engine.models.speech_model import RowsOf, Spoken
 from realtime.request import Voicing
 
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
-
-RowsOf = Callable[[Any], np.ndarray]
-"""Delayed rows [R, K] of an audio part (its first row all BOS, its last all EOS)."""
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """An utterance already spoken: its text and the rows as generated, from the all-BOS row to the all-EOS row."""
-
-    text: str
-    rows: np.ndarray
 
 
 def markers_of(checkpoint: Checkpoint) -> list[str]:

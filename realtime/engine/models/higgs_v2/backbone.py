@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codec_stream.errors import CheckpointError
-from realtime.engine.checkpoint import ModelConfig
 from realtime.engine.linear import Linear
-
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer, q [N, heads, D], k [N, kv_heads, D], v [N, kv_heads, D]) -> [N, heads, D]; stores k and v on the way."""
+from realtime.engine.models.higgs_v2.checkpoint import ModelConfig
+from realtime.engine.models.speech_model import Attend, Kinds
+from realtime.engine.sampling import Alphabet
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,6 @@ class Layer:
     audio: FeedForward
 
 
-@dataclass(frozen=True)
-class Kinds:
-    """Which of N packed positions are text and which are audio, as index tensors."""
-
-    text: Tensor
-    audio: Tensor
-
-
 class Backbone:
     """Weights on one device, and the forward pass over them. Holds no state of any request."""
 
@@ -66,9 +57,10 @@ class Backbone:
         )
         self.layers = [_layer(take, config, f"model.layers.{i}.") for i in range(config.layers)]
         self.norm = take("model.norm.weight", size)
-        self.head = Linear(take("audio_lm_head.weight", (config.num_codebooks * codebook, *size)))
+        self.head = take.linear(["audio_lm_head.weight"], (config.num_codebooks * codebook, config.hidden_size))
         self._offsets = torch.arange(config.num_codebooks, device=device) * codebook
         self._cos, self._sin = _rotary_table(config, device, dtype)
+        self.alphabet = Alphabet(config.num_codebooks, codebook, config.stream_bos, config.stream_eos)
 
     def embed_rows(self, rows: Tensor) -> Tensor:
         """rows [N, K] ids -> [N, H]: the sum of one embedding per codebook."""
@@ -148,8 +140,13 @@ class _Taker:
     def __call__(self, name: str, shape: tuple[int, ...]) -> Tensor:
         return self.fused([name], shape)
 
+    def linear(self, names: list[str], shape: tuple[int, int]) -> Linear:
+        """Make a layer [out, in] of weights stacked along their output dimension. Every layer is made here, so that
+        another form of weight (quantised, with scales beside it) is one more kind of `Linear`."""
+        return Linear(self.fused(names, shape))
+
     def fused(self, names: list[str], shape: tuple[int, ...]) -> Tensor:
-        """Several weights stacked along their output dimension."""
+        """Stack several weights along their output dimension."""
         parts = []
         for name in names:
             tensor = self._weights.get(name)
@@ -167,8 +164,8 @@ def _layer(take: _Taker, config: ModelConfig, prefix: str) -> Layer:
     q, kv = config.heads * config.head_dim, config.kv_heads * config.head_dim
     attention = prefix + "self_attn."
     return Layer(
-        qkv=Linear(take.fused([attention + f"{name}_proj.weight" for name in "qkv"], (q + 2 * kv, hidden))),
-        out=Linear(take(attention + "o_proj.weight", (hidden, q))),
+        qkv=take.linear([attention + f"{name}_proj.weight" for name in "qkv"], (q + 2 * kv, hidden)),
+        out=take.linear([attention + "o_proj.weight"], (hidden, q)),
         text=_feed_forward_weights(take, config, prefix, ""),
         audio=_feed_forward_weights(take, config, prefix, "audio_"),
     )
@@ -180,6 +177,6 @@ def _feed_forward_weights(take: _Taker, config: ModelConfig, prefix: str, kind: 
     return FeedForward(
         attention_norm=take(f"{prefix}{kind}input_layernorm.weight", (hidden,)),
         norm=take(f"{prefix}{kind}post_attention_layernorm.weight", (hidden,)),
-        gate_up=Linear(take.fused([f"{mlp}gate_proj.weight", f"{mlp}up_proj.weight"], (2 * inner, hidden))),
-        down=Linear(take(f"{mlp}down_proj.weight", (hidden, inner))),
+        gate_up=take.linear([f"{mlp}gate_proj.weight", f"{mlp}up_proj.weight"], (2 * inner, hidden)),
+        down=take.linear([f"{mlp}down_proj.weight"], (hidden, inner)),
     )

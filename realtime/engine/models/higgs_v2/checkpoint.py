@@ -16,8 +16,8 @@ from torch import Tensor
 
 from codec_stream.errors import CheckpointError
 from codec_stream.tensors import read_tensors
-from realtime.engine import foreign
 from realtime.engine.errors import one_line
+from realtime.engine.models.higgs_v2 import foreign
 
 _GENERATION_FILES = ["*.json", "*.jinja", "*.safetensors", "codec/*"]
 _CODEC_FILES = ["*.json", "*.safetensors"]
