@@ -12,27 +12,33 @@ const MOST_BACKOFF_S = 10;
  * Keeps one wire to the server, and makes another when it breaks.
  *
  * @typedef {object} Hooks
- * @property {(wire: object) => void} onOpen a session began on it
+ * @property {(wire: import("./voiced.js").Wire) => void} onOpen a session began on it
  * @property {() => void} onLost it broke; the next is being made
- * @property {(state: import("./voiced.js").State, detail?: object) => void} onState while there is none
+ * @property {(state: import("./voiced.js").State, detail?: Detail) => void} onState while there is none
  * @property {(fault: Fault) => void} onEnd there will be none
+ *
+ * @typedef {{ fault?: Fault | null, retryInS?: number | null, stage?: string }} Detail of a state
  */
 export class Connection {
   #transport;
   #line;
   #hooks;
+  /** @type {import("./voiced.js").Wire | null} */
   #wire = null;
+  /** @type {(() => void) | null} */
   #welcome = null;
   #openedAt = 0;
   #shortLived = 0; // wires in a row that broke soon
 
   /**
-   * @param {"auto" | "webrtc" | "websocket"} transport @param {import("./voiced.js").Line} line its signal ends it
+   * @param {"auto" | "webrtc" | "websocket"} transport @param {Omit<import("./voiced.js").Line, "onClosed">} line
+   *   its signal ends it
    * @param {Hooks} hooks
    */
   constructor(transport, line, hooks) {
     this.#transport = transport;
     this.#hooks = hooks;
+    /** @param {import("./voiced.js").ProtocolEvent} event */
     const onEvent = (event) => {
       if (event.type === "session.created") {
         this.#welcome?.();
@@ -55,6 +61,7 @@ export class Connection {
     this.#wire = null;
   }
 
+  /** @param {import("./voiced.js").State} first */
   async #connect(first) {
     let state = first;
     for (let tries = this.#shortLived; ; tries += 1) {
@@ -74,10 +81,12 @@ export class Connection {
     }
   }
 
+  /** @param {import("./voiced.js").State} state */
   async #attempt(state) {
     const { server, signal } = this.#line;
     await server.ready(signal);
     this.#hooks.onState(state === "reconnecting" ? state : "connecting");
+    /** @type {Promise<void>} */
     const welcomed = new Promise((resolve) => (this.#welcome = resolve));
     const wire = await this.#dial();
     try {
@@ -130,6 +139,7 @@ export class Connection {
   }
 }
 
+/** @param {Fault} fault @returns {import("./voiced.js").State} */
 function stateWhileWaiting(fault) {
   switch (fault.code) {
     case "engine_not_ready":
@@ -141,10 +151,12 @@ function stateWhileWaiting(fault) {
   }
 }
 
+/** @param {number} tries before @returns {number} seconds */
 function backoff(tries) {
   return Math.min(MOST_BACKOFF_S, 0.5 * 2 ** tries) * (0.8 + 0.4 * Math.random());
 }
 
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
 function sleep(ms, signal) {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
@@ -160,8 +172,11 @@ function sleep(ms, signal) {
   });
 }
 
+/** @template T @param {number} ms @param {Promise<T>} promise @param {Fault} fault @returns {Promise<T>} */
 function within(ms, promise, fault) {
+  /** @type {ReturnType<typeof setTimeout>} */
   let timer;
+  /** @type {Promise<never>} */
   const late = new Promise((_, reject) => (timer = setTimeout(() => reject(fault), ms)));
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

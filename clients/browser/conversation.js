@@ -5,10 +5,18 @@ import { Speech } from "./speech.js";
 
 const KEPT_SPEECHES = 50;
 
+/**
+ * @typedef {import("./voiced.js").Json} Json
+ * @typedef {{ eventId: string, resolve: (speech: Speech) => void, reject: (fault: Fault) => void }} Promised
+ */
+
 export class Conversation {
   #onChange;
+  /** @type {Map<string, Speech>} */
   #speeches = new Map(); // by response id, the newest
+  /** @type {Promised[]} */
   #asking = []; // promises of what has no response yet, oldest first
+  /** @type {Map<string, Promised>} */
   #waiting = new Map(); // response id -> the promise of it
 
   /** @param {(speech: Speech) => void} onChange its words, or how far it was heard */
@@ -52,12 +60,12 @@ export class Conversation {
     refused.forEach(({ reject }) => reject(new Fault(error.code ?? "refused", error.message)));
   }
 
-  /** A response begins. @param {object} response @returns {boolean} whether it is in the conversation */
+  /** A response begins. @param {Json} response @returns {boolean} whether it is in the conversation */
   begin(response) {
     const speech = new Speech(response.id);
     this.#speeches.set(response.id, speech);
     if (this.#speeches.size > KEPT_SPEECHES) {
-      this.#speeches.delete(this.#speeches.keys().next().value);
+      this.#speeches.delete([...this.#speeches.keys()][0]);
     }
     this.#onChange(speech);
     if (response.conversation_id === null) {
@@ -71,7 +79,7 @@ export class Conversation {
     return true;
   }
 
-  /** More words of a response. @param {object} event @param {boolean} audible whether they are spoken */
+  /** More words of a response. @param {Json} event @param {boolean} audible whether they are spoken */
   add(event, audible) {
     const speech = this.of(event.response_id);
     if (speech) {
@@ -107,7 +115,7 @@ export class Conversation {
     }
   }
 
-  /** The server has done its part; what is on its way is heard all the same. @param {object} response */
+  /** The server has done its part; what is on its way is heard all the same. @param {Json} response */
   finish(response) {
     const { id, status } = response;
     const speech = this.of(id);
@@ -149,6 +157,7 @@ export class Conversation {
     this.#waiting.clear();
   }
 
+  /** @param {Speech} speech */
   #leave(speech) {
     if (this.playing === speech.responseId) {
       this.playing = "";

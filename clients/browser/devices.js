@@ -37,6 +37,10 @@ export class Devices {
   }
 }
 
+/**
+ * @param {HTMLSelectElement} select @param {MediaDeviceInfo[]} found @param {MediaDeviceKind} kind
+ * @param {string} word
+ */
 function fill(select, found, kind, word) {
   const chosen = select.value;
   const usable = found.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== "default");

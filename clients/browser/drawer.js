@@ -3,12 +3,18 @@
 const MOST_EVENTS = 2_000;
 const MOST_ROWS = 300; // that are drawn
 const DRAW_MS = 250;
+/** @type {Record<string, string>} */
 const AUDIO = { "input_audio_buffer.append": "audio", "response.output_audio.delta": "delta" };
 
+/** @typedef {{ direction: "in" | "out", event: import("./voiced.js").ProtocolEvent, at: number }} Entry */
+
 export class Drawer {
-  #entries = []; // { at, direction, event, merged }
+  /** @type {Entry[]} */
+  #entries = [];
+  /** @type {Map<string, Entry>} */
   #open = new Map(); // audio type -> the entry that more of it is counted in
   #view;
+  /** @type {Entry[] | null} */
   #paused = null; // the entries at the moment of pausing
   #dirty = true;
 
@@ -20,7 +26,7 @@ export class Drawer {
     setInterval(() => this.#draw(), DRAW_MS);
   }
 
-  /** @param {{ direction: "in" | "out", event: object, at: number }} detail */
+  /** @param {Entry} detail */
   add({ direction, event, at }) {
     const field = AUDIO[event.type];
     const entry = { at: Math.round(at), direction, event: field ? withoutAudio(event, field) : event };
@@ -49,7 +55,7 @@ export class Drawer {
   clear() {
     this.#entries = [];
     this.#open.clear();
-    this.#paused &&= [];
+    this.#paused = this.#paused && [];
     this.#change();
   }
 
@@ -88,20 +94,23 @@ export class Drawer {
   }
 }
 
+/** @param {import("./voiced.js").ProtocolEvent} event @param {string} field */
 function withoutAudio(event, field) {
   const bytes = Math.floor((event[field].length * 3) / 4);
   return { ...event, [field]: "(left out)", messages: 1, bytes };
 }
 
+/** @param {Entry} entry */
 function row({ at, direction, event }) {
   const { type, event_id: _, ...rest } = event;
   const entry = document.createElement("li");
   entry.className = type === "error" ? `${direction} error` : direction;
+  const body = JSON.stringify(rest);
   const cells = [
     ["at", (at / 1000).toFixed(3)],
     ["way", direction === "out" ? "→" : "←"],
     ["type", type],
-    ["body", JSON.stringify(rest)],
+    ["body", body],
   ];
   for (const [name, text] of cells) {
     const cell = document.createElement("span");
@@ -109,6 +118,6 @@ function row({ at, direction, event }) {
     cell.textContent = text;
     entry.append(cell);
   }
-  entry.title = entry.lastChild.textContent.slice(0, 1_000);
+  entry.title = body.slice(0, 1_000);
   return entry;
 }

@@ -41,6 +41,7 @@ export async function faultOf(response, key) {
   return new Fault(code, message ?? unexplained(status), { retryAfterS, status });
 }
 
+/** @param {number} status @returns {string} */
 function unexplained(status) {
   return `The server answered ${status}; try again, and look at its log if it stays so.`;
 }

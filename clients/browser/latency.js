@@ -5,9 +5,17 @@ const KEPT = 20;
 /** The moments after a request, in their order. */
 export const MOMENTS = ["created", "words", "output", "sound"];
 
+/**
+ * @typedef {{ responseId: string, asked: number, [moment: string]: any }} Turn each moment in ms after it was asked for
+ * @typedef {{ last: Record<string, number> | null, p50: number | null, p95: number | null, count: number }} Summary
+ */
+
 export class Latency {
+  /** @type {Turn[]} */
   #turns = []; // finished, newest last
+  /** @type {number | null} */
   #asked = null;
+  /** @type {Turn | null} */
   #turn = null;
 
   /** Something was asked for. @param {number} now */
@@ -21,7 +29,11 @@ export class Latency {
     this.#asked = null;
   }
 
-  /** A moment of a response; only the first of its kind counts. @returns {boolean} whether it did */
+  /**
+   * A moment of a response; only the first of its kind counts.
+   *
+   * @param {string} moment @param {string} responseId @param {number} now @returns {boolean} whether it did
+   */
   mark(moment, responseId, now) {
     const turn = this.#turn;
     if (turn === null || turn.responseId !== responseId || turn[moment] !== undefined) {
@@ -37,14 +49,10 @@ export class Latency {
 
   /** The response whose first sound is waited for; null: none. @returns {string | null} */
   get awaited() {
-    return this.#turn?.output === undefined ? null : this.#turn.responseId;
+    return this.#turn === null || this.#turn.output === undefined ? null : this.#turn.responseId;
   }
 
-  /**
-   * All in ms after the request, in the order of `MOMENTS`.
-   *
-   * @returns {{ last: Record<string, number> | null, p50: number | null, p95: number | null, count: number }}
-   */
+  /** All in ms after the request, in the order of `MOMENTS`. @returns {Summary} */
   summary() {
     const totals = this.#turns.map((turn) => turn.sound).sort((a, b) => a - b);
     const last = this.#turns.at(-1);
@@ -57,6 +65,7 @@ export class Latency {
   }
 }
 
+/** @param {number[]} sorted @param {number} share @returns {number | null} */
 function percentile(sorted, share) {
   return sorted.length === 0 ? null : Math.round(sorted[Math.ceil(share * sorted.length) - 1]);
 }

@@ -1,15 +1,27 @@
 /** The one place where the page says what is wrong and what to do about it. */
 
+/**
+ * @typedef {object} Elements
+ * @property {HTMLElement} box
+ * @property {HTMLElement} text
+ * @property {HTMLProgressElement} progress
+ * @property {HTMLFormElement} keyForm
+ * @property {HTMLInputElement} key
+ * @property {HTMLButtonElement} action
+ * @property {HTMLButtonElement} close
+ */
+
 export class Notice {
   #elements;
   #onKey;
+  /** @type {(() => void) | null} */
   #action = null;
-  #countdown = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #countdown;
   /** What it is about; "" while it is hidden. */
   topic = "";
 
-  /** @param {Record<string, HTMLElement>} elements box, text, progress, keyForm, key, action, close
-   *  @param {(key: string) => void} onKey */
+  /** @param {Elements} elements @param {(key: string) => void} onKey */
   constructor(elements, onKey) {
     this.#elements = elements;
     this.#onKey = onKey;
@@ -59,8 +71,10 @@ export class Notice {
     }
   }
 
+  /** @param {string} text @param {number | null} retryInS */
   #say(text, retryInS) {
     clearInterval(this.#countdown);
+    /** @param {string} shown */
     const put = (shown) => {
       if (this.#elements.text.textContent !== shown) {
         this.#elements.text.textContent = shown;

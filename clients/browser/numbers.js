@@ -4,7 +4,9 @@ import { MOMENTS } from "./latency.js";
 
 export class Numbers {
   #root;
+  /** @type {import("./latency.js").Summary | null} */
   #latency = null;
+  /** @type {import("./voiced.js").NetworkStats | null} */
   #stats = null;
   #transport = "";
 
@@ -13,19 +15,22 @@ export class Numbers {
     this.#root = root;
   }
 
-  /** @param {object} summary of latency.js */
+  /** @param {import("./latency.js").Summary} summary */
   showLatency(summary) {
     this.#latency = summary;
     const { last, p50, p95, count } = summary;
+    if (last === null) {
+      return;
+    }
     this.#put("latency-total", String(last.sound));
-    const bar = this.#root.getElementById("latency-bar");
+    const bar = this.#find("#latency-bar");
     bar.classList.add("known");
     let before = 0;
     MOMENTS.forEach((moment, index) => {
       const part = Math.max(0, last[moment] - before);
       before = Math.max(before, last[moment]);
-      this.#root.querySelector(`[data-part="${moment}"]`).textContent = `${part} ms`;
-      bar.children[index].style.flexGrow = String(Math.max(part, 1));
+      this.#find(`[data-part="${moment}"]`).textContent = `${part} ms`;
+      this.#find(`#latency-bar i:nth-child(${index + 1})`).style.flexGrow = String(Math.max(part, 1));
     });
     this.#put("latency-percentiles", `${p50} · ${p95} ms`);
     this.#put("latency-count", String(count));
@@ -35,6 +40,7 @@ export class Numbers {
   showStats(stats, transport) {
     this.#stats = stats;
     this.#transport = transport;
+    /** @param {number | null} value */
     const ms = (value) => (value === null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
     this.#put("round-trip", ms(stats.roundTripMs));
     this.#put("buffer-name", transport === "websocket" ? "ready to play" : "jitter buffer");
@@ -57,7 +63,13 @@ export class Numbers {
     return JSON.stringify({ first_audio: firstAudio, network }, null, 2);
   }
 
+  /** @param {string} id @param {string} text */
   #put(id, text) {
-    this.#root.getElementById(id).textContent = text;
+    this.#find(`#${id}`).textContent = text;
+  }
+
+  /** @param {string} selector @returns {HTMLElement} */
+  #find(selector) {
+    return /** @type {HTMLElement} */ (this.#root.querySelector(selector));
   }
 }

@@ -2,7 +2,7 @@
 
 import { Devices } from "./devices.js";
 import { Drawer } from "./drawer.js";
-import { asFault } from "./faults.js";
+import { Fault, asFault } from "./faults.js";
 import { Notice } from "./notice.js";
 import { Numbers } from "./numbers.js";
 import { Recorder } from "./recorder.js";
@@ -17,46 +17,61 @@ const LOOK_AGAIN_MS = 1_000;
 const UNANSWERED_MS = 2_500;
 const WORDLESS = "You were heard, but nothing here turns speech into words yet: type what the voice should say.";
 const WAITING = new Set(["loading", "connecting", "reconnecting", "full"]);
+/** @type {Partial<Record<import("./voiced.js").State, string>>} */
 const IN_WORDS = { offline: "not connected", loading: "loading the engine", full: "server full" };
 const STAGES = ["starting", "language", "codec", "warm"]; // words in the engine's stages, in their order
 /** What an interruption is told that comes as the response ends by itself: nothing to mend. */
 const LATE = new Set(["response_cancel_not_active"]);
+/** What a response is told while the engine is away, and at other times. */
+const OF_THE_ENGINE = new Set(["engine_failed", "overloaded"]);
 
-const $ = (id) => document.getElementById(id);
+/** @param {string} id @returns {HTMLElement} */
+const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+/** @param {string} id */
+const button = (id) => /** @type {HTMLButtonElement} */ ($(id));
+/** @param {string} id */
+const field = (id) => /** @type {HTMLInputElement} */ ($(id));
+/** @param {string} id */
+const list = (id) => /** @type {HTMLSelectElement} */ ($(id));
+/** @param {string} id */
+const details = (id) => /** @type {HTMLDetailsElement} */ ($(id));
+/** @param {string} id */
+const form = (id) => /** @type {HTMLFormElement} */ ($(id));
 
+/** @param {string} text */
 const announce = (text) => ($("announce").textContent = text);
-const timeline = new Timeline($("timeline"), $("timeline-text"));
+const timeline = new Timeline(/** @type {HTMLCanvasElement} */ ($("timeline")), $("timeline-text"));
 const transcript = new Transcript($("log"), $("log-empty"), announce);
 const numbers = new Numbers(document);
 const recorder = new Recorder();
 const drawer = new Drawer({
-  drawer: $("drawer"),
+  drawer: details("drawer"),
   list: $("events-list"),
   count: $("events-count"),
-  filter: $("events-filter"),
+  filter: field("events-filter"),
 });
 const notice = new Notice(
   {
     box: $("notice"),
     text: $("notice-text"),
-    progress: $("notice-progress"),
-    keyForm: $("key-form"),
-    key: $("key"),
-    action: $("notice-action"),
-    close: $("notice-close"),
+    progress: /** @type {HTMLProgressElement} */ ($("notice-progress")),
+    keyForm: form("key-form"),
+    key: field("key"),
+    action: button("notice-action"),
+    close: button("notice-close"),
   },
   useKey,
 );
-const devices = new Devices($("microphone"), $("speaker"), onDevice);
+const devices = new Devices(list("microphone"), list("speaker"), onDevice);
 const voices = new Voices(
   {
-    select: $("voice"),
-    preview: $("voice-preview"),
-    remove: $("voice-delete"),
+    select: list("voice"),
+    preview: button("voice-preview"),
+    remove: button("voice-delete"),
     text: $("voice-text"),
-    form: $("voice-form"),
+    form: form("voice-form"),
     formText: $("voice-form-text"),
-    add: $("voice-add"),
+    add: details("voice-add"),
   },
   server,
   (name) => call?.setVoice(name),
@@ -66,10 +81,14 @@ const voices = new Voices(
 let call = null;
 let typed = 0;
 let spokenFromMs = 0;
-let looking = false;
+/** @type {Promise<boolean> | null} */
+let looking = null;
+/** @type {(() => void) | null} */
 let resume = null; // what a key is asked for
-let unanswered = 0; // the timer that tells so
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let unanswered; // the timer that tells so
 let toldWordless = false;
+let asksAloud = false; // rather than in writing
 
 function key() {
   return sessionStorage.getItem(KEY) ?? "";
@@ -81,13 +100,15 @@ function server() {
 
 // --- what runs ---
 
-/** Looks until the engine is there; shows what it is, and the voices. */
-async function look() {
-  if (looking) {
-    return;
-  }
-  looking = true;
-  for (let found = false; !found; ) {
+/** Looks until the engine is there; shows what it is, and the voices. @returns {Promise<boolean>} was it late? */
+function look() {
+  looking ??= lookUntilThere().finally(() => (looking = null));
+  return looking;
+}
+
+async function lookUntilThere() {
+  let [found, waited] = [false, false];
+  while (!found) {
     try {
       showEngine((await server().ready()).engine);
       await voices.load();
@@ -98,19 +119,31 @@ async function look() {
       }
     } catch (error) {
       const fault = asFault(error);
+      waited = true;
       if (call === null) {
         showState({ state: fault.code === "engine_not_ready" ? "loading" : "offline", fault, stage: fault.stage });
         complain("look", fault, {});
+      } else {
+        showAway(fault);
       }
       if (fault.retryAfterS === null) {
         break;
       }
-      await new Promise((resolve) => setTimeout(resolve, Math.max(LOOK_AGAIN_MS, fault.retryAfterS * 1000)));
+      const waitMs = Math.max(LOOK_AGAIN_MS, fault.retryAfterS * 1000);
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
   }
-  looking = false;
+  return found && waited;
 }
 
+/** That it does not speak now. @param {Fault} fault */
+function showAway(fault) {
+  if (fault.code === "engine_not_ready" || fault.code === "server_gone") {
+    $("engine-badge").textContent = fault.code === "server_gone" ? "server away" : "engine loading";
+  }
+}
+
+/** @param {import("./server.js").Engine | undefined} engine */
 function showEngine(engine) {
   const badge = $("engine-badge");
   if (!engine) {
@@ -122,6 +155,7 @@ function showEngine(engine) {
   badge.title = "Checkpoint, device and decoder that speak";
 }
 
+/** @param {string} value */
 function useKey(value) {
   sessionStorage.setItem(KEY, value);
   const next = resume;
@@ -140,6 +174,8 @@ function useKey(value) {
  */
 async function open(microphone, again = () => open(microphone)) {
   call?.close();
+  notice.hide("call");
+  const wanted = new URLSearchParams(location.search).get("transport");
   const opened = new Call({
     url: location.origin,
     key: key(),
@@ -147,10 +183,13 @@ async function open(microphone, again = () => open(microphone)) {
     microphoneId: devices.microphoneId,
     speakerId: devices.speakerId,
     voice: voices.chosen,
-    transport: new URLSearchParams(location.search).get("transport") ?? "auto",
+    transport: /** @type {import("./voiced.js").Options["transport"]} */ (wanted ?? "auto"),
   });
   call = opened;
-  const on = (type, show) => opened.addEventListener(type, ({ detail }) => opened === call && show(detail));
+  /** @param {string} type @param {(detail: any) => void} show */
+  const on = (type, show) => {
+    opened.addEventListener(type, (event) => opened === call && show(/** @type {CustomEvent} */ (event).detail));
+  };
   on("state", onState);
   on("busy", showBusy);
   on("event", onEvent);
@@ -167,14 +206,14 @@ async function open(microphone, again = () => open(microphone)) {
     return onRefused(opened, asFault(error), again);
   }
   opened.mute($("mute").getAttribute("aria-pressed") === "true");
-  opened.pushToTalk($("push-to-talk").checked);
+  opened.pushToTalk(field("push-to-talk").checked);
   devices.refresh();
   setTimeout(adviseOnTurns, SETTLED_MS);
   return true;
 }
 
 function adviseOnTurns() {
-  if (call?.isOpen && call.hasMicrophone && !call.detectsTurns && !$("push-to-talk").checked) {
+  if (call?.isOpen && call.hasMicrophone && !call.detectsTurns && !field("push-to-talk").checked) {
     const text = "This server does not find out when you speak: switch on “Push to talk”, or type.";
     notice.show("turns", text, { action: ["Push to talk", () => $("push-to-talk").click()] });
   } else {
@@ -182,6 +221,9 @@ function adviseOnTurns() {
   }
 }
 
+/**
+ * @param {Call} opened @param {Fault} fault @param {() => void} again @returns {Promise<boolean>} whether a call is open
+ */
 async function onRefused(opened, fault, again) {
   if (opened !== call) {
     return false;
@@ -204,7 +246,7 @@ async function onRefused(opened, fault, again) {
 async function startMicrophone() {
   const talking = call;
   try {
-    await talking.startMicrophone();
+    await talking?.startMicrophone();
   } catch (error) {
     if (talking === call) {
       complainOfMicrophone(asFault(error));
@@ -216,6 +258,7 @@ async function startMicrophone() {
   setTimeout(adviseOnTurns, SETTLED_MS);
 }
 
+/** @param {Fault} fault */
 function complainOfMicrophone(fault) {
   notice.show("microphone", `${fault.message} Until then, listen and type.`);
 }
@@ -231,12 +274,12 @@ function hangUp() {
 
 /** Says what was typed. It stands there again where no call comes about, and is said once that is mended. */
 async function sayTyped() {
-  const field = $("type-text");
-  const text = field.value;
-  field.value = "";
-  const again = () => (field.value.trim() ? sayTyped() : open(false));
+  const typing = field("type-text");
+  const text = typing.value;
+  typing.value = "";
+  const again = () => (typing.value.trim() ? sayTyped() : open(false));
   if (!(await say(text, again))) {
-    field.value ||= text;
+    typing.value ||= text;
   }
 }
 
@@ -253,10 +296,12 @@ async function say(text, again = () => say(text)) {
     return false;
   }
   notice.hide("say");
+  notice.hide("engine");
+  asksAloud = false;
   typed += 1;
   transcript.you(`typed-${typed}`, text);
   try {
-    await call.say(text);
+    await call?.say(text);
   } catch (error) {
     const fault = asFault(error);
     if (fault.code !== "closed") {
@@ -266,7 +311,7 @@ async function say(text, again = () => say(text)) {
   return true;
 }
 
-/** Whether a call that is being made comes about. */
+/** Whether a call that is being made comes about. @param {Call} opening @returns {Promise<boolean>} */
 function becomesOpen(opening) {
   return new Promise((resolve) => {
     const look = () => {
@@ -280,6 +325,10 @@ function becomesOpen(opening) {
   });
 }
 
+/**
+ * @param {string} topic @param {Fault} fault
+ * @param {{ again?: (() => void) | null, retryInS?: number | null, cancel?: (() => void) | null }} more
+ */
 function complain(topic, fault, { again = null, retryInS = null, cancel = null }) {
   const wantsKey = fault.status === 401;
   if (wantsKey) {
@@ -291,6 +340,7 @@ function complain(topic, fault, { again = null, retryInS = null, cancel = null }
     return;
   }
   const stage = fault.stage ? ` Stage: ${fault.stage}.` : "";
+  /** @type {[string, () => void] | null} */
   const action = cancel ? ["Cancel", cancel] : again ? ["Try again", again] : null;
   notice.show(topic, fault.message + stage, {
     alarm: cancel === null && fault.retryAfterS === null,
@@ -300,12 +350,21 @@ function complain(topic, fault, { again = null, retryInS = null, cancel = null }
   });
 }
 
+/** @param {string} stage @returns {number} */
 function stageIndex(stage) {
   return Math.max(0.5, STAGES.findLastIndex((word) => stage.includes(word)));
 }
 
+/** @param {Shown} detail */
 function onState(detail) {
   const { state, fault, retryInS } = detail;
+  if (WAITING.has(state) && fault) {
+    complain("call", fault, { retryInS, cancel: hangUp });
+    showAway(fault);
+  } else if (!WAITING.has(state) && state !== "offline") {
+    notice.hide("call");
+    notice.hide("look");
+  }
   showState(detail);
   if (state === "offline") {
     if (fault && fault.code !== "closed" && !fault.ofMicrophone && call?.session) {
@@ -313,19 +372,10 @@ function onState(detail) {
       call = null;
       complain("call", fault, { again: () => open(hasMicrophone) });
     }
-    return;
-  }
-  if (WAITING.has(state) && fault) {
-    complain("call", fault, { retryInS, cancel: hangUp });
-    if (fault.code === "engine_not_ready" || fault.code === "server_gone") {
-      $("engine-badge").textContent = fault.code === "server_gone" ? "server away" : "engine loading";
-    }
-  } else if (!WAITING.has(state)) {
-    notice.hide("call");
-    notice.hide("look");
   }
 }
 
+/** @param {import("./drawer.js").Entry} detail */
 function onEvent(detail) {
   drawer.add(detail);
   const { direction, event } = detail;
@@ -344,6 +394,7 @@ function onEvent(detail) {
       transcript.you(event.item_id, `(spoken, ${((event.audio_end_ms - spokenFromMs) / 1000).toFixed(1)} s)`);
       break;
     case "input_audio_buffer.committed":
+      asksAloud = true;
       if (!transcript.has(event.item_id)) {
         transcript.you(event.item_id, "(spoken)");
       }
@@ -367,15 +418,22 @@ function onEvent(detail) {
   }
 }
 
+/** @param {import("./voiced.js").Json} response */
 function onDone({ status, status_details: details }) {
   if (status === "failed") {
     complainOfResponse(details?.error?.code, details?.error?.message ?? "The response failed; try again.");
   }
 }
 
+/** @param {string | undefined} code @param {string} message */
 function complainOfResponse(code, message) {
   clearTimeout(unanswered);
-  notice.show("say", code === "nothing_to_say" ? WORDLESS : message, { alarm: true });
+  if (OF_THE_ENGINE.has(code ?? "")) {
+    notice.show("engine", message, { alarm: true });
+    look().then((cameLate) => cameLate && notice.hide("engine"));
+  } else {
+    notice.show("say", code === "nothing_to_say" && asksAloud ? WORDLESS : message, { alarm: true });
+  }
 }
 
 /** Who talks and is not answered is told why, once. */
@@ -391,27 +449,41 @@ function expectAnswer() {
 
 // --- what the screen shows ---
 
+/**
+ * @typedef {object} Shown
+ * @property {import("./voiced.js").State} state
+ * @property {string} [stage]
+ * @property {string} [reason]
+ * @property {"webrtc" | "websocket" | ""} [transport]
+ * @property {Fault | null} [fault]
+ * @property {number | null} [retryInS]
+ *
+ * @param {Shown} shown
+ */
 function showState({ state, stage = "", reason = "", transport = "" }) {
   $("state").dataset.state = state;
   $("state-text").textContent = `${IN_WORDS[state] ?? state}${stage ? `: ${stage}` : ""}`;
   const isOpen = Boolean(call?.isOpen);
   const waits = call !== null && WAITING.has(state);
-  const names = { webrtc: "WebRTC", websocket: "WebSocket" };
+  const names = { webrtc: "WebRTC", websocket: "WebSocket", "": "" };
   const why = transport === "websocket" && reason ? `, because ${reason}` : "";
   $("transport").textContent = transport && isOpen ? `over ${names[transport]}${why}` : "";
-  const talks = isOpen && call.hasMicrophone;
-  $("connect").textContent = waits ? "Cancel" : talks ? "Hang up" : "Start microphone";
-  $("connect").classList.toggle("primary", !talks);
-  $("mute").disabled = !talks;
+  const talks = isOpen && Boolean(call?.hasMicrophone);
+  const toldToWait = waits && notice.topic === "call"; // and given a button there to cancel that
+  $("connect").textContent = waits && !toldToWait ? "Cancel" : talks ? "Hang up" : "Start microphone";
+  button("connect").disabled = toldToWait;
+  $("connect-text").hidden = waits || talks;
+  button("mute").disabled = !talks;
   $("disconnect").hidden = !isOpen || talks;
-  $("push").disabled = !talks;
+  button("push").disabled = !talks;
   showBusy();
 }
 
 function showBusy() {
-  $("interrupt").disabled = $("say-stop").disabled = !call?.isBusy;
+  button("interrupt").disabled = button("say-stop").disabled = !call?.isBusy;
 }
 
+/** @param {string} name */
 function selectTab(name) {
   for (const tab of ["talk", "say"]) {
     const chosen = tab === name;
@@ -421,11 +493,13 @@ function selectTab(name) {
   }
 }
 
+/** @param {"microphone" | "speaker"} kind @param {string} deviceId */
 function onDevice(kind, deviceId) {
   const change = kind === "microphone" ? call?.setMicrophone(deviceId) : call?.setSpeaker(deviceId);
   change?.catch((error) => notice.show("device", asFault(error).message, { alarm: true }));
 }
 
+/** @param {Blob} blob @param {string} name */
 function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -440,14 +514,16 @@ function stamp() {
 
 // --- hands ---
 
+/** @param {boolean} down */
 function hold(down) {
   call?.hold(down);
   $("push").dataset.held = String(down && Boolean(call?.isOpen));
 }
 
-/** Whether a key belongs to what has the focus. */
+/** Whether a key belongs to what has the focus. @param {EventTarget | null} target */
 function takesKeys(target) {
-  return target !== $("push") && target.closest?.("input, textarea, select, button, summary, a") !== null;
+  const takes = "input, textarea, select, button, summary, a";
+  return target !== $("push") && target instanceof Element && target.closest(takes) !== null;
 }
 
 $("connect").addEventListener("click", () => {
@@ -467,7 +543,7 @@ $("mute").addEventListener("click", () => {
   call?.mute(on);
 });
 $("push-to-talk").addEventListener("change", () => {
-  const on = $("push-to-talk").checked;
+  const on = field("push-to-talk").checked;
   $("push").hidden = !on;
   call?.pushToTalk(on);
   adviseOnTurns();
@@ -487,18 +563,18 @@ $("type-form").addEventListener("submit", (event) => {
 });
 $("say-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  say($("say-text").value);
+  say(field("say-text").value);
 });
 $("say-text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    say($("say-text").value);
+    say(field("say-text").value);
   }
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     call?.interrupt();
-  } else if (event.code === "Space" && $("push-to-talk").checked && !takesKeys(event.target)) {
+  } else if (event.code === "Space" && field("push-to-talk").checked && !takesKeys(event.target)) {
     event.preventDefault();
     if (!event.repeat) {
       hold(true);
@@ -561,7 +637,7 @@ setInterval(() => {
   const seconds = Math.floor(recorder.seconds);
   if (seconds > 0) {
     $("record-text").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
-    $("record-download").disabled = false;
+    button("record-download").disabled = false;
   }
 }, 1_000);
 

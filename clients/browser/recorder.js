@@ -6,8 +6,10 @@ const SNAP = 0.1; // seconds: blocks that come a little early or late lie end to
 const SILENCE = new Uint8Array(RATE * 4);
 
 export class Recorder {
+  /** @type {(Int16Array<ArrayBuffer> | null)[]} */
   #seconds = []; // one interleaved Int16Array each; null where all is silent
   #first = 0; // the second that #seconds begins with
+  /** @type {number | null} */
   #begun = null;
   #cursor = { you: 0, it: 0 };
 
@@ -37,6 +39,7 @@ export class Recorder {
     return new Blob([header(kept.length * RATE * 4), ...kept], { type: "audio/wav" });
   }
 
+  /** @param {number} position @param {0 | 1} channel @param {number} sample */
   #put(position, channel, sample) {
     const second = Math.floor(position / RATE) - this.#first;
     if (second < 0) {
@@ -46,8 +49,8 @@ export class Recorder {
       this.#seconds.push(null);
     }
     if (sample !== 0) {
-      this.#seconds[second] ??= new Int16Array(RATE * 2);
-      this.#seconds[second][(position % RATE) * 2 + channel] = sample;
+      const kept = (this.#seconds[second] ??= new Int16Array(RATE * 2));
+      kept[(position % RATE) * 2 + channel] = sample;
     }
     const surplus = this.#seconds.length - MOST_SECONDS;
     if (surplus > 0) {
@@ -57,8 +60,10 @@ export class Recorder {
   }
 }
 
+/** @param {number} bytes that follow @returns {DataView<ArrayBuffer>} */
 function header(bytes) {
   const view = new DataView(new ArrayBuffer(44));
+  /** @param {number} at @param {string} text */
   const word = (at, text) => [...text].forEach((letter, index) => view.setUint8(at + index, letter.charCodeAt(0)));
   word(0, "RIFF");
   view.setUint32(4, 36 + bytes, true);

@@ -8,6 +8,8 @@ const REFUSED_RETRY_S = 2;
 /** Answers to a call with an empty offer that do not come from the door: it is passed, or there are no calls here. */
 const NOT_OF_THE_DOOR = new Set([400, 404, 405]);
 
+/** @typedef {{ kind: string, checkpoint: string, device: string, decoder: string }} Engine */
+
 /** One server and the key that opens it. */
 export class Server {
   /** @param {string} url its origin @param {string} [key] an API key or client secret */
@@ -43,7 +45,7 @@ export class Server {
   /**
    * What runs; `engine` is absent for who may not know.
    *
-   * @param {AbortSignal} [signal] @returns {Promise<{ status: string, engine?: object }>}
+   * @param {AbortSignal} [signal] @returns {Promise<{ status: string, engine?: Engine }>}
    * @throws {Fault} `engine_not_ready` with its stage, while the engine loads
    */
   async ready(signal) {
@@ -87,6 +89,7 @@ export class Server {
     return new Fault("websocket_refused", message, { retryAfterS: REFUSED_RETRY_S });
   }
 
+  /** @param {string} path @param {RequestInit} init */
   async #fetch(path, init, deadlineMs = DEADLINE_MS) {
     const headers = new Headers(init.headers);
     if (this.key) {
@@ -113,6 +116,7 @@ export class Server {
     if (this.url.origin === globalThis.location?.origin) {
       return false;
     }
+    /** @param {RequestMode} mode */
     const answers = (mode) => {
       const init = { mode, signal: AbortSignal.timeout(DEADLINE_MS) };
       return fetch(new URL("/healthz", this.url), init).then(() => true, () => false);

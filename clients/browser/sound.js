@@ -29,16 +29,19 @@ export async function openMicrophone(deviceId) {
 /** The context of the next `Sound`, where one was asked for ahead of it. @type {AudioContext | null} */
 let early = null;
 
+/** @typedef {"you" | "it"} Side */
+
 /**
  * Begins to open the speaker, which takes a browser up to seconds the first time. Call it when the page is first
- * touched, and the call that follows need not wait.
+ * touched, and the call that follows need not wait. @returns {AudioContext}
  */
 export function openSpeaker() {
-  early ??= new AudioContext({ latencyHint: "interactive" });
+  return (early ??= new AudioContext({ latencyHint: "interactive" }));
 }
 
 /** One party's level. */
 class Meter {
+  /** @param {AudioContext} context */
   constructor(context) {
     this.analyser = context.createAnalyser();
     this.analyser.fftSize = WINDOW;
@@ -68,21 +71,23 @@ class Meter {
 
 /** One audio context with what both parties say running through it. */
 export class Sound {
+  /** @type {{ side: Side, tap: AudioWorkletNode }[]} */
   #taps = [];
+  /** @type {{ side: Side, source: AudioNode }[]} */
   #sources = [];
+  /** @type {HTMLAudioElement | null} */
   #element = null;
   #speaker = "";
 
   /**
-   * @param {(side: "you" | "it", pcm: Int16Array, at: number) => void} onAudio 20 ms of 24 kHz PCM; `at` in seconds of
+   * @param {(side: Side, pcm: Int16Array, at: number) => void} onAudio 20 ms of 24 kHz PCM; `at` in seconds of
    *   performance.now(). Never called where worklets are missing (insecure pages).
    */
   constructor(onAudio) {
     this.onAudio = onAudio;
     /** @type {(pcm: Int16Array) => void} */
     this.onMicrophone = () => {};
-    openSpeaker();
-    this.context = early;
+    this.context = openSpeaker();
     early = null;
     this.meters = { you: new Meter(this.context), it: new Meter(this.context) };
     /** @type {MediaStream | null} */
@@ -92,7 +97,7 @@ export class Sound {
   /** Makes ready. Without worklets there is no 24 kHz PCM, only what WebRTC plays. */
   async start() {
     this.context.resume().catch(() => {}); // waits for a click where the page was not touched yet
-    await this.context.audioWorklet?.addModule(new URL("./worklets.js", import.meta.url));
+    await this.context.audioWorklet?.addModule(new URL("./worklets.js", import.meta.url).href);
   }
 
   /**
@@ -176,12 +181,13 @@ export class Sound {
   async #applySpeaker() {
     try {
       await this.#element?.setSinkId?.(this.#speaker);
-      await this.context.setSinkId?.(this.#speaker);
+      await /** @type {{ setSinkId?: (id: string) => Promise<void> }} */ (this.context).setSinkId?.(this.#speaker);
     } catch {
       throw new Fault("speaker_missing", "This speaker cannot be used: choose another one.");
     }
   }
 
+  /** @param {Side} side @param {AudioNode} source */
   #attach(side, source) {
     source.connect(this.meters[side].analyser);
     this.#sources.push({ side, source });
@@ -202,6 +208,7 @@ export class Sound {
     this.#taps.push({ side, tap });
   }
 
+  /** @param {Side} side */
   #release(side) {
     for (const { source } of this.#sources.filter((entry) => entry.side === side)) {
       source.disconnect();

@@ -11,6 +11,7 @@ const MOST_WORDS = 20_000;
  */
 
 export class Speech {
+  /** @type {{ text: string, start: number, end: number }[]} */
   #words = [];
   #reached = 0; // words that were heard
 
@@ -73,6 +74,7 @@ export class Speech {
     return this.#words.map((word) => word.text).join("").trim();
   }
 
+  /** @param {{ start: number }} word @returns {Word["state"]} */
   #stateOf(word) {
     if (this.cutS !== null) {
       return word.start < this.cutS ? "spoken" : "cut";

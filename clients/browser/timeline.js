@@ -7,6 +7,7 @@ const MOST_COLUMNS = 1_000;
 const MOST_MARKERS = 100;
 const GUTTER = 44;
 
+/** @type {Record<string, { lane: "you" | "it" | "both", color: string, sign: string }>} */
 const MARKERS = {
   "speech-start": { lane: "you", color: "--you", sign: "▸" },
   "speech-stop": { lane: "you", color: "--you", sign: "◂" },
@@ -15,11 +16,20 @@ const MARKERS = {
   underrun: { lane: "it", color: "--warn", sign: "!" },
 };
 
+/**
+ * @typedef {{ rms: number, peak: number }} Level
+ * @typedef {{ left: number, width: number, height: number, now: number }} Plot
+ */
+
 export class Timeline {
-  #columns = []; // { at, you, it } with { rms, peak }, oldest first; null: there is no microphone
-  #markers = []; // { kind, at }
+  /** @type {{ at: number, you: Level | null, it: Level | null }[]} */
+  #columns = []; // oldest first; null: there is no microphone
+  /** @type {{ kind: string, at: number }[]} */
+  #markers = [];
   #canvas;
   #text;
+  #pen;
+  /** @type {Record<string, string>} */
   #colors = {};
   #frozen = performance.now();
   #running = false;
@@ -27,14 +37,15 @@ export class Timeline {
   /** @param {HTMLCanvasElement} canvas @param {HTMLElement} text its alternative in words */
   constructor(canvas, text) {
     this.#canvas = canvas;
+    this.#pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     this.#text = text;
     new ResizeObserver(() => this.#draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#readColors());
     this.#readColors();
-    setInterval(() => this.#describe(), 1_000);
+    setInterval(() => this.#running && this.#describe(), 1_000);
   }
 
-  /** @param {Record<"you" | "it", { rms: number, peak: number } | null>} levels */
+  /** @param {{ you: Level | null, it: Level | null }} levels */
   push(levels) {
     this.#columns.push({ at: performance.now(), ...levels });
     this.#forget();
@@ -44,6 +55,7 @@ export class Timeline {
   mark(marker) {
     this.#markers.push(marker);
     this.#forget();
+    this.#describe();
   }
 
   /** It rolls while a call is open, and stands still after. @param {boolean} on */
@@ -84,7 +96,7 @@ export class Timeline {
       this.#canvas.width = Math.round(width * scale);
       this.#canvas.height = Math.round(height * scale);
     }
-    const pen = this.#canvas.getContext("2d");
+    const pen = this.#pen;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
     const now = this.#running ? performance.now() : this.#frozen;
@@ -101,6 +113,7 @@ export class Timeline {
     }
   }
 
+  /** @param {CanvasRenderingContext2D} pen @param {Plot} plot */
   #grid(pen, { left, width, height }) {
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
@@ -129,14 +142,19 @@ export class Timeline {
     pen.fillText("voice", 8, height * 0.75);
   }
 
-  /** The peaks pale, the mean level full, mirrored about the middle of the lane. */
+  /**
+   * The peaks pale, the mean level full, mirrored about the middle of the lane.
+   *
+   * @param {CanvasRenderingContext2D} pen @param {Plot} plot @param {"you" | "it"} side @param {number} middle
+   * @param {number} reach
+   */
   #wave(pen, { left, width, now }, side, middle, reach) {
     const shown = this.#columns
-      .filter((column) => column[side] !== null)
-      .map((column) => ({ ...column[side], x: left + width * (1 - (now - column.at) / SPAN_MS) }))
-      .filter(({ x }) => x > left + 1);
+      .map((column) => ({ level: column[side], x: left + width * (1 - (now - column.at) / SPAN_MS) }))
+      .flatMap(({ level, x }) => (level === null || x <= left + 1 ? [] : [{ ...level, x }]));
     pen.fillStyle = this.#colors[`--${side}`];
-    for (const [measure, alpha] of [["peak", 0.3], ["rms", 1]]) {
+    for (const [measure, alpha] of /** @type {const} */ ([["peak", 0.3], ["rms", 1]])) {
+      /** @param {Level} column */
       const tall = (column) => Math.max(0.5, share(column[measure]) * reach);
       pen.globalAlpha = alpha;
       pen.beginPath();
@@ -147,6 +165,7 @@ export class Timeline {
     pen.globalAlpha = 1;
   }
 
+  /** @param {CanvasRenderingContext2D} pen @param {Plot} plot @param {number} lane */
   #marks(pen, { left, width, height, now }, lane) {
     pen.lineWidth = 1.5;
     pen.textAlign = "center";
@@ -165,15 +184,18 @@ export class Timeline {
   }
 
   #describe() {
-    if (this.#columns.length === 0 || !this.#running) {
+    if (this.#columns.length === 0) {
       return;
     }
+    const span = (this.#columns[this.#columns.length - 1].at - this.#columns[0].at) / 1000;
+    /** @param {"you" | "it"} side */
     const spoken = (side) => {
-      const share = this.#columns.filter((column) => column[side]?.rms > SPEAKS).length / this.#columns.length;
-      const span = (this.#columns.at(-1).at - this.#columns[0].at) / 1000;
+      const loud = this.#columns.filter((column) => (column[side]?.rms ?? 0) > SPEAKS);
+      const share = loud.length / this.#columns.length;
       return `${(share * span).toFixed(1)} s`;
     };
     const you = this.#columns.every((column) => column.you === null) ? "no microphone" : `you ${spoken("you")}`;
+    /** @param {string} kind */
     const count = (kind) => this.#markers.filter((marker) => marker.kind === kind).length;
     const interrupted = plural(count("interrupt"), "interruption");
     const dry = plural(count("underrun"), "underrun");
@@ -181,10 +203,12 @@ export class Timeline {
   }
 }
 
+/** @param {number} rms @returns {number} 0 to 1 */
 function share(rms) {
   return Math.max(0, Math.min(1, 1 - (20 * Math.log10(rms + 1e-9)) / FLOOR_DB));
 }
 
+/** @param {CanvasRenderingContext2D} pen @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 */
 function line(pen, x1, y1, x2, y2) {
   pen.beginPath();
   pen.moveTo(x1, y1);
@@ -192,6 +216,7 @@ function line(pen, x1, y1, x2, y2) {
   pen.stroke();
 }
 
+/** @param {number} count @param {string} word */
 function plural(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }

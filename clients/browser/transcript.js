@@ -4,11 +4,22 @@ const MOST_ENTRIES = 200;
 const SETTLED_MS = 500; // where speech was cut is first guessed, then told by the server
 const NEAR_END = 80; // pixels
 
+/**
+ * @typedef {object} Line of the log
+ * @property {HTMLElement} entry
+ * @property {HTMLElement} text
+ * @property {HTMLElement} note
+ * @property {string} key what it shows
+ * @property {ReturnType<typeof setTimeout> | undefined} settling
+ * @property {string} announced
+ */
+
 export class Transcript {
   #list;
   #empty;
   #announce;
-  #lines = new Map(); // key -> { entry, text, note, key: what it shows, settling: timer, announced }
+  /** @type {Map<string, Line>} */
+  #lines = new Map(); // by response or item
   #follows = true;
 
   /** @param {HTMLElement} list @param {HTMLElement} empty shown while it is @param {(text: string) => void} announce */
@@ -68,6 +79,7 @@ export class Transcript {
     this.#follow();
   }
 
+  /** @param {Line} line @param {string} text */
   #announceOnce(line, text) {
     if (line.announced !== text) {
       line.announced = text;
@@ -75,6 +87,7 @@ export class Transcript {
     }
   }
 
+  /** @param {string} key @param {"you" | "it"} kind @param {string} who @returns {Line} */
   #line(key, kind, who) {
     const known = this.#lines.get(key);
     if (known) {
@@ -90,19 +103,20 @@ export class Transcript {
     name.textContent = who;
     body.append(text, note);
     entry.append(name, body);
-    const line = { entry, text, note, key: "", settling: 0, announced: "" };
+    const line = { entry, text, note, key: "", settling: undefined, announced: "" };
     this.#lines.set(key, line);
     this.#append(entry);
     return line;
   }
 
+  /** @param {HTMLElement} entry */
   #append(entry) {
     this.#empty.hidden = true;
     this.#list.append(entry);
     while (this.#list.children.length > MOST_ENTRIES) {
-      const first = this.#list.firstElementChild;
-      const key = [...this.#lines].find(([, line]) => line.entry === first)?.[0];
-      this.#lines.delete(key);
+      const [first] = this.#list.children;
+      const keys = [...this.#lines].filter(([, line]) => line.entry === first).map(([key]) => key);
+      keys.forEach((key) => this.#lines.delete(key));
       first.remove();
     }
     this.#follows = true;
@@ -117,10 +131,12 @@ export class Transcript {
   }
 }
 
+/** @param {HTMLElement} list @returns {number} pixels */
 function distanceToEnd({ scrollHeight, scrollTop, clientHeight }) {
   return scrollHeight - scrollTop - clientHeight;
 }
 
+/** @param {string} state @param {string} text @returns {HTMLElement[]} */
 function marked(state, text) {
   if (text === "") {
     return [];
@@ -131,6 +147,7 @@ function marked(state, text) {
   return [run];
 }
 
+/** @param {import("./speech.js").Speech} speech @returns {string} */
 function noteOf(speech) {
   if (speech.cutS !== null && speech.status !== "failed") {
     return `cut after ${speech.cutS.toFixed(1)} s`;

@@ -30,7 +30,11 @@ export { Fault, Server, Speech, openSpeaker };
  * @property {string} [speakerId] where speech is heard, where the browser can choose
  * @property {string} [voice] a voice by name
  * @property {"auto" | "webrtc" | "websocket"} [transport] auto: WebRTC, and a WebSocket where that does not come about
- * @property {object} [session] what else `session.update` should set
+ * @property {Json} [session] what else `session.update` should set
+ *
+ * @typedef {Record<string, any>} Json an object of the protocol; PROTOCOL.md says what is in it
+ *
+ * @typedef {{ type: string, [field: string]: any }} ProtocolEvent
  *
  * @typedef {object} NetworkStats
  * @property {number | null} roundTripMs
@@ -42,12 +46,23 @@ export { Fault, Server, Speech, openSpeaker };
  * @property {Server} server
  * @property {Sound} sound
  * @property {AbortSignal} signal
- * @property {(event: object) => void} onEvent
- * @property {(event: object) => void} onSent
+ * @property {(event: ProtocolEvent) => void} onEvent
+ * @property {(event: ProtocolEvent) => void} onSent
  * @property {(itemId: string, seconds: number) => void} onPlayed
  * @property {(itemId: string) => void} onEnded
  * @property {() => void} onUnderrun
  * @property {() => void} onClosed
+ *
+ * @typedef {object} Wire an open connection
+ * @property {"webrtc" | "websocket"} transport
+ * @property {string} callId "": there is none
+ * @property {boolean} sending whether the microphone is sent
+ * @property {number} delayS seconds between a packet's arrival and its sound; 0 where the page plays
+ * @property {(event: ProtocolEvent) => void} send
+ * @property {() => { itemId: string, heardS: number } | null} stopPlaying what was heard; null: the server says
+ * @property {() => Promise<NetworkStats>} stats
+ * @property {(track: MediaStreamTrack) => Promise<void>} useMicrophone
+ * @property {() => void} close
  */
 
 const TICK_MS = 50;
@@ -56,6 +71,7 @@ const SOUND_POLL_MS = 8;
 const INTERRUPTED_MS = 1_500;
 const SHORTEST_TURN_MS = 200;
 const OPENING_SHOWS_MS = 300;
+const FADES_MS = 40; // what was cut, until it can be heard and seen no more
 
 /** Opens a call. @param {Options} [options] @returns {Promise<Call>} @throws {Fault} what waiting does not mend */
 export async function connect(options = {}) {
@@ -77,33 +93,40 @@ export async function connect(options = {}) {
 export class Call extends EventTarget {
   #options;
   #server;
+  /** @type {Sound | null} */
   #sound = null;
+  /** @type {Connection | null} */
   #connection = null;
+  /** @type {Wire | null} */
   #wire = null;
   #life = new AbortController();
+  /** @type {ReturnType<typeof setTimeout>[]} */
   #timers = [];
   #said = new Conversation((speech) => this.#tell("words", speech));
   #asked = 0;
   #playingSince = 0; // where the server plays
+  #restUntil = 0; // until then what is heard may be the rest of what was said before
   #interruptedUntil = 0;
   #latency = new Latency();
   #muted = false;
   #pushToTalk = false;
   #held = false;
   #heldSince = 0;
+  /** @type {Json | null} */
   #turnDetection = null;
   #wasBusy = false;
 
   /** @param {Options} [options] */
   constructor(options = {}) {
     super();
+    /** @type {Options & { transport: "auto" | "webrtc" | "websocket" }} */
     this.#options = { url: globalThis.location?.origin, key: "", microphone: false, transport: "auto", ...options };
-    this.#server = new Server(this.#options.url, this.#options.key);
+    this.#server = new Server(this.#options.url ?? "", this.#options.key);
     /** @type {State} */
     this.state = "offline";
     /** @type {"webrtc" | "websocket" | ""} */
     this.transport = "";
-    /** The session as the server shows it. @type {object | null} */
+    /** The session as the server shows it. @type {Json | null} */
     this.session = null;
     /** @type {Fault | null} */
     this.fault = null;
@@ -138,19 +161,20 @@ export class Call extends EventTarget {
   async open() {
     try {
       this.#enter("connecting");
-      this.#sound = new Sound((side, pcm, at) => this.#tell("audio", { side, pcm, at: at * 1000 }));
-      await this.#sound.start();
+      const sound = new Sound((side, pcm, at) => this.#tell("audio", { side, pcm, at: at * 1000 }));
+      this.#sound = sound;
+      await sound.start();
       if (this.#options.speakerId) {
-        await this.#sound.setSpeaker(this.#options.speakerId);
+        await sound.setSpeaker(this.#options.speakerId);
       }
       if (this.#options.microphone) {
         await this.#openMicrophone();
       }
-      await this.#openSpeaker();
-      this.#every(TICK_MS, () => this.#tick());
-      this.#every(SOUND_POLL_MS, () => this.#listenForSound());
+      await this.#openSpeaker(sound);
+      this.#every(TICK_MS, () => this.#tick(sound));
+      this.#every(SOUND_POLL_MS, () => this.#listenForSound(sound));
       this.#every(STATS_MS, () => this.#readStats());
-      this.#connection = new Connection(this.#options.transport, this.#line(), {
+      this.#connection = new Connection(this.#options.transport, this.#line(sound), {
         onOpen: (wire) => this.#onOpen(wire),
         onLost: () => this.#drop("The connection was lost before it was said; say it again."),
         onState: (state, detail) => this.#enter(state, detail),
@@ -162,7 +186,7 @@ export class Call extends EventTarget {
     }
   }
 
-  /** Sends any event of the protocol. @param {object} event */
+  /** Sends any event of the protocol. @param {ProtocolEvent} event */
   send(event) {
     this.#wire?.send(event);
     this.#onSent(event);
@@ -281,11 +305,12 @@ export class Call extends EventTarget {
 
   // --- connecting ---
 
-  async #openSpeaker() {
+  /** @param {Sound} sound */
+  async #openSpeaker(sound) {
     const tell = () => this.#enter("connecting", { stage: "opening the speaker" });
     const telling = setTimeout(tell, OPENING_SHOWS_MS);
     this.#timers.push(telling);
-    await this.#sound.speakerOpens(this.#life.signal);
+    await sound.speakerOpens(this.#life.signal);
     clearTimeout(telling);
     this.#life.signal.throwIfAborted();
   }
@@ -296,20 +321,22 @@ export class Call extends EventTarget {
       stream.getTracks().forEach((track) => track.stop());
       throw new Fault("closed", "The call was closed.");
     }
-    this.#sound.attachMicrophone(stream);
+    this.#sound?.attachMicrophone(stream);
   }
 
   async #useMicrophone() {
-    if (this.hasMicrophone) {
+    const [track] = this.#sound?.microphone?.getAudioTracks() ?? [];
+    if (track) {
       this.#applySending(); // first: it may be muted
-      await this.#wire?.useMicrophone(this.#sound.microphone.getAudioTracks()[0]);
+      await this.#wire?.useMicrophone(track);
     }
   }
 
-  #line() {
+  /** @param {Sound} sound @returns {Omit<Line, "onClosed">} */
+  #line(sound) {
     return {
       server: this.#server,
-      sound: this.#sound,
+      sound,
       signal: this.#life.signal,
       onEvent: (event) => this.#onEvent(event),
       onSent: (event) => this.#onSent(event),
@@ -319,6 +346,7 @@ export class Call extends EventTarget {
     };
   }
 
+  /** @param {Wire} wire */
   #onOpen(wire) {
     this.#wire = wire;
     this.transport = wire.transport;
@@ -350,7 +378,7 @@ export class Call extends EventTarget {
     return isSo || isChosen ? {} : { audio: { input: { turn_detection: wished } } };
   }
 
-  /** Nothing comes from the server any more. */
+  /** Nothing comes from the server any more. @param {string} message for who waits */
   #drop(message) {
     this.#wire = null;
     this.transport = "";
@@ -359,7 +387,7 @@ export class Call extends EventTarget {
     this.#noteBusy();
   }
 
-  /** The end of the call. @returns {Fault | null} */
+  /** The end of the call. @template {Fault | null} T @param {T} fault @returns {T} */
   #end(fault) {
     if (this.#life.signal.aborted) {
       return fault;
@@ -375,10 +403,12 @@ export class Call extends EventTarget {
 
   // --- what comes and goes ---
 
+  /** @param {ProtocolEvent} event */
   #onSent(event) {
     this.#tell("event", { direction: "out", event, at: performance.now() });
   }
 
+  /** @param {ProtocolEvent} event */
   #onEvent(event) {
     const now = performance.now();
     this.#tell("event", { direction: "in", event, at: now });
@@ -427,9 +457,11 @@ export class Call extends EventTarget {
         this.#playingSince = now + (this.#wire?.delayS ?? 0) * 1000;
         break;
       case "output_audio_buffer.stopped":
+        this.#fade();
         this.#said.end(speech);
         break;
       case "output_audio_buffer.cleared":
+        this.#fade();
         this.#said.cut(speech, speech?.heardS ?? 0);
         break;
       case "conversation.item.truncated":
@@ -458,7 +490,8 @@ export class Call extends EventTarget {
   }
 
   #cutPlaying() {
-    const heard = this.#wire.stopPlaying();
+    const heard = this.#wire?.stopPlaying() ?? null;
+    this.#fade();
     const cut = this.#said.current;
     let heardS = cut?.heardS ?? 0;
     if (heard !== null && cut?.itemId) {
@@ -474,6 +507,11 @@ export class Call extends EventTarget {
     this.#said.playing = "";
   }
 
+  /** Nothing more of what was said is on its way here. */
+  #fade() {
+    this.#restUntil = performance.now() + (this.#wire?.delayS ?? 0) * 1000 + FADES_MS;
+  }
+
   #markInterrupted() {
     this.#marker("interrupt");
     this.#interruptedUntil = performance.now() + INTERRUPTED_MS;
@@ -482,8 +520,9 @@ export class Call extends EventTarget {
 
   // --- as time goes by ---
 
-  #tick() {
-    const { you, it } = this.#sound.meters;
+  /** @param {Sound} sound */
+  #tick(sound) {
+    const { you, it } = sound.meters;
     this.#tell("levels", { you: this.hasMicrophone ? you.level() : null, it: it.level() });
     if (this.transport === "webrtc" && this.#said.playing) {
       const sinceS = Math.max(0, performance.now() - this.#playingSince) / 1000;
@@ -494,13 +533,15 @@ export class Call extends EventTarget {
     }
   }
 
-  #listenForSound() {
+  /** @param {Sound} sound */
+  #listenForSound(sound) {
     const responseId = this.#latency.awaited;
     if (responseId === null) {
       return;
     }
-    const ago = this.#sound.meters.it.audibleForMs();
-    if (ago !== null && this.#latency.mark("sound", responseId, performance.now() - ago)) {
+    const ago = sound.meters.it.audibleForMs();
+    const at = performance.now() - (ago ?? 0);
+    if (ago !== null && at > this.#restUntil && this.#latency.mark("sound", responseId, at)) {
       this.#marker("first-audio");
       this.#tell("latency", this.#latency.summary());
     }
@@ -524,6 +565,7 @@ export class Call extends EventTarget {
     }
   }
 
+  /** @param {Json} session */
   #update(session) {
     if (this.isOpen && Object.keys(session).length > 0) {
       this.send({ type: "session.update", session });
@@ -534,6 +576,7 @@ export class Call extends EventTarget {
     if (!this.#wire || (!this.transport && !force)) {
       return;
     }
+    /** @type {State} */
     let state = "connected";
     if (performance.now() < this.#interruptedUntil) {
       state = "interrupted";
@@ -556,6 +599,7 @@ export class Call extends EventTarget {
     }
   }
 
+  /** @param {State} state @param {import("./connection.js").Detail} [detail] */
   #enter(state, { fault = null, retryInS = null, stage = "" } = {}) {
     this.state = state;
     this.fault = fault;
@@ -563,14 +607,17 @@ export class Call extends EventTarget {
     this.#tell("state", { state, transport, reason, fault, retryInS, stage });
   }
 
+  /** @param {string} kind */
   #marker(kind) {
     this.#tell("marker", { kind, at: performance.now() });
   }
 
+  /** @param {number} ms @param {() => void} action */
   #every(ms, action) {
     this.#timers.push(setInterval(action, ms));
   }
 
+  /** @param {string} type @param {unknown} detail */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

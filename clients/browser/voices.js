@@ -6,17 +6,33 @@ const PREVIEW = "Hello, this is how I sound.";
 const PREVIEW_MS = 30_000;
 const UPLOAD_MS = 60_000;
 
+/**
+ * @typedef {object} Elements
+ * @property {HTMLSelectElement} select
+ * @property {HTMLButtonElement} preview
+ * @property {HTMLButtonElement} remove
+ * @property {HTMLElement} text
+ * @property {HTMLFormElement} form
+ * @property {HTMLElement} formText
+ * @property {HTMLDetailsElement} add
+ *
+ * @typedef {{ name: string, type: string, alias_of?: string, created_at?: number }} Voice
+ */
+
 export class Voices {
   #elements;
   #server;
   #onChosen;
+  /** @type {Voice[]} */
   #listed = [];
+  /** @type {AudioContext | null} */
   #context = null;
+  /** @type {AudioBufferSourceNode | null} */
   #playing = null;
 
   /**
-   * @param {Record<string, HTMLElement>} elements select, preview, remove, text, form, formText, add
-   * @param {() => import("./server.js").Server} server @param {(name: string) => void} onChosen
+   * @param {Elements} elements @param {() => import("./server.js").Server} server
+   * @param {(name: string) => void} onChosen
    */
   constructor(elements, server, onChosen) {
     this.#elements = elements;
@@ -43,7 +59,9 @@ export class Voices {
     this.#fill(this.chosen);
   }
 
+  /** @param {string} chosen */
   #fill(chosen) {
+    /** @type {[string, (voice: Voice) => boolean][]} */
     const groups = [
       ["Voices of the server", ({ type, created_at }) => type !== "alias" && created_at === undefined],
       ["Uploaded", ({ created_at }) => created_at !== undefined],
@@ -61,6 +79,7 @@ export class Voices {
     this.#offerDelete();
   }
 
+  /** @param {string} name */
   #choose(name) {
     this.#elements.select.value = name;
     this.#elements.text.textContent = "";
@@ -81,7 +100,7 @@ export class Voices {
       this.#playing.stop();
       return;
     }
-    this.#context ??= new AudioContext();
+    const context = (this.#context ??= new AudioContext());
     preview.disabled = true;
     text.textContent = "";
     try {
@@ -89,7 +108,7 @@ export class Voices {
       const headers = { "Content-Type": "application/json" };
       const init = { method: "POST", headers, body: JSON.stringify(body) };
       const response = await this.#server().request("/v1/audio/speech", init, PREVIEW_MS);
-      this.#play(await this.#context.decodeAudioData(await response.arrayBuffer()));
+      this.#play(context, await context.decodeAudioData(await response.arrayBuffer()));
     } catch (error) {
       text.textContent = asFault(error).message;
     } finally {
@@ -97,16 +116,18 @@ export class Voices {
     }
   }
 
-  #play(buffer) {
+  /** @param {AudioContext} context @param {AudioBuffer} buffer */
+  #play(context, buffer) {
     const { preview } = this.#elements;
-    this.#playing = new AudioBufferSourceNode(this.#context, { buffer });
-    this.#playing.connect(this.#context.destination);
-    this.#playing.onended = () => {
+    const playing = new AudioBufferSourceNode(context, { buffer });
+    playing.connect(context.destination);
+    playing.onended = () => {
       this.#playing = null;
       preview.textContent = "Preview";
     };
     preview.textContent = "Stop";
-    this.#playing.start();
+    playing.start();
+    this.#playing = playing;
   }
 
   async #delete() {
@@ -125,7 +146,7 @@ export class Voices {
   async #upload() {
     const { form, formText, add, text } = this.#elements;
     const body = new FormData(form);
-    const button = form.querySelector("button");
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
     button.disabled = true;
     formText.textContent = "";
     try {
@@ -143,6 +164,7 @@ export class Voices {
   }
 }
 
+/** @param {Voice} voice @returns {string} */
 function titleOf(voice) {
   return voice.type === "alias" && voice.alias_of ? `${voice.name} (${voice.alias_of})` : voice.name;
 }

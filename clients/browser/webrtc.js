@@ -6,6 +6,9 @@ const CONNECT_MS = 5_000;
 const GATHER_MS = 1_000;
 const POST_MS = 10_000;
 const HANG_UP_MS = 2_000;
+const SILENT_MS = 1_500; // the server sends a packet every 20 ms, speech or not
+const PROBE_MS = 3_000;
+const LOST_MS = 6_000;
 /** Answers that mean: there is no such endpoint here. */
 const NOT_SERVED = new Set([404, 405, 501]);
 
@@ -35,21 +38,26 @@ export async function openWebRtc(line) {
   }
 }
 
+/**
+ * @param {RTCPeerConnection} peer @param {RTCDataChannel} channel @param {RtcWire} wire
+ * @param {import("./voiced.js").Line} line
+ */
 async function negotiate(peer, channel, wire, { server, signal }) {
   await peer.setLocalDescription();
   await gathered(peer);
   signal.throwIfAborted();
-  const answer = await post(server, peer.localDescription.sdp, signal);
+  const answer = await post(server, peer.localDescription?.sdp ?? "", signal);
   wire.callId = answer.callId;
   await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
   await opened(peer, channel, signal);
 }
 
+/** @param {import("./server.js").Server} server @param {string} sdp @param {AbortSignal} signal */
 async function post(server, sdp, signal) {
   const init = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp, signal };
   try {
     const response = await server.request(`/v1/realtime/calls?ticket=${server.ticket}`, init, POST_MS);
-    const callId = (response.headers.get("location") ?? "").split("/").at(-1);
+    const callId = (response.headers.get("location") ?? "").split("/").at(-1) ?? "";
     return { sdp: await response.text(), callId };
   } catch (error) {
     if (!(error instanceof Fault)) {
@@ -65,7 +73,11 @@ async function post(server, sdp, signal) {
   }
 }
 
-/** All candidates are in the offer, or as many as came in time. */
+/**
+ * All candidates are in the offer, or as many as came in time.
+ *
+ * @param {RTCPeerConnection} peer @returns {Promise<void>}
+ */
 function gathered(peer) {
   if (peer.iceGatheringState === "complete") {
     return Promise.resolve();
@@ -81,20 +93,25 @@ function gathered(peer) {
   });
 }
 
+/**
+ * @param {RTCPeerConnection} peer @param {RTCDataChannel} channel @param {AbortSignal} signal
+ * @returns {Promise<void>} of its open channel
+ */
 function opened(peer, channel, signal) {
   return new Promise((resolve, reject) => {
-    const settle = (done, value) => {
+    /** @param {() => void} done */
+    const settle = (done) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       peer.removeEventListener("connectionstatechange", onState);
-      done(value);
+      done();
     };
     const reason = `no connection came about within ${CONNECT_MS / 1000} s (ICE)`;
-    const timer = setTimeout(() => settle(reject, new NoWebRtc(reason)), CONNECT_MS);
-    const onAbort = () => settle(reject, signal.reason);
+    const timer = setTimeout(() => settle(() => reject(new NoWebRtc(reason))), CONNECT_MS);
+    const onAbort = () => settle(() => reject(signal.reason));
     const onState = () => {
       if (peer.connectionState === "failed") {
-        settle(reject, new NoWebRtc("the connection failed (ICE)"));
+        settle(() => reject(new NoWebRtc("the connection failed (ICE)")));
       }
     };
     signal.addEventListener("abort", onAbort);
@@ -103,7 +120,9 @@ function opened(peer, channel, signal) {
   });
 }
 
+/** As `Wire` says. */
 class RtcWire {
+  /** @type {"webrtc"} */
   transport = "webrtc";
   callId = "";
   #peer;
@@ -115,7 +134,13 @@ class RtcWire {
   #speaking = false;
   #concealed = 0; // samples that were made up where speech was missing
   #underruns = 0;
+  #received = { packets: 0, at: 0 };
+  #probing = false;
 
+  /**
+   * @param {RTCPeerConnection} peer @param {RTCDataChannel} channel @param {RTCRtpSender} sender
+   * @param {import("./voiced.js").Line} line
+   */
   constructor(peer, channel, sender, line) {
     this.#peer = peer;
     this.#channel = channel;
@@ -135,7 +160,7 @@ class RtcWire {
     });
   }
 
-  /** @param {object} event */
+  /** @param {import("./voiced.js").ProtocolEvent} event */
   send(event) {
     if (this.#channel.readyState === "open") {
       this.#channel.send(JSON.stringify(event));
@@ -152,6 +177,7 @@ class RtcWire {
 
   /** @returns {Promise<import("./voiced.js").NetworkStats>} */
   async stats() {
+    /** @type {import("./voiced.js").NetworkStats} */
     const found = { roundTripMs: null, bufferMs: null, packetLoss: null, underruns: this.#underruns };
     for (const entry of (await this.#peer.getStats()).values()) {
       if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
@@ -163,6 +189,7 @@ class RtcWire {
     return found;
   }
 
+  /** @param {import("./voiced.js").ProtocolEvent} event */
   #onMessage(event) {
     if (event.type.startsWith("output_audio_buffer.")) {
       this.#speaking = event.type === "output_audio_buffer.started";
@@ -170,6 +197,7 @@ class RtcWire {
     this.#line.onEvent(event);
   }
 
+  /** @param {import("./voiced.js").Json} entry @param {import("./voiced.js").NetworkStats} found */
   #readInbound(entry, found) {
     const emitted = (entry.jitterBufferEmittedCount ?? 0) - this.#before.emitted;
     if (emitted > 0) {
@@ -186,6 +214,27 @@ class RtcWire {
     }
     this.#concealed = audible;
     found.underruns = this.#underruns;
+    this.#checkAlive(entry.packetsReceived ?? 0);
+  }
+
+  /** Finds out soon that nobody is there any more: ICE says so after 17 s. @param {number} packets received so far */
+  async #checkAlive(packets) {
+    const now = performance.now();
+    if (packets !== this.#received.packets) {
+      this.#received = { packets, at: now };
+      return;
+    }
+    const silentMs = packets > 0 ? now - this.#received.at : 0;
+    if (silentMs < SILENT_MS || this.#probing) {
+      return;
+    }
+    this.#probing = true;
+    const probe = this.#line.server.request("/healthz", { cache: "no-store" }, PROBE_MS);
+    const answers = await probe.then(() => true, () => false);
+    this.#probing = false;
+    if (packets === this.#received.packets && (!answers || silentMs > LOST_MS)) {
+      this.#gone({ told: false });
+    }
   }
 
   /** Sends this microphone from now on. @param {MediaStreamTrack} track */
@@ -209,10 +258,11 @@ class RtcWire {
     }
   }
 
-  #gone() {
+  /** @param {{ told?: boolean }} [by] whether the server ended the call, and so knows */
+  #gone({ told = true } = {}) {
     if (!this.#closed) {
       this.#closed = true;
-      this.callId = ""; // the server knows
+      this.callId = told ? "" : this.callId;
       this.#line.onClosed();
     }
   }

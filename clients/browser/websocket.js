@@ -37,6 +37,7 @@ export async function openWebSocket(line) {
   return new SocketWire(socket, line);
 }
 
+/** @param {import("./server.js").Server} server */
 function dial(server) {
   const key = server.key ? [`openai-insecure-api-key.${server.key}`] : [];
   try {
@@ -46,26 +47,35 @@ function dial(server) {
   }
 }
 
-/** Rejects with null where the server refused: it does not say why. */
+/**
+ * Rejects with null where the server refused: it does not say why.
+ *
+ * @param {WebSocket} socket @param {AbortSignal} signal @returns {Promise<void>}
+ */
 function opened(socket, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(serverGone()), OPEN_MS);
-    const settle = (done, value) => {
+    /** @param {() => void} done */
+    const settle = (done) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       socket.onopen = socket.onerror = null;
-      done(value);
+      done();
     };
-    const onAbort = () => settle(reject, signal.reason);
+    const onAbort = () => settle(() => reject(signal.reason));
     signal.addEventListener("abort", onAbort);
     socket.onopen = () => settle(resolve);
-    socket.onerror = () => settle(reject, null);
+    socket.onerror = () => settle(() => reject(null));
   });
 }
 
+/** As `Wire` says. */
 class SocketWire {
+  /** @type {"websocket"} */
   transport = "websocket";
   callId = "";
+  /** The page plays. */
+  delayS = 0;
   #socket;
   #line;
   #player;
@@ -74,8 +84,10 @@ class SocketWire {
   #queuedS = 0;
   #underruns = 0;
   #asked = -Infinity;
+  /** @type {number | null} */
   #roundTripMs = null;
 
+  /** @param {WebSocket} socket @param {import("./voiced.js").Line} line */
   constructor(socket, line) {
     this.#socket = socket;
     this.#line = line;
@@ -88,7 +100,7 @@ class SocketWire {
     socket.onclose = () => line.onClosed();
   }
 
-  /** @param {object} event */
+  /** @param {import("./voiced.js").ProtocolEvent} event */
   send(event) {
     if (this.#socket.readyState === WebSocket.OPEN) {
       this.#socket.send(JSON.stringify(event));
@@ -129,6 +141,7 @@ class SocketWire {
     this.#player.disconnect();
   }
 
+  /** @param {Int16Array} pcm */
   #append(pcm) {
     if (this.sending && this.#socket.bufferedAmount < MOST_UNSENT) {
       const event = { type: "input_audio_buffer.append", audio: toBase64(pcm) };
@@ -137,6 +150,7 @@ class SocketWire {
     }
   }
 
+  /** @param {string} text */
   #onMessage(text) {
     const event = JSON.parse(text);
     if (event.type === "response.output_audio.delta") {
@@ -149,6 +163,7 @@ class SocketWire {
     this.#line.onEvent(event);
   }
 
+  /** @param {import("./voiced.js").Json} data as worklets.js says */
   #onPlayer(data) {
     if (data.ended !== undefined) {
       this.#item = "";

@@ -8,6 +8,7 @@ const PASS_BAND = 0.92;
 
 /** Streaming conversion of sample rates by a windowed sinc. */
 class Resampler {
+  /** @param {number} from @param {number} to Hz */
   constructor(from, to) {
     this.step = from / to;
     const cutoff = Math.min(1, to / from) * PASS_BAND;
@@ -18,6 +19,7 @@ class Resampler {
     this.at = this.half; // where in it the next output lies
   }
 
+  /** @param {number} fraction @param {number} cutoff */
   #kernel(fraction, cutoff) {
     const kernel = new Float32Array(this.taps);
     let sum = 0;
@@ -30,10 +32,12 @@ class Resampler {
     return kernel.map((value) => value / sum);
   }
 
+  /** @param {Float32Array} input @returns {number[]} */
   push(input) {
     const all = new Float32Array(this.held.length + input.length);
     all.set(this.held);
     all.set(input, this.held.length);
+    /** @type {number[]} */
     const made = [];
     while (this.at + this.half < all.length) {
       const whole = Math.floor(this.at);
@@ -65,6 +69,7 @@ class Tap extends AudioWorkletProcessor {
     this.port.onmessage = () => (this.open = false);
   }
 
+  /** @param {Float32Array[][]} inputs @returns {boolean} */
   process([input]) {
     for (const sample of this.resampler.push(input[0] ?? this.silence)) {
       this.block[this.filled] = Math.max(-1, Math.min(1, sample)) * 32_767;
@@ -90,28 +95,40 @@ const REPORT_QUANTA = 8;
  * Out: `{ id, played, queued }` in samples of 24 kHz, `{ ended: id }`, `{ underrun: id }`.
  */
 class Player extends AudioWorkletProcessor {
+  resampler = new Resampler(RATE, sampleRate);
+  /** @type {number[]} */
+  ready = []; // frames of the context, not played yet
+  read = 0;
+  taken = 0; // samples of the item that went into `ready`
+  wanted = START_SAMPLES;
+  running = false;
+  fading = 0;
+
   constructor() {
     super();
-    this.pieces = []; // { id, pcm, from }
+    /** @type {{ id: string, pcm: Int16Array, from: number }[]} */
+    this.pieces = [];
     this.queued = 0;
+    /** @type {Set<string>} */
     this.whole = new Set(); // items whose end is known
+    /** @type {string | null} */
     this.id = null;
     this.open = true;
     this.quanta = 0;
-    this.#rest();
     this.port.onmessage = ({ data }) => this.#take(data);
   }
 
   #rest() {
     this.resampler = new Resampler(RATE, sampleRate);
-    this.ready = []; // frames of the context, not played yet
+    this.ready = [];
     this.read = 0;
-    this.taken = 0; // samples of the item that went into `ready`
+    this.taken = 0;
     this.wanted = START_SAMPLES;
     this.running = false;
     this.fading = 0;
   }
 
+  /** @param {Record<string, any>} data */
   #take(data) {
     if (data.pcm) {
       if (this.queued + data.pcm.length <= MOST_SAMPLES) {
@@ -136,6 +153,7 @@ class Player extends AudioWorkletProcessor {
     }
   }
 
+  /** @param {unknown} _ @param {Float32Array[][]} outputs @returns {boolean} */
   process(_, [output]) {
     const out = output[0];
     if (!this.running && this.pieces.length > 0) {
@@ -155,6 +173,7 @@ class Player extends AudioWorkletProcessor {
     return Math.max(0, Math.round(this.taken - ((this.ready.length - this.read) * RATE) / sampleRate));
   }
 
+  /** @param {Float32Array} out */
   #fill(out) {
     for (let frame = 0; frame < out.length; frame += 1) {
       if (this.read >= this.ready.length && !this.#more()) {

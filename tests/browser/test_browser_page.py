@@ -211,8 +211,9 @@ async def test_however_slowly_the_server_is_told_hanging_up_is_no_error(visit: V
 async def test_at_first_it_says_what_talking_is_good_for(visit: Visit, service: Service) -> None:
     visitor = await visit(home(service))
     await expect(visitor["connect"]).to_have_text("Start microphone")
-    await expect(visitor["log-empty"]).to_contain_text("What you type is spoken.")
-    await expect(visitor["log-empty"]).to_contain_text("nothing answers what you say yet")
+    await expect(visitor["connect-text"]).to_have_text("Start the microphone to interrupt the voice by talking.")
+    await expect(visitor["log-empty"]).to_contain_text("What you type is spoken; nothing answers what you say yet.")
+    assert [await one.inner_text() for one in await visitor.page.locator(".primary:visible").all()] == ["Send"]
 
 
 async def test_while_nothing_is_said_there_is_nothing_to_interrupt(visit: Visit, service: Service) -> None:
@@ -238,6 +239,29 @@ async def test_who_talks_and_is_not_answered_is_told_why(visit: Visit, service: 
     await visitor["connect"].click()
     await visitor.event("input_audio_buffer.committed")
     await expect(visitor["notice-text"]).to_contain_text("nothing here turns speech into words yet: type")
+
+
+async def test_what_is_typed_without_a_word_is_not_taken_for_talk(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service), microphone=False)
+    await types(visitor, "\N{SLIGHTLY SMILING FACE}")
+    await expect(visitor["notice-text"]).to_have_text(
+        "The last user text has no word to speak; send letters or digits."
+    )
+
+
+async def test_an_interruption_is_told_in_words_as_soon_as_it_is_drawn(visit: Visit, service: Service) -> None:
+    visitor = await visit(home(service), microphone=False)
+    with unhurried(service.gateway.engine):
+        await types(visitor, LONG)
+        await visitor.event("output_audio_buffer.started")
+        await expect(visitor["timeline-text"]).to_contain_text("0 interruptions")
+        told = await visitor.page.evaluate(
+            """() => {
+              document.getElementById("interrupt").click();
+              return document.getElementById("timeline-text").textContent;
+            }"""
+        )
+    assert "1 interruption," in told
 
 
 async def test_while_the_engine_loads_it_says_how_far_that_is_and_goes_on_by_itself(

@@ -14,6 +14,8 @@ from tests.serving.wire import Service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCE = "One two three four five six seven eight nine ten."
+LATE_MS = 400
+"""How long a browser with a jitter buffer this large hears the rest of what was cut."""
 CALL = re.compile(r"/v1/realtime/calls(\?|$)")
 CLOSED = """
   window.opens = false;
@@ -52,6 +54,31 @@ async def test_the_first_sentence_of_a_browser_that_just_started_is_heard_at_onc
         heard, spoken = await visitor.heard(), made(tap.spoken(SENTENCE)[-1].pcm)
     assert heard.first_ms - started["at"] < 600
     assert heard.audible_ms > spoken.audible_ms - 300
+
+
+async def test_the_first_sound_after_an_interruption_is_none_of_what_was_said_before(
+    visit: Visit, service: Service
+) -> None:
+    visitor = await visit(f"http://{service.address}/", microphone=False)
+    total, count = visitor["latency-total"], visitor.page.locator("#latency-count")
+    with unhurried(service.gateway.engine):
+        await visitor["type-text"].fill(SENTENCE)
+        await visitor["type-text"].press("Enter")
+        await visitor.event("output_audio_buffer.started")
+        await visitor.page.evaluate(f"ears.peer.getReceivers()[0].jitterBufferTarget = {LATE_MS}")
+        await visitor.page.wait_for_timeout(2_000)
+        await expect(count).to_have_text("1")
+        await visitor["type-text"].fill("Good morning.")
+        asked_ms = await visitor.now_ms()
+        await visitor["type-text"].press("Enter")
+        started = await visitor.event("output_audio_buffer.started", asked_ms)
+        await expect(count).to_have_text("2")
+        measured_ms = asked_ms + int(await total.inner_text())
+        await visitor.page.wait_for_timeout(500)
+    heard = await visitor.heard()
+    assert measured_ms > started["at"] + LATE_MS / 2
+    assert heard.since(measured_ms - 90).until(60).silent
+    assert not heard.since(measured_ms - 30).until(120).silent
 
 
 async def test_no_call_is_made_before_the_speaker_is_open(visit: Visit, service: Service) -> None:

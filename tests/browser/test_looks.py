@@ -13,20 +13,41 @@ from typing import Literal
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import KEY, Visit
 from tests.browser.unhurried import unhurried
 from tests.browser.visitor import Visitor
-from tests.serving.wire import Service
+from tests.serving.wire import Service, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-WIDTHS = (1280, 360)
+HEIGHTS = {1280: 900, 360: 640}
+"""By width."""
 COLOURS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LONG = "The harbour is quiet in the morning, and the ships come in before noon. " * 8
 STICKS_OUT = """() => [...document.querySelectorAll("body *")]
   .filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1)
   .filter((one) => !one.closest("#log, #events-list, .sr"))
   .map((one) => one.outerHTML.slice(0, 120))"""
+
+ON_TOP = """() => {
+  const texts = [...document.querySelectorAll("body *")]
+    .filter((one) => one.checkVisibility() && !one.closest(".sr, #log, #events-list, .drawer"))
+    .filter((one) => getComputedStyle(one).clipPath === "none")
+    .flatMap((one) => [...one.childNodes])
+    .filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim())
+    .flatMap((node) => {
+      const range = document.createRange();
+      range.selectNode(node);
+      return [...range.getClientRects()].map((box) => ({ node, box }));
+    });
+  const beside = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1;
+  const apart = (a, b) => beside(a, b) || a.bottom <= b.top + 3 || b.bottom <= a.top + 3;
+  return texts
+    .flatMap((a, index) => texts.slice(index + 1).map((b) => [a, b]))
+    .filter(([a, b]) => a.node !== b.node && !apart(a.box, b.box))
+    .map(([a, b]) => `${a.node.data.trim().slice(0, 40)} / ${b.node.data.trim().slice(0, 40)}`);
+}"""
+"""Text that lies on other text."""
 
 PALE = """() => {
   const rgba = (text) => {
@@ -71,11 +92,12 @@ def look(tmp_path: Path) -> Look:
 
     async def at(visitor: Visitor, state: str) -> None:
         page = visitor.page
-        for width, colours in product(WIDTHS, COLOURS):
-            await page.set_viewport_size({"width": width, "height": 900})
+        for width, colours in product(HEIGHTS, COLOURS):
+            await page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
             await page.emulate_media(color_scheme=colours)
             await page.screenshot(path=folder / f"{state}-{width}-{colours}.png", full_page=True)
             assert await page.evaluate(STICKS_OUT) == [], f"{state} at {width} px"
+            assert await page.evaluate(ON_TOP) == [], f"{state} at {width} px"
             assert await page.evaluate(PALE) == [], f"{state} in {colours}"
 
     return at
@@ -119,6 +141,25 @@ async def test_with_something_to_complain_of(visit: Visit, service: Service, gua
     await visitor["connect"].click()
     await expect(visitor["notice-text"]).to_contain_text("microphone")
     await look(visitor, "no-microphone")
+
+
+async def test_in_the_waiting_line_one_button_cancels(visit: Visit, guarded: Service, look: Look) -> None:
+    visitor = await visit(f"http://{guarded.address}/", microphone=False)
+    await visitor["key"].fill(KEY)
+    await visitor["key"].press("Enter")
+    await expect(visitor["notice"]).to_be_hidden()
+    headers = {"Authorization": f"Bearer {KEY}"}
+    cancel = visitor.page.get_by_role("button", name="Cancel")
+    async with wire(guarded, additional_headers=headers), wire(guarded, additional_headers=headers):
+        await visitor["connect"].click()
+        await expect(visitor["notice-text"]).to_contain_text("in line")
+        await expect(cancel).to_have_count(1)
+        await look(visitor, "waiting")
+        await visitor.page.wait_for_timeout(3_000)
+        await expect(cancel).to_have_count(1)
+        await cancel.click()
+    await expect(visitor["state"]).to_have_attribute("data-state", "offline")
+    await expect(visitor["connect"]).to_be_enabled()
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])

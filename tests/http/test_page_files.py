@@ -9,7 +9,7 @@ from protocol.errors import Refused
 from realtime.http.replies import status_of
 from realtime.http.routes.page import FILES, asset, page
 
-_MOST_BYTES = 150_000
+_MOST_BYTES = 165_000
 _SCRIPTS = sorted(name for name in FILES if name.endswith(".js"))
 
 
