@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from realtime.commands.serve import running
 from realtime.config import Config
-from realtime.serve import running
 from tests.browser.conftest import Visit
-from tests.server.asking import ask
-from tests.server.wire import Service
+from tests.serving.asking import ask
+from tests.serving.wire import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,7 +50,7 @@ async def serving(model: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "realtime.cli", "serve", "--port", address.rpartition(":")[2]]
+    command = [sys.executable, "-m", "realtime.commands.cli", "serve", "--port", address.rpartition(":")[2]]
     environment = {**os.environ, "VOICED_MODEL": str(model), "VOICED_THREADS": "1"}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.DEVNULL)
     try:

@@ -1,8 +1,8 @@
 """The clients under test in an environment of their own: one virtual environment with Python's clients and Node, and
-Node's clients beside it.
+Node's clients beside it. The compiler that checks the page's types lies there too, since Node does.
 
-`python -m tests.interop.environment` makes it ahead of the tests, which make it themselves where it is missing. It is
-made again when what goes into it has changed.
+`python -m tests.interop.environment` makes it ahead of the tests, which make it themselves where it is missing. Each
+part is made again when what goes into it has changed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ _PINNED = [
     HERE / "requirements.txt",
     HERE / "constraints.txt",
 ]
+_TYPESCRIPT = [HERE / "typescript" / "package.json", HERE / "typescript" / "package-lock.json"]
 _PATIENCE_S = 600
 
 
@@ -71,30 +73,48 @@ def clients(folder: Path | None = None) -> Clients:
     """The environment in `folder` (default: `.interop` of the repository, or INTEROP_FOLDER), made where it is missing
     or stale. Raises subprocess.CalledProcessError when a registry cannot be reached."""
     made = Clients(folder or Path(os.environ.get("INTEROP_FOLDER", ROOT / ".interop")).absolute())
-    stamp = made.folder / "made-from"
-    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in _PINNED)).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(made.folder, ignore_errors=True)
-        _make(made)
-        stamp.write_text(wanted)
+    _keep(made.folder, _PINNED, lambda: _make(made))
     for module in [*EXAMPLES.glob("*.mjs"), *DRIVERS.glob("*.mjs")]:
         shutil.copy(module, made.scripts)
     return made
 
 
+def type_checker(made: Clients) -> list[str]:
+    """The command that checks the types of JavaScript, TypeScript's `tsc`; made where it is missing or stale. Raises
+    subprocess.CalledProcessError when a registry cannot be reached."""
+    folder = made.folder / "typescript"
+    _keep(folder, _TYPESCRIPT, lambda: _install(made, folder, _TYPESCRIPT))
+    return [str(made.node), str(folder / "node_modules" / "typescript" / "bin" / "tsc")]
+
+
+def _keep(folder: Path, pinned: list[Path], make: Callable[[], None]) -> None:
+    """Makes a folder, unless it was made from the same."""
+    stamp = folder / "made-from"
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in pinned)).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        make()
+        stamp.write_text(wanted)
+
+
 def _make(made: Clients) -> None:
-    made.scripts.mkdir(parents=True)
     _run(sys.executable, "-m", "venv", made.folder / "venv")
     pip = [made.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     _run(*pip, "-c", HERE / "constraints.txt", "-r", HERE / "requirements.txt")
-    for pinned in ("package.json", "package-lock.json"):
-        shutil.copy(EXAMPLES / pinned, made.scripts)
-    # Node brings authorities of its own; a network that has another needs the system's
-    node = (made.node, "--use-system-ca", made.npm)
-    _run(*node, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=made.scripts)
+    _install(made, made.scripts, [EXAMPLES / "package.json", EXAMPLES / "package-lock.json"])
     tls = made.certificate.parent
     tls.mkdir()
     _run(made.python, "-m", "trustme", "--dir", tls, "--identities", "127.0.0.1", "localhost")
+
+
+def _install(made: Clients, folder: Path, pinned: list[Path]) -> None:
+    """What a package.json and its lock name."""
+    folder.mkdir(parents=True)
+    for path in pinned:
+        shutil.copy(path, folder)
+    # Node brings authorities of its own; a network that has another needs the system's
+    node = (made.node, "--use-system-ca", made.npm)
+    _run(*node, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> None:
@@ -103,3 +123,4 @@ def _run(*command: str | Path, cwd: Path | None = None) -> None:
 
 if __name__ == "__main__":
     print(clients().folder)
+    type_checker(clients())
