@@ -74,7 +74,7 @@ class Application:
             self.engine,
             self.runtime,
             Limits(),
-            self.parts.detectors,
+            self.parts.hearing,
             self.metrics,
             config.max_sessions,
             Quotas(_allowance(config)),
@@ -101,7 +101,7 @@ class Application:
             max_scene_chars=info.max_scene_chars,
             voices=self.catalogue.voices(info),
             default_voice=info.default_voice,
-            hears=self.parts.detectors.name,
+            hears=self.parts.hearing.name,
             answers_turns=self.parts.brain.answers_turns,
         )
 
@@ -118,8 +118,10 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        beside = [asyncio.create_task(self.engine.run()), asyncio.create_task(measure_lag(self.metrics.lagged))]
+        hearing, lag = self.parts.hearing, measure_lag(self.metrics.lagged)
+        beside = [asyncio.create_task(task) for task in (self.engine.run(), hearing.run(), lag)]
         try:
+            await hearing.named()  # before a session tells who listens
             async with contextlib.AsyncExitStack() as listening:
                 for listener in self._listeners:
                     await listening.enter_async_context(listener.running())

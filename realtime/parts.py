@@ -15,7 +15,8 @@ from realtime.access.rules import Rule
 from realtime.agent.brain import Brain, Reader
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineClient
-from realtime.hearing.detector import Detectors
+from realtime.hearing.listening import Hearing
+from realtime.hearing.process import HearingProcess
 from realtime.shell.sessions import Sessions
 from realtime.translation.translator import PhraseTranslator, Translator
 
@@ -43,14 +44,14 @@ class ExtraWire:
 class Parts:
     """What a server is put together from.
 
-    `brain` decides what to say, `translator` serves translation sessions, `detectors` tell speech from silence,
+    `brain` decides what to say, `translator` serves translation sessions, `hearing` tells speech from silence,
     `engine` speaks (None: a process of its own, as the configuration says). `wires` are further WebSocket routes,
     `listeners` make further ways in.
     """
 
     brain: Brain = field(default_factory=Reader)
     translator: Translator = field(default_factory=PhraseTranslator)
-    detectors: Detectors = field(default_factory=Detectors)
+    hearing: Hearing = field(default_factory=HearingProcess)
     engine: EngineClient | None = None
     wires: Sequence[ExtraWire] = ()
     listeners: Sequence[Callable[[Sessions, Brain], Listener]] = ()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 WINDOW_SAMPLES = 768
 """A score is of 32 ms at 24 kHz: 512 samples at 16 kHz, the window Silero VAD is made for."""
 
-_WINDOW_BYTES = 2 * WINDOW_SAMPLES
+WINDOW_BYTES = 2 * WINDOW_SAMPLES
 
 
 class Windows:
@@ -22,6 +22,6 @@ class Windows:
         if len(pcm) % 2:
             raise ValueError("PCM must be whole 16-bit samples of 2 bytes")
         pcm = self._rest + pcm
-        whole = len(pcm) - len(pcm) % _WINDOW_BYTES
+        whole = len(pcm) - len(pcm) % WINDOW_BYTES
         self._rest = pcm[whole:]
         return list(np.frombuffer(pcm[:whole], dtype="<i2").reshape(-1, WINDOW_SAMPLES))

@@ -91,6 +91,13 @@ class UserAudio:
 
 
 @dataclass(frozen=True)
+class ListeningChanged:
+    """What tells speech from silence in the user's audio from now on; empty: nothing does."""
+
+    hears: str
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time passed."""
 
@@ -122,6 +129,7 @@ Input = (
     | AudioSent
     | AudioPlayed
     | UserAudio
+    | ListeningChanged
     | Tick
     | Drain
     | Stop

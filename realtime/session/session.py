@@ -7,6 +7,7 @@ switchboard: `items` holds what a client does with items, `responses` everything
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from msgspec import UNSET
 
@@ -42,6 +43,7 @@ from realtime.session.messages import (
     DropContext,
     Effect,
     Input,
+    ListeningChanged,
     Send,
     Stop,
     Tick,
@@ -149,6 +151,8 @@ class Session:
                 responses.audio_played(message)
             case UserAudio():
                 items.take_in(message)
+            case ListeningChanged():
+                self._shared.runtime = replace(self._shared.runtime, hears=message.hears)
             case ClauseAudio():
                 responses.clause_audio(message)
             case Ended():

@@ -12,7 +12,7 @@ from realtime.access.quotas import Account, Quotas
 from realtime.agent.brain import Brain
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import EngineInfo
-from realtime.hearing.detector import Detectors
+from realtime.hearing.listening import Hearing
 from realtime.metrics.registry import Metrics, RefusalReason
 from realtime.metrics.session_meters import Transport
 from realtime.session.settings import Runtime
@@ -58,7 +58,7 @@ class Sessions:
         engine: EngineClient,
         runtime: Callable[[EngineInfo], Runtime],
         limits: Limits,
-        detectors: Detectors,
+        hearing: Hearing,
         metrics: Metrics,
         max_sessions: int,
         quotas: Quotas | None = None,
@@ -67,7 +67,7 @@ class Sessions:
         self.limits = limits
         self.metrics = metrics
         self._runtime = runtime
-        self._detectors = detectors
+        self._hearing = hearing
         self._most = max_sessions
         self._quotas = quotas or Quotas()
         self._shares = SlotShares()
@@ -147,7 +147,7 @@ class Sessions:
             self.metrics.watch(transport, place.runtime.sample_rate),
             drain,
             initial,
-            self._detectors,
+            self._hearing,
             player,
             place.account,
             self._shares.client(place.client),

@@ -22,7 +22,7 @@ from realtime.access.quotas import Account
 from realtime.agent.brain import Brain, FunctionCall, NothingToSay
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Event
-from realtime.hearing.detector import Detectors
+from realtime.hearing.listening import Hearing
 from realtime.ids import new_id
 from realtime.metrics.session_meters import SessionMeters, Transport, response_of
 from realtime.request import Ended, Speak, Used
@@ -44,6 +44,7 @@ from realtime.session.messages import (
     Effect,
     FinishAudio,
     Input,
+    ListeningChanged,
     Send,
     SendAudio,
     Stop,
@@ -95,8 +96,8 @@ class _HungUp(Exception):
 
 class Shell:
     """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
-    session starts with. `detectors` find the turns in what the user says. Speech goes out on the wire, faster than it
-    is played, or is played by a `player` here."""
+    session starts with. `hearing` finds the turns in what the user says. Speech goes out on the wire, faster than it is
+    played, or is played by a `player` here."""
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class Shell:
         watch: SessionMeters,
         drain: asyncio.Event,
         initial: Sequence[SessionConfig] = (),
-        detectors: Detectors | None = None,
+        hearing: Hearing | None = None,
         player: Player | None = None,
         account: Account | None = None,
         share: Share | None = None,
@@ -125,7 +126,9 @@ class Shell:
         self._clauses: dict[str, ClauseSpeech] = {}
         self._formats = SpeechFormats()
         self._speech_in = SpeechIn()
-        self._speech_scores = SpeechScores(detectors)
+        self._hearing = hearing
+        self._hears = runtime.hears
+        self._speech_scores = SpeechScores(hearing, lambda audio: self._guarded(lambda: self._tell(audio)))
         self._tasks: asyncio.TaskGroup | None = None
         self._broken: asyncio.Future[None] | None = None
         self._drain = drain
@@ -171,7 +174,7 @@ class Shell:
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
             self._share.close()
-            self._speech_scores.rest()
+            self._speech_scores.close()
             self._tell(Disconnected())  # last: a session that broke may break again
 
     def cut(self) -> None:
@@ -291,6 +294,7 @@ class Shell:
                 case InputAudioCommit() | InputAudioClear():
                     if rest := self._speech_in.flush():
                         self._take_in_audio(rest)
+                    await self._speech_scores.settled()
                     self._tell(message)
                 case _:
                     self._tell(message)
@@ -313,15 +317,14 @@ class Shell:
             return
         for at in range(0, len(pcm), _HEARD_AT_ONCE):
             self._take_in_audio(pcm[at : at + _HEARD_AT_ONCE], event_id)
-            await asyncio.sleep(0)
+            await self._speech_scores.settled()  # what the client sends next, it sends after this was heard
 
     def _take_in_audio(self, pcm: bytes, event_id: str | None = None) -> None:
-        scores: tuple[float, ...] = ()
         if self.session.listening.turn_detection is None:
             self._speech_scores.rest()
+            self._tell(UserAudio(pcm, (), event_id))
         else:
-            scores = self._speech_scores.scores(pcm)
-        self._tell(UserAudio(pcm, scores, event_id))
+            self._speech_scores.take_in(pcm, event_id)
 
     async def _write(self) -> None:
         while True:
@@ -358,6 +361,9 @@ class Shell:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
+            if self._hearing is not None and self._hearing.name != self._hears:
+                self._hears = self._hearing.name
+                self._tell(ListeningChanged(self._hears))
             self._tell(Tick())
             since = min((s.held_since for s in self._clauses.values() if s.held_since is not None), default=None)
             if since is not None and time.monotonic() - since > _LONGEST_HOLD_S:

@@ -17,7 +17,7 @@ from tests.browser.elsewhere import web_server
 from tests.browser.visitor import EARS, PATIENCE_MS, Visitor
 from tests.interop.engine_tap import EngineTap
 from tests.interop.environment import clients
-from tests.serving.wire import Service
+from tests.serving.wire import Service, listens
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -67,6 +67,7 @@ async def service(unbroken: None) -> AsyncIterator[Service]:
     config = Config(port=0, device="cpu", threads=1, slots=4)
     async with running(config) as (_, gateway, url):
         await asyncio.wait_for(gateway.engine.wait_ready(), 120)
+        await listens(gateway)
         yield Service(gateway, url)
 
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from codec_stream.audio_file import write_wav
 from realtime.commands.serve import running
 from realtime.config import Config
-from tests.serving.wire import RATE, Footprint, Service, assert_back_to, noise_clip
+from tests.serving.wire import RATE, Footprint, Service, assert_back_to, listens, noise_clip
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,7 @@ def server_config(noise_checkpoint: Callable[[int], Path], voices_folder: Path) 
 async def service(server_config: Config) -> AsyncIterator[Service]:
     async with running(server_config) as (_, gateway, url):
         await asyncio.wait_for(gateway.engine.wait_ready(), 60)
+        await listens(gateway)
         await asyncio.to_thread(lambda: None)  # the thread pool is there from now on
         yield Service(gateway, url)
 

@@ -18,6 +18,7 @@ import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
 from realtime.app import Application
+from realtime.hearing.process import HearingProcess
 
 RATE = 24000
 PATIENCE_S = 30.0
@@ -193,6 +194,15 @@ def idle(gateway: Application) -> bool:
         and not len(gateway.engine._router)
         and held == (0, 0, 0, 0)
     )
+
+
+async def listens(gateway: Application) -> None:
+    """From here on there is the process that hears, as from a gateway's first listener on."""
+    hearing = gateway.parts.hearing
+    assert isinstance(hearing, HearingProcess)
+    stream = hearing.open(lambda scores: None)
+    await eventually(lambda: hearing.ready, "a process hears", 60.0)
+    stream.close()
 
 
 async def assert_back_to(before: Footprint, gateway: Application, seconds: float = 5.0) -> float:

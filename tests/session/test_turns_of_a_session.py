@@ -16,7 +16,7 @@ from protocol.client_events import (
     ItemTruncate,
     ResponseCancel,
 )
-from protocol.objects import AudioInput, InputAudio, SemanticVad, ServerVad, SessionAudio
+from protocol.objects import AudioInput, InputAudio, SemanticVad, ServerVad, SessionAudio, ShownListening
 from protocol.server_events import (
     InputCommitted,
     InputTimeout,
@@ -27,7 +27,7 @@ from protocol.server_events import (
     SpeechStopped,
 )
 from realtime.agent.brain import Said
-from realtime.session.messages import SCORE_SAMPLES, Tick, UserAudio
+from realtime.session.messages import SCORE_SAMPLES, ListeningChanged, Tick, UserAudio
 from realtime.session.shared import Limits
 from tests.session.harness import RATE, Talk, kind_of
 
@@ -418,6 +418,19 @@ def test_a_response_that_was_cut_is_heard_out(cut: str) -> None:
     ear.talk.deliver()
     assert ear.wait(5.0) == []
     assert ear.wait(0.5)[0] == "input_audio_buffer.timeout_triggered"
+
+
+def test_the_session_shows_who_listens_now_and_waits_for_nobody_while_nothing_does() -> None:
+    ear = Ear(idle_timeout_ms=5000)
+    ear.talk.speak()
+    ear.talk.tell(ListeningChanged(""))
+    assert ear.talk.session.shown().voiced.listening is False
+    assert ear.wait(30.0) == []
+    ear.talk.tell(ListeningChanged("energy"))
+    shown = ear.talk.session.shown().voiced.listening
+    assert isinstance(shown, ShownListening)
+    assert (shown.detector, shown.turns) == ("energy", "server_vad")
+    assert ear.wait(6.0)[0] == "input_audio_buffer.timeout_triggered"
 
 
 def test_nobody_waits_without_a_timeout_a_response_or_a_detector() -> None:
