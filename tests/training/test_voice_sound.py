@@ -163,3 +163,11 @@ def test_no_held_out_sentence_is_trained_on() -> None:
     hidden = {text.lower() for texts in held_out().values() for text in texts}
     assert len(gate_sentences()) == 200 and len(hidden) == 220
     assert not hidden & {text.lower() for text in clauses(300, 7)}
+
+
+def test_some_texts_are_two_or_three_clauses_in_one_breath() -> None:
+    texts = clauses(400, 7)
+    assert len(set(texts)) == 400
+    assert 0.15 < sum(len(text) > 70 for text in texts) / 400 < 0.4
+    assert max(map(len, texts)) > 110
+    assert not [text for text in texts if " A " in text or "  " in text]

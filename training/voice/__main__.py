@@ -1,6 +1,6 @@
 """The recipe of the voice, from nothing to a checkpoint folder.
 
-    python -m training.voice WORK FOLDER [--clauses 50000] [--minutes 600] [--tiny]
+    python -m training.voice WORK FOLDER [--clauses 36000] [--minutes 600] [--tiny]
 
 Each stage is skipped when what it makes is there, and the long ones go on where they stopped. So the same command,
 given again, resumes. `--tiny` runs every stage in less than a minute on the stand-in's speech and makes noise."""
@@ -49,9 +49,9 @@ Stage = tuple[str, Callable[[], None]]
 class Plan:
     """How much of everything."""
 
-    clauses: int = 50_000
-    shortcut_sentences: int = 60
-    shortcut_steps: int = 1_500
+    clauses: int = 36_000
+    shortcut_sentences: int = 120
+    shortcut_steps: int = 6_000
     books: int = quantizer.BOOKS
     dims: int = quantizer.DIMS
     gate_sentences: int = 200

@@ -1,6 +1,6 @@
 """Speech by the teacher, many hours of it, in shards.
 
-    python -m training.voice.corpus WORK --clauses 50000 [--minutes 60]
+    python -m training.voice.corpus WORK --clauses 36000 [--minutes 60]
 
 A clause is spoken by one speaker, in turn. A shard holds `SHARD` clauses and is written whole, so the stage goes on
 with the first one that is missing; `--minutes` ends it earlier. An hour of speech takes 34 MB and, by the short way,
@@ -88,7 +88,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--clauses", type=int, default=50_000)
+    parser.add_argument("--clauses", type=int, default=36_000)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     o = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """A short way from what the teacher hides to rows, so that its own vocoder need not run.
 
-    python -m training.voice.shortcut WORK [--sentences 60] [--steps 1500]
+    python -m training.voice.shortcut WORK [--sentences 120] [--steps 6000]
 
 The teacher's vocoder is seven eighths of its work. It is a local function of the hidden states, the pitch and the
 voice, so a small network of convolutions learns what WORLD says of its waves from minutes of speech. Leaves
@@ -162,12 +162,7 @@ def train(work: Path, steps: int, rate: float = 2e-3, batch: int = 16, seed: int
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         if step % 100 == 0 or step == steps:
-            with torch.no_grad():
-                apart = [
-                    _distance(net(g[None], torch.tensor([w])), r.T[None], g[None, HIDDEN]).item()
-                    for g, r, w, _ in held or learnt
-                ]
-            log.write(step=step, loss=loss.item(), validation=float(np.mean(apart)))
+            log.write(step=step, loss=loss.item(), decibels=_decibels(net, held or learnt))
     kept = {name: value.numpy().astype(np.float16) for name, value in net.state_dict().items()}
     np.savez(work / "shortcut.npz", speakers=np.array(speakers), **kept)
 
@@ -178,14 +173,21 @@ def _distance(found: Tensor, wanted: Tensor, is_voiced: Tensor) -> Tensor:
     return apart[:, :MELS].mean() + BAND_WEIGHT * bands
 
 
+@torch.no_grad()
+def _decibels(net: Net, clips: list[tuple[Tensor, Tensor, int, int]]) -> float:
+    """Root mean square of the envelope's error over mel bands."""
+    apart = [net(given[None], torch.tensor([who]))[0, :MELS] - rows.T[:MELS] for given, rows, who, _ in clips]
+    return float(torch.cat(apart, 1).square().mean().sqrt() * 10 / np.log(10))
+
+
 def main() -> None:
     from training.voice.speakers import SPEAKERS
     from training.voice.text import notations
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--sentences", type=int, default=60, help="by each speaker")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--sentences", type=int, default=120, help="by each speaker")
+    parser.add_argument("--steps", type=int, default=6000)
     o = parser.parse_args()
     torch.set_num_threads(1)
     gather(o.work, notations(o.sentences, seed=11), [speaker.name for speaker in SPEAKERS])

@@ -10,6 +10,12 @@ from pathlib import Path
 
 from realtime.text import normalise, to_phonemes
 from training.prepare import bare, sentences
+from training.sentences import LISTS
+
+JOINED = (0.72, 0.2, 0.08)
+"""Shares of texts of one, two and three clauses. Three of them last nine seconds and more."""
+LINKS = (", and ", ", but ", ", so ", ", or ", ", because ", ", ")
+NAMES = frozenset(word for entry in LISTS["person"].split("|") + LISTS["place"].split("|") for word in entry.split())
 
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 
@@ -35,11 +41,26 @@ def gate_sentences() -> list[str]:
 
 
 def clauses(count: int, seed: int) -> list[str]:
-    """Distinct clauses to train on, in an order of their own."""
+    """Distinct texts to train on, in an order of their own: most one clause, some two or three in one breath."""
     hidden = {bare(normalise(text)) for texts in held_out().values() for text in texts}
-    texts = [text for text in sentences(count + count // 20 + 10, seed) if bare(text) not in hidden][:count]
-    random.Random(seed).shuffle(texts)
-    return texts
+    draw = random.Random(seed)
+    sizes = draw.choices(range(1, len(JOINED) + 1), JOINED, k=count)
+    texts = [text for text in sentences(sum(sizes) + sum(sizes) // 20 + 10, seed) if bare(text) not in hidden]
+    draw.shuffle(texts)
+    return [_joined([texts.pop() for _ in range(size)], draw) for size in sizes]
+
+
+def _joined(parts: list[str], draw: random.Random) -> str:
+    """Sentences one after the other, or as one with pauses."""
+    result = parts[0]
+    for part in parts[1:]:
+        word = part.split()[0]
+        if result[-1] == "." and part[-1] == "." and draw.random() < 0.6:
+            kept = word == "I" or word.startswith("I'") or word in NAMES
+            result = result[:-1] + draw.choice(LINKS) + (part if kept else part[0].lower() + part[1:])
+        else:
+            result += " " + part
+    return result
 
 
 def notations(count: int, seed: int) -> list[str]:
