@@ -81,10 +81,22 @@ async def say(session: AgentSession, text: str, stop_after: float | None = None)
         raise error
 
 
-def remembered(session: AgentSession) -> str:
-    """The assistant's last words as the session's history holds them."""
-    said = [item for item in session.history.items if item.type == "message" and item.role == "assistant"]
-    return said[-1].text_content or "" if said else ""
+async def kept(agent: Agent) -> tuple[str, str]:
+    """The assistant's last item as the server keeps it: its id, and the words that were heard. LiveKit's own history
+    holds all the words that came, which run ahead of the speech, also after an interruption."""
+    session = agent.realtime_llm_session
+    retrieved: asyncio.Future[dict] = asyncio.get_running_loop().create_future()
+
+    def listen(event: dict) -> None:
+        if event["type"] == "conversation.item.retrieved" and not retrieved.done():
+            retrieved.set_result(event["item"])
+
+    session.on("openai_server_event_received", listen)
+    last = [item for item in session.chat_ctx.items if item.type == "message" and item.role == "assistant"][-1]
+    session.send_event({"type": "conversation.item.retrieve", "item_id": last.id})
+    item = await retrieved
+    session.off("openai_server_event_received", listen)
+    return item["id"], "".join(part.get("transcript", "") for part in item["content"])
 
 
 async def main() -> None:
@@ -96,11 +108,14 @@ async def main() -> None:
     options = parser.parse_args()
 
     model = realtime(voice=options.voice)
-    session = AgentSession(llm=model)
+    # it would rather pause than stop; this speaker cannot pause
+    session = AgentSession(llm=model, turn_handling={"interruption": {"resume_false_interruption": False}})
     session.output.audio = speaker = Speaker()
-    await session.start(Agent(instructions="Audio is recorded from a quiet room."))
+    agent = Agent(instructions="Audio is recorded from a quiet room.")
+    await session.start(agent)
     await say(session, options.text, options.stop_after)
-    print(remembered(session))
+    _, words = await kept(agent)
+    print(words)
     await session.aclose()
     await model.aclose()
     with wave.open(options.output, "wb") as file:

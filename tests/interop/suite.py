@@ -31,13 +31,14 @@ PATIENCE_S = 60.0
 @dataclass(frozen=True)
 class Run:
     """One program that ran to its end. `facts` is its last line, if that is JSON; `since` is the first of the engine's
-    requests that were made for it."""
+    requests that were made for it; `complaints` is what it wrote to stderr."""
 
     facts: dict[str, Any]
     output: str
     recorder: Recorder
     since: int
     tap: EngineTap
+    complaints: str = ""
 
     def made(self, text: str, nth: int = 0) -> Reference:
         """What the engine made of a text for this run, the `nth` time it was to speak it."""
@@ -86,12 +87,12 @@ class Suite:
     async def _run(self, name: str, arguments: tuple[str, ...], key: str) -> Run:
         since = len(self.tap.utterances)
         async with recording(self._port, self._server_side() if name in SECURE else None) as recorder:
-            output = await self._execute(name, arguments, recorder.url, key)
+            output, complaints = await self._execute(name, arguments, recorder.url, key)
         last = output.rstrip().rpartition("\n")[2]
         facts = json.loads(last) if last.startswith("{") else {}
-        return Run(facts, output, recorder, since, self.tap)
+        return Run(facts, output, recorder, since, self.tap, complaints)
 
-    async def _execute(self, name: str, arguments: tuple[str, ...], url: str, key: str) -> str:
+    async def _execute(self, name: str, arguments: tuple[str, ...], url: str, key: str) -> tuple[str, str]:
         if name.endswith(".mjs"):
             command = [str(self.clients.node), str(self.clients.scripts / name)]
         else:
@@ -122,7 +123,7 @@ class Suite:
             output, complaints = await process.communicate()
             raise AssertionError(f"{name} did not end within {PATIENCE_S} s:\n{_tail(output, complaints)}") from None
         assert process.returncode == 0, f"{name} failed:\n{_tail(output, complaints)}"
-        return output.decode()
+        return output.decode(), complaints.decode()
 
     def _server_side(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.environment import EXAMPLES, ROOT
-from tests.interop.suite import LAST, Suite
+from tests.interop.suite import LAST, LONG, Suite
 
 RUNS = {
     "openai_realtime.py": [["-o"]],
@@ -47,6 +47,18 @@ async def test_an_example_writes_what_was_made(resting: Suite, name: str, option
         assert 0 <= len(pcm) // 2 - made.samples <= 0.1 * 24000
     else:
         assert pcm == made.pcm or ((name, *options[1:2]) in MARKED and pcm == made.pcm + bytes(480))
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_livekits_example_prints_the_words_that_were_heard_and_no_warning(resting: Suite) -> None:
+    output = str(resting.folder / "livekit_cut.wav")
+    run = await resting.program("livekit_realtime.py", LONG, "-o", output, "--stop-after", "0.8")
+    printed = run.output.rstrip("\n")
+    assert LONG.startswith(printed)
+    assert len(printed) < len(LONG)
+    kept = [event["item"] for event in run.recorder.server_events() if event["type"] == "conversation.item.retrieved"]
+    assert printed == kept[-1]["content"][0]["transcript"]
+    assert run.complaints == ""
 
 
 def test_every_example_is_run_and_explained() -> None:

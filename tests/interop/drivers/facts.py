@@ -12,3 +12,9 @@ def heard(pcm: bytes, **more: Any) -> dict[str, Any]:
 
 def tell(**facts: Any) -> None:
     print(json.dumps(facts), flush=True)
+
+
+def remembered(session: Any) -> str:
+    """The assistant's last words as the history of a LiveKit session holds them."""
+    said = [item for item in session.history.items if item.type == "message" and item.role == "assistant"]
+    return said[-1].text_content or "" if said else ""

@@ -3,10 +3,10 @@
 import asyncio
 import sys
 
-from facts import heard, tell
+from facts import heard, remembered, tell
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.io import TextOutput, TimedString
-from livekit_realtime import Speaker, realtime, remembered, say
+from livekit_realtime import Speaker, kept, realtime, say
 
 STOP_AFTER_S = 0.8
 
@@ -43,8 +43,8 @@ async def main(first: str, long: str, last: str) -> None:
 
     speaker.pcm = b""
     await say(session, long, STOP_AFTER_S)
-    item_id, kept = await server_item(agent)
-    cut = heard(speaker.pcm, history=kept, item_id=item_id)
+    item_id, history = await kept(agent)
+    cut = heard(speaker.pcm, history=history, item_id=item_id)
 
     speaker.pcm = b""
     await say(session, last)
@@ -52,23 +52,6 @@ async def main(first: str, long: str, last: str) -> None:
     await session.aclose()
     await model.aclose()
     tell(first=whole, cut=cut, last=again, errors=errors)
-
-
-async def server_item(agent: Agent) -> tuple[str, str]:
-    """The last assistant item as the server holds it: LiveKit's own copy is the text it was given."""
-    realtime_session = agent.realtime_llm_session
-    retrieved: asyncio.Future[dict] = asyncio.get_running_loop().create_future()
-
-    def listen(event: dict) -> None:
-        if event["type"] == "conversation.item.retrieved" and not retrieved.done():
-            retrieved.set_result(event["item"])
-
-    realtime_session.on("openai_server_event_received", listen)
-    last = [item for item in realtime_session.chat_ctx.items if item.type == "message" and item.role == "assistant"][-1]
-    realtime_session.send_event({"type": "conversation.item.retrieve", "item_id": last.id})
-    item = await retrieved
-    realtime_session.off("openai_server_event_received", listen)
-    return item["id"], "".join(part.get("transcript", "") for part in item["content"])
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -3,10 +3,10 @@
 import asyncio
 import sys
 
-from facts import heard, tell
+from facts import heard, remembered, tell
 from livekit.agents import Agent, AgentSession
 from livekit.plugins import openai
-from livekit_realtime import KEY, URL, Speaker, remembered, say
+from livekit_realtime import KEY, URL, Speaker, say
 
 
 async def main(first: str, last: str) -> None:
