@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from realtime.commands.cli import main
-from realtime.commands.serve import running
-from realtime.config import Config, ConfigError, load_config
+from realtime.config import ConfigError, load_config
 from realtime.http.server import check_listening
 
 ROOT = Path(__file__).parent.parent.parent
@@ -130,23 +129,29 @@ def test_compose_builds_targets_that_exist_with_settings_and_volumes_that_do() -
         assert int(service["stop_grace_period"].rstrip("s")) > config.drain_s
 
 
-async def test_it_is_healthy_once_it_can_speak(tiny_checkpoint: Path) -> None:
-    async def asked(port: int) -> tuple[int | None, str]:
+async def test_it_is_healthy_once_the_server_says_that_it_is_ready() -> None:
+    statuses = iter([b"503 Service Unavailable", b"200 OK"])
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 " + next(statuses) + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def check(port: int) -> tuple[int | None, str]:
         settings = {**os.environ, "VOICED_PORT": str(port)}
         program = (sys.executable, "-I", ROOT / "deploy" / "healthy.py")
         process = await asyncio.create_subprocess_exec(*program, env=settings, stdout=asyncio.subprocess.PIPE)
-        told, _ = await asyncio.wait_for(process.communicate(), 30)
+        told, _ = await process.communicate()
         return process.returncode, told.decode()
 
-    config = Config(port=0, model=str(tiny_checkpoint), device="cpu", threads=1)
-    async with running(config) as (_, gateway, url):
-        port = int(url.rpartition(":")[2].partition("/")[0])
-        loading, why = await asked(port)
-        if gateway.engine.info is None:
-            assert loading == 1
-            assert "503" in why
-        await asyncio.wait_for(gateway.engine.wait_ready(), 150)
-        assert await asked(port) == (0, "")
-    stopped, why = await asked(port)
-    assert stopped == 1
-    assert "refused" in why
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        loading, why = await check(port)
+        assert (loading, "503" in why) == (1, True)
+        assert await check(port) == (0, "")
+    stopped, why = await check(port)
+    assert (stopped, "refused" in why) == (1, True)
+    assert asked == [b"GET /readyz HTTP/1.1\r\n"] * 2

@@ -24,13 +24,13 @@ class Assembly(BuildHookInterface):  # type: ignore[misc]  # the linter's enviro
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Name the package's folder to the builder."""
         root = Path(self.root)
-        package = root / "voiced"
-        if not package.is_dir():
-            self._folder = Path(tempfile.mkdtemp())
-            package = self._folder / "voiced"
-            assemble(root, root.parent.parent, package)
-        build_data["force_include"][str(package)] = "voiced"
-        build_data.setdefault("force_include_editable", {})[str(package)] = "voiced"
+        if (root / "voiced").is_dir():  # a source distribution: pyproject.toml's `packages` finds it
+            return
+        self._folder = Path(tempfile.mkdtemp())
+        package = self._folder / "voiced"
+        assemble(root, root.parent.parent, package)
+        for kind in ("force_include", "force_include_editable"):
+            build_data.setdefault(kind, {})[str(package)] = "voiced"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was assembled."""
