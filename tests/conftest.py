@@ -20,7 +20,7 @@ pytest_plugins = ["tests.serving.fixtures"]
 HERE = Path(__file__).parent
 NEEDS = {
     "browser": ["browser"],
-    "foreign": ["interop", "clients/test_browser_types.py"],
+    "foreign": ["interop", "clients/test_browser_package.py", "clients/test_browser_types.py"],
     "process": [
         "bench",
         "clients",
