@@ -13,6 +13,7 @@ from codec_stream.delay import delayed_rows
 from codec_stream.encoder import Encoder
 from codec_stream.errors import AudioError
 from realtime.engine.errors import RequestError
+from realtime.engine.memory import give_back
 from realtime.engine.messages import RegisterVoice, VoiceRegistered
 from realtime.request import Clip, RegisteredClip
 
@@ -146,6 +147,8 @@ class Clips:
         except RuntimeError as error:  # torch's own, out of memory above all: it is this clip's failure alone
             log.exception("encoding a clip failed")
             raise RequestError("audio", "The reference clip could not be encoded; use a shorter one.") from error
+        finally:
+            give_back()
         return delayed_rows(frames.astype(np.int64), self._bos, self._eos)
 
 

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from codec_stream.audio_file import write_wav
+from realtime.checkpoints import built_in
 from realtime.engine.client import EngineLost, EngineProcess, VoiceRefused
 from realtime.engine.messages import EngineConfig, Event, RegisterVoice, VoiceFile, VoiceRegistered
 from realtime.request import Clip, Ended, RegisteredClip, Speak
@@ -84,6 +86,15 @@ async def test_a_voice_registered_while_it_runs_sounds_like_its_clip_and_survive
         await _kill(engine)
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
         assert (await _spoken(engine, _speak("still gone", RegisteredClip("amy"))))[0].reason == "invalid"
+
+
+def test_the_memory_that_encoding_a_long_clip_takes_is_given_back() -> None:
+    engine, _ = load(built_in(), slots=1, kv_positions=512)
+    engine.clips.register("short", clip(1, 1.0).pcm)
+    before = psutil.Process().memory_info().rss
+    engine.clips.start([clip(2, 30.0)])[0].result(PATIENCE_S)
+    assert psutil.Process().memory_info().rss - before < 150e6, "it takes twice that while it lasts"
+    engine.close()
 
 
 def test_a_context_goes_on_with_the_voice_it_began_with_when_that_is_forgotten(tiny_checkpoint: Path) -> None:
