@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+
+log = logging.getLogger("voiced")
 
 _LEAVE_S = 2.0
 
@@ -28,18 +31,26 @@ def start_child(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 async def reap(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the process to leave by itself; make it if it does not within 2 s."""
+    """Wait for the process to leave by itself; make it if it does not within 2 s. One that not even that ends, since it
+    waits for a device or a disk, is left behind."""
+    try:
+        if not await _left(process):
+            process.kill()
+            if not await _left(process):
+                log.error("process %d cannot be ended; it is left behind", process.pid)
+    except asyncio.CancelledError:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVE_S)
+        raise
+
+
+async def _left(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process is gone, or goes in time."""
     deadline = time.monotonic() + _LEAVE_S
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            await asyncio.sleep(0.02)
-        except asyncio.CancelledError:
-            process.kill()
-            process.wait()
-            raise
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+        await asyncio.sleep(0.02)
+    return process.returncode is not None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The gateway's side of the engine: start it, keep it running, hand each request its own events.
 
-Every submitted request gets exactly one `Ended`, even if the engine dies. Nothing here imports torch.
+Every submitted request gets exactly one `Ended`, even if the engine dies or hangs. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from realtime.child_process import reap, start_child
+from realtime.engine.heartbeat import Silence
 from realtime.engine.messages import (
+    Alive,
     Cancel,
     DropContext,
     EngineConfig,
@@ -45,8 +49,23 @@ Sink = Callable[[Event], None]
 
 LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
 _NOT_READY = "The speech engine is not ready yet; try again shortly."
+_BUSY = "The speech engine has not taken in what it was sent before; try again shortly."
 _RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _REGISTER_DEADLINE_S = 60.0
+_SIGNALS = {each.value: each.name for each in signal.Signals}
+_LOADS = 3
+"""Workers that may end in a row without having been ready; a machine without the memory ends them all."""
+
+_TICK_S = 0.25
+SILENCE_S = 2.0
+LOADING_SILENCE_S = 120.0
+"""A worker that has said nothing for so long is lost: eight beats; more while it starts and loads, since imports keep
+all its threads waiting, on a cold disk for long."""
+
+UNSENT_BYTES = 32 << 20
+"""While more than this waits to be sent, no new request or voice is taken."""
+MOST_UNSENT_BYTES = 128 << 20
+"""A worker that leaves more than this unread is lost."""
 
 
 class VoiceRefused(Exception):
@@ -137,8 +156,34 @@ class Router:
             self.deliver(Ended(request_id, "failed", error=why))
 
 
+@dataclass(frozen=True)
+class _End:
+    """How a worker ended: whether it had been ready, what it did last, its exit code (negative: minus a signal)."""
+
+    was_ready: bool
+    stage: str
+    code: int | None
+
+    def __str__(self) -> str:
+        if self.code is None:
+            how = "cannot be ended"
+        elif self.code < 0:
+            how = f"was ended by {_SIGNALS.get(-self.code, f'signal {-self.code}')}"
+        else:
+            how = f"ended with code {self.code}"
+        return f"the engine process {how} ({self.stage})"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        if self.code == -signal.SIGKILL:  # what a machine without memory does
+            return "if memory is short, use fewer --slots, --kv-positions or another model"
+        return "the log may say more"
+
+
 class EngineProcess:
-    """An engine in a process of its own, started again when it dies. Run `run` in a task while it is needed."""
+    """An engine in a process of its own, started again when it dies or hangs. Run `run` in a task while it is
+    needed."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -149,6 +194,8 @@ class EngineProcess:
         self._voices: dict[str, bytes] = {}  # those registered while it runs: a new worker is told of them again
         self._tickets = itertools.count(1)
         self._registrations: dict[int, asyncio.Future[str]] = {}  # ticket -> error, empty for none
+        self._silence = Silence(_TICK_S, time.monotonic())
+        self._told_again = 0  # bytes of the voices this worker was told of when it was ready: they may wait as well
         self.info: EngineInfo | None = None
         self.stage = "starting"
         self.error: str | None = None
@@ -161,17 +208,22 @@ class EngineProcess:
         return self._process.pid if self._process is not None else None
 
     async def run(self) -> None:
-        """Keep a worker running until cancelled, or until it says that it cannot load."""
-        failures = 0
+        """Keep a worker running until cancelled, or until it cannot be loaded."""
+        failures = loads = 0
         try:
             while True:
                 began = time.monotonic()
-                await self._run_worker()
+                ended = await self._run_worker()
                 if self.error is not None:
+                    return
+                loads = 0 if ended.was_ready else loads + 1
+                if loads == _LOADS:
+                    why = f"{ended}, {loads} times in a row before it was ready; {ended.advice}."
+                    await self._set(info=None, stage="failed", error=why)
                     return
                 failures = 0 if time.monotonic() - began > 30 else failures + 1
                 delay = _RESTART_DELAYS_S[min(failures, len(_RESTART_DELAYS_S) - 1)]
-                log.error("the engine process ended; starting it again in %.1f s", delay)
+                log.error("%s; starting it again in %.1f s", ended, delay)
                 self.restarts += 1
                 await asyncio.sleep(delay)
         finally:
@@ -191,8 +243,8 @@ class EngineProcess:
         return self.info
 
     def submit(self, request: Speak, sink: Sink) -> None:
-        if self.info is None:
-            sink(Ended(request.request_id, "overloaded", error=_NOT_READY))
+        if self.info is None or self._unsent > UNSENT_BYTES:
+            sink(Ended(request.request_id, "overloaded", error=_NOT_READY if self.info is None else _BUSY))
             return
         self._router.open(request.request_id, sink)
         self._send(request)
@@ -211,6 +263,8 @@ class EngineProcess:
         also of a worker started anew. Raises VoiceRefused, or EngineLost; then there is no such voice."""
         if self.info is None:
             raise EngineLost(_NOT_READY)
+        if self._unsent > UNSENT_BYTES:
+            raise EngineLost(_BUSY)
         registration = RegisterVoice(name, pcm, next(self._tickets))
         answer = asyncio.get_running_loop().create_future()
         self._registrations[registration.ticket] = answer
@@ -237,24 +291,56 @@ class EngineProcess:
         self._config = msgspec.structs.replace(self._config, voices=kept)
         self._send(ForgetVoice(name))
 
-    def _send(self, message: Inbound) -> None:
-        if self._writer is not None:
-            self._writer.write(packed(message))
+    @property
+    def _unsent(self) -> int:
+        """Bytes that wait for the worker to read, without the voices that it was told of when it was ready."""
+        waiting = self._writer.transport.get_write_buffer_size() if self._writer is not None else 0
+        return max(0, waiting - self._told_again)
 
-    async def _run_worker(self) -> None:
+    def _send(self, message: Inbound) -> None:
+        if self._writer is None:
+            return
+        self._writer.write(packed(message))
+        if self._unsent > MOST_UNSENT_BYTES:
+            self._lose("does not read what it is sent")
+
+    def _lose(self, why: str) -> None:
+        """Give up on the worker that runs; the task that reads what it says notices the end, and cleans up."""
+        if self._process is None or self._writer is None:
+            return
+        log.error("the engine process %s: it is killed", why)
+        self._process.kill()
+        self._writer.transport.abort()  # also where the process cannot be ended: what waits for it goes
+        self._writer = None
+
+    async def _watch(self) -> None:
+        """Give up on a worker that says nothing for too long."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            limit = SILENCE_S if self.info is not None else LOADING_SILENCE_S
+            if self._silence.tick(time.monotonic()) > limit:
+                self._lose(f"has said nothing for {limit:g} s")
+                return
+
+    async def _run_worker(self) -> _End:
         # spawning takes milliseconds and happens at start and after a crash only
         self._process, ours = start_child("realtime.engine.worker")
         process = self._process
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
+        self._silence, self._told_again = Silence(_TICK_S, time.monotonic()), 0
+        watch = asyncio.create_task(self._watch())
         try:
             self._writer.write(packed(self._config))
             await self._read(reader)
         finally:
+            watch.cancel()
+            was_ready, stage = self.info is not None, self.stage
             await self._set(info=None, stage="starting" if self.error is None else "failed")
-            with contextlib.suppress(ConnectionError):
-                self._send(Shutdown())
-            self._writer.close()
-            self._writer = None
+            if self._writer is not None:
+                with contextlib.suppress(ConnectionError):
+                    self._writer.write(packed(Shutdown()))
+                self._writer.close()
+                self._writer = None
             self._router.fail_all(LOST)
             for answer in self._registrations.values():
                 if not answer.done():
@@ -262,6 +348,7 @@ class EngineProcess:
             self.gauges = Gauges()
             await reap(process)
             self._process = None
+        return _End(was_ready, stage, process.returncode)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         decoder = msgspec.msgpack.Decoder(Outbound)
@@ -269,7 +356,10 @@ class EngineProcess:
             while True:
                 size = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "little")
                 message = decoder.decode(await reader.readexactly(size))
+                self._silence.broken()
                 match message:
+                    case Alive():
+                        pass
                     case StepOutput():
                         self.gauges = message.gauges
                         for event in message.events:
@@ -280,6 +370,7 @@ class EngineProcess:
                     case VoiceRegistered():
                         self._registered(message)
                     case EngineInfo():
+                        self._told_again = sum(map(len, self._voices.values()))
                         for name, pcm in self._voices.items():
                             self._send(RegisterVoice(name, pcm, next(self._tickets)))
                         await self._set(info=message, stage="ready")

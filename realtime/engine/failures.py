@@ -1,11 +1,10 @@
-"""Why an engine could not get ready, as one sentence for the person who started it."""
+"""Why an engine could not get ready, as one sentence for the person who started it. Knows torch's errors by their words
+alone: where torch itself cannot be imported, that has to be told too."""
 
 from __future__ import annotations
 
 import logging
 import re
-
-import torch
 
 from codec_stream.errors import AudioError, CheckpointError
 from realtime.engine.errors import EngineError, one_line
@@ -14,6 +13,7 @@ log = logging.getLogger("voiced.engine")
 
 _CUDA_ASKED = re.compile(r"Tried to allocate ([\d.]+ \w+)")
 _CUDA_FREE = re.compile(r"of which ([\d.]+ \w+) is free")
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory")
 _CPU_ASKED = re.compile(r"you tried to allocate (\d+) bytes")
 
 
@@ -25,7 +25,7 @@ def load_failure(error: Exception, stage: str) -> str:
     if isinstance(error, CheckpointError | EngineError | AudioError):
         return str(error)
     message = one_line(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _CPU_ASKED.search(message):
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(message):
         return _out_of_memory(error, stage)
     if isinstance(error, OSError):
         return f"{stage}: {message}"

@@ -1,8 +1,8 @@
 """Typed messages between the gateway and the engine: one inbox, one message per step back.
 
 Plain msgspec structs, so that the same objects travel in-process (tests) and as msgpack over a socket (worker).
-PCM is 16-bit little endian mono at the codec's rate; times are CLOCK_MONOTONIC seconds, which all processes of one
-machine share.
+PCM is 16-bit little endian mono at the codec's rate. All times are durations in seconds: no message holds a clock, and
+no process compares its own with another's.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ class Audio(msgspec.Struct, frozen=True, tag="audio"):
     used: Used = Used()
 
 
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """The worker runs, whatever it is doing; said several times a second."""
+
+
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
     """A step of getting ready, for people who wait."""
 
@@ -162,4 +166,4 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
     error: str
 
 
-Outbound = Loading | EngineInfo | LoadFailed | StepOutput | VoiceRegistered
+Outbound = Alive | Loading | EngineInfo | LoadFailed | StepOutput | VoiceRegistered

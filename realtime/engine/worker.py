@@ -1,4 +1,4 @@
-"""The engine's own process: an inbox, the step loop, one message back per step.
+"""The engine's own process: an inbox, the step loop, one message back per step, and a beat that says it runs.
 
 Started as `python -m realtime.engine.worker FD` with one end of a socket pair; nothing on it is pickled. It leaves when
 the other end closes, and ignores the terminal's signals: the gateway decides when it ends.
@@ -11,13 +11,14 @@ import gc
 import signal
 import socket
 import sys
+import threading
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from realtime.engine.engine import Engine
 from realtime.engine.failures import load_failure
-from realtime.engine.load import load_engine
+from realtime.engine.heartbeat import Heartbeat
 from realtime.engine.messages import (
     Cancel,
     DropContext,
@@ -27,12 +28,15 @@ from realtime.engine.messages import (
     Inbound,
     LoadFailed,
     Loading,
+    Outbound,
     RegisterVoice,
     Shutdown,
 )
 from realtime.framing import Inbox, packed
 from realtime.request import Speak
-from realtime.text import front_end
+
+if TYPE_CHECKING:
+    from realtime.engine.engine import Engine
 
 _CLIPS_POLL_S = 0.01
 """How often to look whether a voice is encoded, while one is."""
@@ -57,32 +61,64 @@ def apply(engine: Engine, message: Inbound, now: float) -> None:
             raise EOFError
 
 
-def serve(connection: socket.socket) -> None:
-    """Load as told by the first message, then step for ever. Returns when the other end is gone."""
-    inbox = Inbox(connection)
-    config: EngineConfig | None = None
-    while config is None:
-        inbox.wait(None)
-        for body in inbox.receive():
-            config = msgspec.msgpack.decode(body, type=EngineConfig)
+class Sender:
+    """Whole messages into a socket, from more than one thread."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, message: Outbound) -> None:
+        """Waits until the message is written. Raises OSError when the other end is gone."""
+        with self._lock:
+            self._connection.sendall(packed(message))
+
+
+def serve(connection: socket.socket) -> None:
+    """Load as told by the first message, then step for ever. Returns when it cannot load; raises EOFError or OSError
+    when the other end is gone."""
+    inbox, sender = Inbox(connection), Sender(connection)
+    heartbeat = Heartbeat(sender.send)
+    try:
+        config: EngineConfig | None = None
+        while config is None:
+            inbox.wait(None)
+            for body in inbox.receive():
+                config = msgspec.msgpack.decode(body, type=EngineConfig)
+        engine = load(config, sender)
+        if engine is not None:
+            run(engine, inbox, sender, heartbeat)
+    finally:
+        heartbeat.stop()
+
+
+def load(config: EngineConfig, sender: Sender) -> Engine | None:
+    """An engine that is ready, which the gateway has been told; None: it has been told why there is none."""
     stage = "starting"
 
     def progress(reached: str) -> None:
         nonlocal stage
         stage = reached
-        connection.sendall(packed(Loading(stage)))
+        sender.send(Loading(stage))
 
     try:
+        # these bring torch, for seconds: by now the worker beats, and what is broken about them can be told
+        from realtime.engine.load import load_engine
+        from realtime.text import front_end
+
         engine, info = load_engine(config, front_end, progress)
     except Exception as error:  # the boundary of the process: raised on, it would be started again for ever
-        connection.sendall(packed(LoadFailed(load_failure(error, stage))))
-        return
+        sender.send(LoadFailed(load_failure(error, stage)))
+        return None
     # what is loaded stays: keep the collector from walking it between two steps
     gc.collect()
     gc.freeze()
-    connection.sendall(packed(info))
+    sender.send(info)
+    return engine
 
+
+def run(engine: Engine, inbox: Inbox, sender: Sender, heartbeat: Heartbeat) -> None:
+    """Step for ever: messages in, one message per step out."""
     decoder = msgspec.msgpack.Decoder(Inbound)
     told = engine.gauges()
     while True:
@@ -90,15 +126,18 @@ def serve(connection: socket.socket) -> None:
         wait = None if wake_at is None else max(0.0, wake_at - time.monotonic())
         if engine.clips.registering:
             wait = _CLIPS_POLL_S if wait is None else min(wait, _CLIPS_POLL_S)
-        if inbox.wait(wait):
-            for body in inbox.receive():
-                apply(engine, decoder.decode(body), time.monotonic())
-        for answer in engine.clips.settled():
-            connection.sendall(packed(answer))
-        output = engine.step(time.monotonic())
+        readable = inbox.wait(wait)
+        with heartbeat.step():
+            if readable:
+                for body in inbox.receive():
+                    apply(engine, decoder.decode(body), time.monotonic())
+            answers = engine.clips.settled()
+            output = engine.step(time.monotonic())
+        for answer in answers:
+            sender.send(answer)
         if output.events or (output.gauges != told and engine.wake_at(time.monotonic()) is None):
             told = output.gauges
-            connection.sendall(packed(output))
+            sender.send(output)
 
 
 def main() -> None:

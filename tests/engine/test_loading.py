@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from codec_stream.codec_config import CodecConfig
 from codec_stream.errors import CheckpointError
+from realtime.engine import worker
 from realtime.engine.failures import load_failure
 from realtime.engine.load import load_engine
-from realtime.engine.messages import EngineConfig
+from realtime.engine.messages import EngineConfig, LoadFailed, Outbound
 from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
+from realtime.engine.worker import Sender
 from realtime.request import Sampling, Speak
 from realtime.text import front_end
 from tests.engine.harness import GREEDY, SMART, Stage, load
@@ -358,6 +361,10 @@ _CPU = (
     [
         (torch.OutOfMemoryError(_CUDA), "(10.02 GiB were asked for, 1.06 GiB were free)"),
         (RuntimeError(_CPU), "(20.00 GiB were asked for, "),
+        (
+            RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"),
+            "there is not enough memory; free",
+        ),
         (MemoryError(), "there is not enough memory; free some"),
     ],
 )
@@ -379,6 +386,25 @@ def test_an_error_nobody_has_foreseen_is_one_sentence_and_a_traceback_in_the_log
         "warming up: failed unexpectedly (RuntimeError: cuDNN error: CUDNN_STATUS_X); the log holds the details."
     )
     assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+class Told(Sender):
+    """Keeps what the gateway is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[Outbound] = []
+
+    def send(self, message: Outbound) -> None:
+        self.messages.append(message)
+
+
+def test_a_worker_that_cannot_even_import_its_libraries_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "realtime.engine.load", None)
+    told = Told()
+    assert worker.load(EngineConfig(), told) is None
+    (failed,) = told.messages
+    assert isinstance(failed, LoadFailed)
+    assert "ModuleNotFoundError" in failed.error
 
 
 @contextmanager

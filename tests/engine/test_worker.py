@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,43 +22,11 @@ from codec_stream.errors import CheckpointError
 from realtime.engine.client import EngineProcess, Router
 from realtime.engine.inline import InlineEngine
 from realtime.engine.load import load_engine
-from realtime.engine.messages import Audio, Cancel, DropContext, EngineConfig, Event, Hold, Inbound, Shutdown
+from realtime.engine.messages import Cancel, DropContext, EngineConfig, Event, Hold, Inbound, Shutdown
 from realtime.framing import Inbox, packed
-from realtime.request import Ended, Speak
+from realtime.request import Speak
 from tests.engine.harness import GREEDY, SMART, Stage, load, no_front_end
-
-_TEXT = "Good evening, this is the harbour office speaking."
-PATIENCE_S = 120.0
-
-
-class Listener:
-    """A request's events; complains about anything after the end."""
-
-    def __init__(self) -> None:
-        self.pcm: list[np.ndarray] = []
-        self.ended: list[Ended] = []
-        self.done = asyncio.Event()
-        self.heard = asyncio.Event()
-
-    def __call__(self, event: Event) -> None:
-        assert not self.ended, f"after the end: {event}"
-        if isinstance(event, Audio):
-            self.pcm.append(np.frombuffer(event.pcm, dtype="<i2"))
-            self.heard.set()
-        else:
-            self.ended.append(event)
-            self.done.set()
-
-    async def end(self) -> Ended:
-        await asyncio.wait_for(self.done.wait(), PATIENCE_S)
-        return self.ended[0]
-
-
-def _speak(engine: Any, request_id: str, **more: Any) -> Listener:
-    listener = Listener()
-    settings: dict[str, Any] = {"text": _TEXT, "sampling": GREEDY, "max_frames": 12, **more}
-    engine.submit(Speak(request_id, voicing=SMART, **settings), listener)
-    return listener
+from tests.engine.process import PATIENCE_S, TEXT, Listener, running, speak
 
 
 def _descriptors() -> int:
@@ -70,40 +37,28 @@ def _children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-@asynccontextmanager
-async def _running(config: EngineConfig) -> AsyncIterator[EngineProcess]:
-    engine = EngineProcess(config)
-    task = asyncio.create_task(engine.run())
-    try:
-        yield engine
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 async def test_it_speaks_survives_kill_9_and_leaves_nothing_behind(tiny_checkpoint: Path) -> None:
     inline, _ = load(tiny_checkpoint, slots=4)
     stage = Stage(inline)
-    stage.speak(Speak("a", _TEXT, SMART, sampling=GREEDY, max_frames=12, paced=False))
+    stage.speak(Speak("a", TEXT, SMART, sampling=GREEDY, max_frames=12, paced=False))
     inline.close()
     await asyncio.sleep(0)
     descriptors, children = _descriptors(), _children()
 
-    async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
-        early = _speak(engine, "early")
+    async with running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
+        early = speak(engine, "early")
         assert early.ended[0].reason == "overloaded", "not ready is said at once"
         info = await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
         assert (info.kind, info.max_slots, info.dtype, info.sample_rate) == ("noise", 4, "float32", 24000)
 
-        first = _speak(engine, "a", paced=False)
+        first = speak(engine, "a", paced=False)
         ended = await first.end()
         assert ended.reason in ("stop", "length")
         assert ended.samples == sum(map(len, first.pcm))
         assert np.abs(np.concatenate(first.pcm).astype(int) - stage.pcm("a").astype(int)).max() <= 1
 
         for _ in range(2):
-            endless = [_speak(engine, f"live {n}", max_frames=300, text=_TEXT * 4) for n in range(3)]
+            endless = [speak(engine, f"live {n}", max_frames=300, text=TEXT * 4) for n in range(3)]
             await asyncio.wait_for(asyncio.gather(*(listener.heard.wait() for listener in endless)), PATIENCE_S)
             before, restarts = engine.pid, engine.restarts
             assert before is not None
@@ -111,16 +66,16 @@ async def test_it_speaks_survives_kill_9_and_leaves_nothing_behind(tiny_checkpoi
             for listener in endless:
                 assert (await listener.end()).reason == "failed"
             assert engine.info is None
-            refused = _speak(engine, "meanwhile")
+            refused = speak(engine, "meanwhile")
             assert refused.ended[0].reason == "overloaded"
             await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
             assert engine.restarts == restarts + 1
             assert engine.pid != before
             assert not psutil.pid_exists(before) or psutil.Process(before).ppid() != os.getpid(), "a zombie"
-            again = _speak(engine, "a", paced=False)
+            again = speak(engine, "a", paced=False)
             assert (await again.end()).frames == ended.frames
             assert all(len(listener.ended) == 1 for listener in endless)
-        live = _speak(engine, "live at the end", max_frames=300, text=_TEXT * 4)
+        live = speak(engine, "live at the end", max_frames=300, text=TEXT * 4)
         await asyncio.wait_for(live.heard.wait(), PATIENCE_S)
     assert [event.reason for event in live.ended] == ["failed"]
     await asyncio.sleep(0.05)
@@ -129,9 +84,9 @@ async def test_it_speaks_survives_kill_9_and_leaves_nothing_behind(tiny_checkpoi
 
 
 async def test_messages_reach_the_worker_while_it_speaks(tiny_checkpoint: Path) -> None:
-    async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
+    async with running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
-        listeners = [_speak(engine, f"{n}", max_frames=300, text=_TEXT * 4, context_id="call") for n in range(3)]
+        listeners = [speak(engine, f"{n}", max_frames=300, text=TEXT * 4, context_id="call") for n in range(3)]
         await asyncio.wait_for(asyncio.gather(*(listener.heard.wait() for listener in listeners)), PATIENCE_S)
         assert engine.gauges.requests == 3
         engine.hold("0", True)
@@ -141,7 +96,7 @@ async def test_messages_reach_the_worker_while_it_speaks(tiny_checkpoint: Path) 
         for n, listener in enumerate(listeners):
             engine.cancel(f"{n}")
             assert (await listener.end()).reason == "cancelled"
-        invalid = _speak(engine, "silent", text="...")
+        invalid = speak(engine, "silent", text="...")
         assert (await invalid.end()).reason == "invalid"
         deadline = time.monotonic() + 10
         while engine.gauges.slots or engine.gauges.pages_held or engine.gauges.requests:
@@ -163,11 +118,11 @@ class Broken:
 async def test_a_session_that_breaks_is_let_go_and_the_others_are_spoken_to(
     tiny_checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with _running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
+    async with running(EngineConfig(str(tiny_checkpoint), slots=4, threads=1)) as engine:
         await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)
         broken = Broken()
-        engine.submit(Speak("broken", _TEXT * 4, SMART, sampling=GREEDY, max_frames=300), broken)
-        other = _speak(engine, "other", text=_TEXT * 4, max_frames=300)
+        engine.submit(Speak("broken", TEXT * 4, SMART, sampling=GREEDY, max_frames=300), broken)
+        other = speak(engine, "other", text=TEXT * 4, max_frames=300)
         await asyncio.wait_for(other.heard.wait(), PATIENCE_S)
         async with asyncio.timeout(PATIENCE_S):
             while engine.gauges.requests > 1:
@@ -194,7 +149,7 @@ def test_a_sink_that_breaks_at_the_end_keeps_no_other_from_its_end(caplog: pytes
 async def test_a_signal_of_the_terminal_does_not_reach_a_worker_that_is_being_born(
     tiny_checkpoint: Path, sent: signal.Signals
 ) -> None:
-    async with _running(EngineConfig(str(tiny_checkpoint), slots=1, threads=1)) as engine:
+    async with running(EngineConfig(str(tiny_checkpoint), slots=1, threads=1)) as engine:
         while engine.pid is None:
             await asyncio.sleep(0)
         born = engine.pid
@@ -263,7 +218,7 @@ async def test_an_engine_that_fails_in_a_way_nobody_foresaw_leaves_a_traceback_a
 
 async def test_a_shutdown_while_loading_leaves_no_process(tiny_checkpoint: Path) -> None:
     children = _children()
-    async with _running(EngineConfig(str(tiny_checkpoint), threads=1)) as engine:
+    async with running(EngineConfig(str(tiny_checkpoint), threads=1)) as engine:
         while engine.pid is None:
             await asyncio.sleep(0.01)
         assert len(_children() - children) == 1
@@ -285,18 +240,18 @@ async def _inline(folder: Path) -> AsyncIterator[InlineEngine]:
 
 async def test_the_in_process_engine_keeps_the_same_promises(tiny_checkpoint: Path) -> None:
     async with _inline(tiny_checkpoint) as engine:
-        spoken = [_speak(engine, f"{n}", paced=False) for n in range(4)]
-        late = _speak(engine, "late")
+        spoken = [speak(engine, f"{n}", paced=False) for n in range(4)]
+        late = speak(engine, "late")
         for listener in spoken:
             ended = await listener.end()
             assert ended.samples == sum(map(len, listener.pcm)) > 0
         assert (await late.end()).reason == "overloaded"
-        cut = _speak(engine, "cut", max_frames=300, text=_TEXT * 4)
+        cut = speak(engine, "cut", max_frames=300, text=TEXT * 4)
         await asyncio.wait_for(cut.heard.wait(), PATIENCE_S)
         engine.hold("cut", True)
         engine.cancel("cut")
         assert (await cut.end()).reason == "cancelled"
-        live = _speak(engine, "live", max_frames=300, text=_TEXT * 4)
+        live = speak(engine, "live", max_frames=300, text=TEXT * 4)
         await asyncio.wait_for(live.heard.wait(), PATIENCE_S)
     assert [event.reason for event in live.ended] == ["failed"]
 
