@@ -238,3 +238,25 @@ async def test_no_key_reaches_the_routes_address_or_a_log(caplog: pytest.LogCapt
     await _ask("GET", "/healthz", query=f"api_key={KEY}")
     await _ask("WEBSOCKET", "/v1/realtime", key="sk-canary-9876543210")
     assert "sk-canary" not in caplog.text
+
+
+@pytest.mark.parametrize("address", ["http://voice.example/v1/models", "HTTPS://VOICE.example:443/v1/models"])
+async def test_a_target_with_scheme_and_host_is_the_path_behind_them(address: str) -> None:
+    assert (await _ask("GET", address, query="model=x")).body == b"key model=x"
+    assert (await _ask("WEBSOCKET", address.replace("models", "realtime"))).status == 101
+    assert (await _ask("GET", "http://voice.example")).error["code"] == "unknown_url", "as / is, here"
+
+
+async def test_the_host_in_the_target_counts_and_not_the_one_beside_it() -> None:
+    """As RFC 9112 section 3.2.2 has it: who checks the name must check this one."""
+    page = "http://voice.example"
+    assert (await _ask("GET", "http://voice.example/v1/models", host="other", origin=page)).status == 200
+    refused = await _ask("GET", "http://other.example/v1/models", origin=page)
+    assert refused.error["code"] == "origin_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user@voice.example/v1/models", "ftp://voice.example/v1/models", "http:///v1"]
+)
+async def test_a_target_of_another_kind_is_nothing_here(address: str) -> None:
+    assert (await _ask("GET", address)).error["code"] == "unknown_url"

@@ -5,11 +5,12 @@ import logging
 
 import msgspec
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from realtime.commands.serve import running
 from realtime.config import Config
 from tests.serving.asking import handshake
-from tests.serving.wire import Service
+from tests.serving.wire import Service, wire
 
 KEY = "sk-canary-0123456789"
 _KEYED = {"Authorization": f"Bearer {KEY}"}
@@ -39,3 +40,21 @@ async def test_what_cannot_be_a_handshake_does_not_keep_its_connection(
     async with running(server_config) as (_, gateway, url), asyncio.timeout(10):
         refused = await handshake(Service(gateway, url).address, "/v1/realtime", {name: value})
     assert refused.status == status
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_text_that_is_not_utf_8_closes_with_1007_and_is_no_error_of_the_server(
+    resting: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
+    try:
+        for pieces in ([b"\xff"], [b"{", b"\xc3", b"("]):
+            async with wire(resting) as talk:
+                await talk.connection.send(pieces if len(pieces) > 1 else pieces[0], text=True)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await asyncio.wait_for(talk.connection.recv(), 5)
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1007, "text has to be UTF-8")
+    finally:
+        logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
