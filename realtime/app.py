@@ -29,6 +29,7 @@ from realtime.http.replies import ERROR_HANDLERS
 from realtime.http.routes.client_secrets import SecretRoutes
 from realtime.http.routes.metrics import MetricsRoutes
 from realtime.http.routes.page import asset, page
+from realtime.http.routes.place import PlaceRoute
 from realtime.http.routes.status import StatusRoutes
 from realtime.http.routes.voices import VoiceRoutes
 from realtime.metrics.loop_lag import measure_lag
@@ -149,6 +150,7 @@ class Application:
             WebSocketRoute("/v1/realtime", RealtimeRoutes(sessions, brain, calls).connect),
             Route("/v1/realtime/calls", calls.create, methods=["POST"]),
             Route("/v1/realtime/calls/{id}/hangup", calls.hang_up, methods=["POST"]),
+            Route("/v1/realtime/place", PlaceRoute(sessions.ask).show),
             Route("/v1/realtime/client_secrets", minting.realtime, methods=["POST"]),
             WebSocketRoute("/v1/realtime/translations", TranslationRoutes(sessions, self.parts.translator).connect),
             Route("/v1/realtime/translations/client_secrets", minting.translation, methods=["POST"]),
@@ -180,7 +182,7 @@ def _access(config: Config, parts: Parts) -> Access:
         keys = ApiKeys(config.api_keys)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    minted = Secrets(lambda: secrets.token_urlsafe(32))
+    minted = Secrets(lambda: secrets.token_urlsafe(32), shared=len(config.api_keys) > 1)
     rules = (*RULES, *(wire.rule for wire in parts.wires))
     return Access(keys, minted, config.allowed_origins, loopback=is_loopback(config.host), rules=rules)
 

@@ -5,8 +5,8 @@ import { Fault, asFault, faultOf, originRefused, serverGone } from "./faults.js"
 const DEADLINE_MS = 10_000;
 const LOADING_RETRY_S = 1;
 const REFUSED_RETRY_S = 2;
-/** Answers to a call with an empty offer that do not come from the door: it is passed, or there are no calls here. */
-const NOT_OF_THE_DOOR = new Set([400, 404, 405]);
+/** Answers of a server that does not tell whether there is a place. */
+const NOT_SERVED = new Set([404, 405]);
 
 /** @typedef {{ kind: string, checkpoint: string, device: string, decoder: string }} Engine */
 
@@ -70,18 +70,16 @@ export class Server {
   }
 
   /**
-   * Why a WebSocket was refused, which browsers do not tell. A call with an empty offer passes the same door, with the
-   * same place in line, and begins nothing.
+   * Why a WebSocket was refused, which browsers do not tell: asked with the same place in line.
    *
    * @param {AbortSignal} signal @returns {Promise<Fault>}
    */
   async whyRefused(signal) {
-    const init = { method: "POST", headers: { "Content-Type": "application/sdp" }, signal };
     try {
-      await this.request(`/v1/realtime/calls?ticket=${this.ticket}`, init);
+      await this.request(`/v1/realtime/place?ticket=${this.ticket}`, { signal });
     } catch (error) {
       const fault = asFault(error);
-      if (!NOT_OF_THE_DOOR.has(fault.status)) {
+      if (!NOT_SERVED.has(fault.status)) {
         return fault;
       }
     }

@@ -57,17 +57,18 @@ class TooManySecrets(Exception):
     """No more secrets can be minted before one expires, in `retry_after_s` seconds."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many client secrets are waiting to be used; try again in {retry_after_s} s")
+        super().__init__(f"too many client secrets have not expired yet; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
 class Secrets:
     """Client secrets that have not expired, at most `limit`. The clock and chance are arguments."""
 
-    def __init__(self, random_text: Callable[[], str], limit: int = 4096) -> None:
-        """`random_text` gives what nobody can guess."""
+    def __init__(self, random_text: Callable[[], str], limit: int = 4096, *, shared: bool = False) -> None:
+        """`random_text` gives what nobody can guess. Where several keys share the server, none takes more than half."""
         self._random_text = random_text
         self._limit = limit
+        self._limit_of_one = limit // 2 if shared else limit
         # looked up by digest: how long that takes says nothing about a secret that is not known in full
         self._known: dict[bytes, Secret] = {}
 
@@ -77,9 +78,11 @@ class Secrets:
     def mint(self, kind: SecretKind, session: bytes, seconds: int, minted_by: str, now: float) -> tuple[str, Secret]:
         """A new secret's value, told this once, and what it stands for. Raises TooManySecrets."""
         self._known = {digest: secret for digest, secret in self._known.items() if secret.expires_at > now}
+        theirs = [secret.expires_at for secret in self._known.values() if secret.minted_by == minted_by]
+        if len(theirs) >= self._limit_of_one:
+            raise TooManySecrets(_until(theirs, now))
         if len(self._known) >= self._limit:
-            first = min(secret.expires_at for secret in self._known.values())
-            raise TooManySecrets(max(1, int(first - now) + 1))
+            raise TooManySecrets(_until([secret.expires_at for secret in self._known.values()], now))
         value = SECRET_PREFIX + self._random_text()
         secret = Secret(kind, session, int(now) + seconds, minted_by)
         self._known[_digest(value)] = secret
@@ -89,6 +92,11 @@ class Secrets:
         """What a value stands for, as often as it is asked until it expires."""
         secret = self._known.get(_digest(value))
         return secret if secret is not None and now < secret.expires_at else None
+
+
+def _until(expiries: Iterable[int], now: float) -> int:
+    """Whole seconds until the first of them has passed."""
+    return max(1, int(min(expiries) - now) + 1)
 
 
 def _digest(value: str) -> bytes:

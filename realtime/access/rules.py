@@ -37,6 +37,7 @@ RULES = (
     Rule("GET", "/readyz", open=True),
     Rule("GET", "/metrics"),
     Rule("WEBSOCKET", "/v1/realtime", secret="realtime"),
+    Rule("GET", "/v1/realtime/place", secret="realtime"),
     Rule("POST", "/v1/realtime/client_secrets", max_body_bytes=64 * _KIB),
     Rule("POST", "/v1/realtime/calls", secret="realtime", max_body_bytes=128 * _KIB),
     Rule("POST", "/v1/realtime/calls/{id}/hangup", secret="realtime"),

@@ -147,13 +147,16 @@ def _touch(target: Path) -> None:
 
 
 def write(target: Path, pcm: bytes) -> None:
-    """The speech as a file, in the format its ending says."""
+    """The speech as a file, in the format its ending says. Raises OSError that names the file."""
     format = _FORMATS[target.suffix.lower()]
-    if format == "wav":
-        write_wav(target, pcm, SAMPLE_RATE)
-        return
-    encoder = ContainerEncoder(format, SAMPLE_RATE)
-    target.write_bytes(encoder.push(pcm) + encoder.finish())
+    try:
+        if format == "wav":
+            write_wav(target, pcm, SAMPLE_RATE)
+            return
+        encoder = ContainerEncoder(format, SAMPLE_RATE)
+        target.write_bytes(encoder.push(pcm) + encoder.finish())
+    except OSError as error:
+        raise OSError(f"{target} cannot be written ({error.strerror}); choose another file with -o.") from error
 
 
 def _cancel_on_interrupt() -> None:

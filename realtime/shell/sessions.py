@@ -20,7 +20,7 @@ from realtime.session.shared import Limits
 from realtime.shell.player import Player
 from realtime.shell.shell import Shell, Wire
 from realtime.shell.slot_shares import SlotShares
-from realtime.shell.waiting_line import WaitingLine
+from realtime.shell.waiting_line import WaitingLine, keeps_a_place
 
 _NOT_READY_RETRY_S = 2
 _FULL_RETRY_S = 5
@@ -107,14 +107,31 @@ class Sessions:
         except Refused:
             self.metrics.refused("key_limit")
             raise
-        free = self._most - len(self._places)
-        if (number := self._line.place(ticket, free, time.monotonic())) is not None:
+        if (number := self._line.place(ticket, self._free, time.monotonic())) is not None:
             account.end_session()
-            message = f"No session is free ({self._most} in all); you are number {number} in line."
-            raise self.refusal("too_many_sessions", message, _FULL_RETRY_S)
+            raise self.refusal("too_many_sessions", self._full(number, ticket), _FULL_RETRY_S)
         place = Place(self, runtime, client, account)
         self._places.add(place)
         return place
+
+    def ask(self, client: str = "", ticket: str | None = None) -> None:
+        """Raise Refused where `admit` would. Nothing is promised or counted; `ticket` keeps its place in the line."""
+        self.runtime()
+        account = self._quotas.account(client)
+        account.begin_session()
+        account.end_session()
+        if (number := self._line.place(ticket, self._free, time.monotonic(), enters=False)) is not None:
+            raise Refused("too_many_sessions", self._full(number, ticket), retry_after_s=_FULL_RETRY_S)
+
+    @property
+    def _free(self) -> int:
+        return self._most - len(self._places)
+
+    def _full(self, number: int, ticket: str | None) -> str:
+        message = f"No session is free ({self._most} in all); you are number {number} in line."
+        if ticket is not None and not keeps_a_place(ticket):
+            message += " The ticket keeps no place: it has to be 8 to 64 letters, digits, - and _."
+        return message
 
     def refusal(self, reason: RefusalReason, message: str, retry_after_s: int) -> Refused:
         """Count a session that is not let in; returns what to raise."""

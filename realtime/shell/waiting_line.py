@@ -13,6 +13,11 @@ _KEPT_S = 3 * _ASKS_EVERY_S
 _RESERVED_S = 2 * _ASKS_EVERY_S
 
 
+def keeps_a_place(ticket: str) -> bool:
+    """Whether a ticket has the form of one: 8 to 64 letters, digits, - and _."""
+    return _TICKET.fullmatch(ticket) is not None
+
+
 class WaitingLine:
     """In the order of arrival. Whoever sends a ticket (a random string of its own making) keeps its place while it asks
     again within 15 s; whoever sends none has the last one each time. A session that may begin is the line's for 10 s:
@@ -23,17 +28,20 @@ class WaitingLine:
         self._free_since: list[float] = []
         """Of each session that may begin, the longest free first."""
 
-    def place(self, ticket: str | None, free: int, now: float) -> int | None:
-        """Its place, from 1; None: it may come in, and leaves the line. `free` sessions may begin, `now` is in
-        seconds."""
+    def place(self, ticket: str | None, free: int, now: float, *, enters: bool = True) -> int | None:
+        """Its place, from 1; None: it may come in, and leaves the line if it `enters`. `free` sessions may begin, `now`
+        is in seconds."""
         self._seen = {other: seen for other, seen in self._seen.items() if now - seen <= _KEPT_S}
         self._note_free(max(0, free), now)
         before = self._before(ticket)
         if before < free or self._is_open(now):
-            if ticket is not None:
-                self._seen.pop(ticket, None)
+            if ticket is not None and ticket in self._seen:
+                if enters:
+                    del self._seen[ticket]
+                else:
+                    self._seen[ticket] = now
             return None
-        if ticket is not None and _TICKET.fullmatch(ticket) and (ticket in self._seen or before < _MOST):
+        if ticket is not None and keeps_a_place(ticket) and (ticket in self._seen or before < _MOST):
             self._seen[ticket] = now
         return before + 1
 

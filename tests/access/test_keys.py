@@ -12,9 +12,9 @@ KEY = "sk-voiced-0123456789"
 OTHER = "sk-voiced-9876543210"
 
 
-def _secrets(limit: int = 4096) -> Secrets:
+def _secrets(limit: int = 4096, *, shared: bool = False) -> Secrets:
     numbers = itertools.count()
-    return Secrets(lambda: f"random{next(numbers)}", limit)
+    return Secrets(lambda: f"random{next(numbers)}", limit, shared=shared)
 
 
 def test_a_key_is_known_by_its_whole_text_and_named_without_telling_it() -> None:
@@ -90,6 +90,17 @@ def test_secrets_are_bounded_and_room_comes_back_as_they_expire() -> None:
     assert secrets.redeem(first, 5.0) is not None, "one too many takes nothing from the others"
     secrets.mint("realtime", b"{}", 10, "key_1", 4.0 + refused.value.retry_after_s)
     assert len(secrets) == 3
+
+
+def test_one_key_of_several_leaves_half_of_the_secrets_to_the_others() -> None:
+    secrets = _secrets(limit=4, shared=True)
+    for _ in range(2):
+        secrets.mint("realtime", b"{}", 600, "key_1", 0.0)
+    with pytest.raises(TooManySecrets) as refused:
+        secrets.mint("realtime", b"{}", 10, "key_1", 1.0)
+    assert refused.value.retry_after_s >= 599, "when the first of its own expires"
+    secrets.mint("realtime", b"{}", 10, "key_2", 1.0)
+    secrets.mint("realtime", b"{}", 10, "key_1", 601.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(10, 40)), max_size=40))

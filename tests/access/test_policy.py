@@ -77,8 +77,8 @@ def test_a_secret_opens_the_sessions_of_its_kind_and_nothing_else(rule: Rule, ki
 
 def test_secrets_open_realtime_sessions_and_translations_alone() -> None:
     opened = {rule.path: rule.secret for rule in RULES if rule.secret is not None}
-    calls = dict.fromkeys(["/v1/realtime/calls", "/v1/realtime/calls/{id}/hangup"], "realtime")
-    assert opened == {"/v1/realtime": "realtime", "/v1/realtime/translations": "translation", **calls}
+    sessions = ["/v1/realtime", "/v1/realtime/place", "/v1/realtime/calls", "/v1/realtime/calls/{id}/hangup"]
+    assert opened == {**dict.fromkeys(sessions, "realtime"), "/v1/realtime/translations": "translation"}
     assert {rule.path for rule in RULES if rule.open} == {"/", "/browser/{name}", "/healthz", "/readyz"}
 
 

@@ -201,3 +201,11 @@ def test_a_file_is_written_as_its_ending_says(tmp_path: Path) -> None:
         assert (tmp_path / f"out.{ending}").read_bytes().startswith(magic)
     write(tmp_path / "out", pcm)
     assert (tmp_path / "out").read_bytes() == (tmp_path / "out.wav").read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_a_full_disk_is_told_with_the_file_that_does_not_fit(tmp_path: Path, ending: str) -> None:
+    target = tmp_path / f"out.{ending}"
+    target.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=rf"^{target} cannot be written \(No space left on device\); choose another file"):
+        write(target, b"\0\0" * 2400)

@@ -63,7 +63,12 @@ async def _knock(service: Service, method: str, path: str, headers: dict[str, st
     return await ask(service.address, method, path, None, headers)
 
 
-_OPENED = {"/v1/realtime": 101, "/v1/realtime/calls": 415, "/v1/realtime/calls/{id}/hangup": 404}
+_OPENED = {
+    "/v1/realtime": 101,
+    "/v1/realtime/place": 200,
+    "/v1/realtime/calls": 415,
+    "/v1/realtime/calls/{id}/hangup": 404,
+}
 """What a client secret opens, and what becomes of so little as is asked for there."""
 
 

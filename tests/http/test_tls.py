@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from websockets.asyncio.client import connect
 
 from realtime.commands.serve import running
 from realtime.config import Config, ConfigError
+from realtime.http.server import listen
 from tests.serving.asking import ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -53,7 +55,7 @@ async def test_requests_and_sockets_are_served_over_tls_and_over_nothing_else(ur
         (Config(tls_key=CERT_KEY), "belong together"),
         (Config(tls_cert="/nowhere.pem", tls_key=CERT_KEY), "nowhere"),
         (Config(tls_cert=CERT, tls_key=CERT), "PEM files"),
-        (Config(tls_cert=__file__, tls_key=CERT_KEY), "PEM files"),
+        (Config(tls_cert=__file__, tls_key=CERT_KEY), "cannot be used; give a certificate chain"),
     ],
 )
 async def test_a_server_that_would_stand_open_or_whose_certificate_is_none_does_not_start(
@@ -76,3 +78,15 @@ async def test_beyond_loopback_it_starts_with_keys_or_when_told_to(
         await asyncio.wait_for(gateway.engine.wait_ready(), 60)
         status = (await ask(f"127.0.0.1:{port}", "GET", "/v1/models")).status
         assert status == (401 if config.api_keys else 200)
+
+
+@pytest.mark.parametrize(
+    ("host", "fix"),
+    [("voice.invalid", "--host"), ("203.0.113.7", "--host"), ("::1:2", "--host"), ("127.0.0.1", "--port")],
+)
+async def test_an_address_that_cannot_be_listened_on_says_which_setting_is_wrong(host: str, fix: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError, match=rf"cannot listen on {host}:\d+: .*; .* with {fix}$"):
+            listen(host, taken.getsockname()[1])

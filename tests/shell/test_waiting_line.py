@@ -50,6 +50,17 @@ def test_without_a_ticket_no_place_is_kept() -> None:
     assert line.place(ANN, 0, 0.0) == 1
 
 
+def test_who_only_asks_stays_in_the_line() -> None:
+    line = WaitingLine()
+    line.place(ANN, 0, 0.0)
+    line.place(BEN, 0, 0.0)
+    assert line.place(ANN, 1, 10.0, enters=False) is None
+    assert line.place(ANN, 0, 20.0, enters=False) == 1, "and having asked keeps its place"
+    assert line.place(CID, 1, 21.0, enters=False) == 2
+    assert line.place(ANN, 1, 22.0) is None
+    assert line.place(CID, 0, 23.0) == 1
+
+
 def test_the_line_is_bounded() -> None:
     line = WaitingLine()
     for number in range(1000):
