@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import av
+import psutil
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
@@ -26,7 +27,8 @@ from codec_stream.rate import SAMPLE_RATE
 from realtime.bench.webrtc_loopback import LOOPBACK, use_loopback
 from realtime.bench.webrtc_messages import AnswerOffers, Answers, Play, Played, Question, Reply, answer_questions
 from realtime.bench.webrtc_sound import speech_like
-from realtime.hearing.detector import SpeechDetector, open_detector
+from realtime.hearing.listening import Hearing, Stream
+from realtime.hearing.process import HearingProcess
 from realtime.rtc.peer import Peer, PeerConfig
 from realtime.rtc.sdp import parse_offer
 from realtime.shell.player import PACKET_S, Player
@@ -57,8 +59,9 @@ class HostedCall(Protocol):
     async def stay(self) -> None:
         """Until the call ends, or this is cancelled; then nothing of it is left."""
 
-    async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
-        """Play the speech again and again, silence if there is none, until cancelled."""
+    async def play(self, speech: bytes, hearing: Hearing | None) -> None:
+        """Play the speech again and again, silence if there is none, until cancelled. `hearing` looks for speech in
+        what the caller says."""
 
 
 class OurCall:
@@ -66,7 +69,7 @@ class OurCall:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._detector: SpeechDetector | None = None
+        self._stream: Stream | None = None
         self._peer: Peer
         self._ears: IncomingAudio
 
@@ -78,8 +81,7 @@ class OurCall:
     async def stay(self) -> None:
         await self._peer.run()
 
-    async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
-        self._detector = detector
+    async def play(self, speech: bytes, hearing: Hearing | None) -> None:
         player = Player(packet_encoder(self._peer.encoding), self._peer, self._on_packet)
         given, waiting = 0, 0
 
@@ -94,7 +96,13 @@ class OurCall:
 
         if speech:
             keep_ahead("speech", 0)
-        await player.run(keep_ahead)
+        self._stream = hearing.open(lambda scores: None) if hearing is not None else None
+        try:
+            await player.run(keep_ahead)
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+            self._stream = None
 
     def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
         self._hear(self._ears.push(packet, arrived))
@@ -107,8 +115,8 @@ class OurCall:
     def _hear(self, pcm: bytes) -> None:
         if pcm:
             self._tally.heard += len(pcm) / 2 / SAMPLE_RATE / PACKET_S
-            if self._detector is not None:
-                self._detector.push(pcm)
+            if self._stream is not None:
+                self._stream.push(pcm)
 
 
 class FrameTrack(MediaStreamTrack):
@@ -179,7 +187,7 @@ class StockCall:
         finally:
             await self._connection.close()
 
-    async def play(self, speech: bytes, detector: SpeechDetector | None) -> None:
+    async def play(self, speech: bytes, hearing: Hearing | None) -> None:
         self._track.play(speech)
         try:
             await asyncio.Event().wait()
@@ -196,6 +204,8 @@ class Host:
         self._staying: list[asyncio.Task[None]] = []
         self._tally = Tally()
         self._calls: list[HostedCall] = []
+        self._hearing = HearingProcess()
+        self._listening: asyncio.Task[None] | None = None
         self._speech = speech_like(_SPEECH_S, rate)
 
     async def answer(self, question: Question) -> Reply:
@@ -208,8 +218,8 @@ class Host:
 
     def hang_up(self) -> None:
         """End all calls."""
-        for call in self._staying:
-            call.cancel()
+        for task in (*self._staying, *filter(None, [self._listening])):
+            task.cancel()
 
     async def _take(self, offer: str) -> str:
         call = self._make_call(self._tally)
@@ -221,23 +231,36 @@ class Host:
     async def _play(self, wish: Play) -> Played:
         speech = self._speech if wish.sound == "speech" else b""
         players: list[asyncio.Task[None]] = []
+        if wish.detect and self._listening is None:
+            self._listening = self._tasks.create_task(self._hearing.run())
         try:
             for call in self._calls:
-                detector = open_detector() if wish.detect else None
-                players.append(self._tasks.create_task(call.play(speech, detector)))
+                hearing = self._hearing if wish.detect else None
+                players.append(self._tasks.create_task(call.play(speech, hearing)))
                 await asyncio.sleep(PACKET_S / len(self._calls))  # nobody's packets go out in step with another's
+            while wish.detect and not self._hearing.ready:
+                await asyncio.sleep(0.01)
             await asyncio.sleep(wish.warm_s)
             self._tally.sent, self._tally.heard = 0, 0.0
             self._tally.late_s.clear()
+            heard_cpu = self._hearing_cpu_s()
             cpu, begun = time.process_time(), time.monotonic()
             await asyncio.sleep(wish.seconds)
             cpu, took = time.process_time() - cpu, time.monotonic() - begun
+            heard_cpu = self._hearing_cpu_s() - heard_cpu
             late_us = [round(late * 1e6) for late in self._tally.late_s]
-            return Played(cpu, took, self._tally.sent, self._tally.heard, late_us)
+            return Played(cpu, heard_cpu, took, self._tally.sent, self._tally.heard, late_us)
         finally:
             for player in players:
                 player.cancel()
             await asyncio.gather(*players, return_exceptions=True)
+
+    def _hearing_cpu_s(self) -> float:
+        """CPU time of the process that hears, while there is one."""
+        if self._hearing.pid is None:
+            return 0.0
+        spent = psutil.Process(self._hearing.pid).cpu_times()
+        return float(spent.user + spent.system)
 
 
 async def main(side: str, rate: int) -> None:

@@ -64,10 +64,11 @@ class Play(_Message, frozen=True):
 
 
 class Played(_Message, frozen=True):
-    """CPU time of the whole process; packets sent, and heard as PCM; for every packet how long after it was due its
-    sender woke up."""
+    """CPU time of the whole process, and of the one that hears beside it; packets sent, and heard as PCM; for every
+    packet how long after it was due its sender woke up."""
 
     cpu_s: float
+    hearing_cpu_s: float
     wall_s: float
     sent: int
     heard: float
