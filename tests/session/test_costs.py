@@ -78,10 +78,10 @@ def test_a_voice_that_is_deleted_while_it_speaks_goes_on_to_the_end_and_speaks_n
     talk.update(audio=voice("amy"))
     response = talk.respond("The first sentence is long enough. The second one is long enough as well. So is this.")
     del voices["amy"]
-    before = talk.clauses[talk.running].messages
+    before = talk.clauses[talk.running].voicing
     talk.audio()
     talk.end()
-    assert talk.clauses[talk.running].messages == before
+    assert talk.clauses[talk.running].voicing == before
     talk.run_engine()
     assert talk.done(response).status == "completed"
     assert not talk.got(Error)

@@ -125,7 +125,7 @@ def test_input_of_a_response_in_the_conversation_replaces_what_it_answers_and_no
     talk = Talk()
     talk.item("user", "Old.")
     response = talk.speak(input=[_user("New.")])
-    assert talk.asked[0].said == [("user", "New.")]
+    assert talk.said == [("user", "New.")]
     assert response.conversation_id is not None
     talk.tell(ResponseCreate())
     assert talk.said == [("user", "Old."), ("assistant", "Hello there.")]

@@ -55,7 +55,7 @@ class Interpreted:
         self.asked: list[ClientEvent] = []
         self.hung_up: HangUp | None = None
         setup = protocol.SessionSetup(audio=_output(language)) if language is not None else None
-        self.session = Interpreting(Pipeline(transcripts), self.talk.session._desk.runtime, self.talk._new_id, setup)
+        self.session = Interpreting(Pipeline(transcripts), self.talk.session._shared.runtime, self.talk._new_id, setup)
         for event in self.talk.events:
             self.tell(event)
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import resource
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def test_a_transcript_that_is_not_utf_8_is_one_sentence(read, tmp_path: Path) ->
 def test_a_file_or_a_folder_that_may_not_be_read_is_one_sentence_that_names_it(read, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     folder = tmp_path / "kept"
     _voice(folder)
-    for above in (tmp_path, *tmp_path.parents[:2]):
+    for above in (tmp_path, *tmp_path.parents):
+        if above == Path(tempfile.gettempdir()):
+            break
         above.chmod(0o755)
     (folder / "amy.txt").chmod(0)
     with _as_anybody(), pytest.raises(VoiceError, match=r"amy\.txt cannot be read \(Permission denied\)\.$"):
