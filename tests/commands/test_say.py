@@ -1,11 +1,14 @@
 """Scope: `voiced say` and `voiced serve` as a person runs them: a process, files, exit statuses, one sentence each."""
 
 import contextlib
+import http.server
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -14,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.commands.say import write
+from realtime.commands.say import _running, write
 
 FOLDER = Path(__file__).parent.parent / "access"
 CERT, CERT_KEY = str(FOLDER / "localhost.pem"), str(FOLDER / "localhost.key")
@@ -170,20 +173,39 @@ def test_a_running_server_behind_tls_and_keys_is_used_by_who_has_a_key(
         assert "VOICED_API_KEYS" in done.stderr.decode().splitlines()[-1]
 
 
+class _Ready(http.server.BaseHTTPRequestHandler):
+    """Says that a server is ready, as one that runs the checkpoint `noise`."""
+
+    def do_GET(self) -> None:
+        body = b'{"status": "ready", "engine": {"checkpoint": "noise"}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
 def test_a_running_server_behind_tls_is_found_without_a_flag_or_said_to_be_there(
-    environment: dict[str, str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    at = f"localhost:{environment['VOICED_PORT']}"
-    target = str(tmp_path / "out.wav")
-    with _serving({**environment, "VOICED_TLS_CERT": CERT, "VOICED_TLS_KEY": CERT_KEY}):
-        trusting = {**environment, "SSL_CERT_FILE": CERT}
-        done = _voiced(trusting, "say", "Hi.", "--host", "localhost", "-o", target)
-        assert done.returncode == 0, done.stderr.decode()
-        assert f"using the server at {at}" in done.stderr.decode()
-        done = _voiced(environment, "say", "Hi.", "--host", "localhost", "-o", target)
-        assert done.returncode == 0, done.stderr.decode()
-        assert f"the certificate of the server at https://{at}/readyz is not trusted here" in done.stderr.decode()
-        assert "--tls-cert" in done.stderr.decode()
+    certified = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certified.load_cert_chain(CERT, CERT_KEY)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Ready) as server:
+        server.socket = certified.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        at = f"localhost:{server.server_address[1]}"
+        try:
+            assert _running(at, [], None) is None
+            said = capsys.readouterr().err
+            assert f"the certificate of the server at https://{at}/readyz is not trusted here" in said
+            assert "--tls-cert" in said
+            monkeypatch.setenv("SSL_CERT_FILE", CERT)
+            assert _running(at, [], None) == ("checkpoint noise", f"wss://{at}/v1/realtime")
+            assert capsys.readouterr().err == ""
+        finally:
+            server.shutdown()
 
 
 def test_a_file_is_written_as_its_ending_says(tmp_path: Path) -> None:
