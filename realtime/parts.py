@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -68,10 +70,13 @@ def parts_of(config: Config) -> Parts:
 
 
 def _made(setting: str, name: str) -> Any:
-    """The part that a setting names: what `module:factory` gives, or the factory of an installed entry point."""
+    """Make the part that a setting names: by `module:factory`, also of a module in the working directory, or by the
+    factory of an installed entry point."""
     group = f"voiced.{setting}s"
     try:
         if ":" in name:
+            if (here := os.getcwd()) not in sys.path:
+                sys.path.insert(0, here)  # the command's own folder stands there instead
             module, _, attribute = name.partition(":")
             factory = getattr(import_module(module), attribute)
         else:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 
 from websockets.asyncio.client import connect as ws_connect
 
-from clients.python import CallError, connect
+from clients.python import VoicedError, connect
 from codec_stream.rate import SAMPLE_RATE
 from protocol.client_events import ResponseCancel
 from realtime.bench.webrtc_listener import Unspoken, listener
@@ -74,19 +74,19 @@ Say = Callable[[str, asyncio.Event], AsyncIterator[bytes]]
 @contextlib.asynccontextmanager
 async def realtime(address: str) -> AsyncIterator[Say]:
     """Over `/v1/realtime`, with our own client."""
-    async with connect(f"ws://{address}/v1/realtime") as call:
+    async with connect(f"ws://{address}/v1/realtime") as conversation:
 
         async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
             try:
-                speech = await call.say(text)
-            except CallError as error:
+                speech = await conversation.say(text)
+            except VoicedError as error:
                 raise Refusal(str(error)) from error
             asked = False
             async for pcm in speech:
                 yield pcm
                 if stop.is_set() and not asked:
                     asked = True
-                    await call.send(ResponseCancel())
+                    await conversation.send(ResponseCancel())
             if speech.response is not None and speech.response.status == "failed":
                 raise Refusal("the response failed")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from clients.python import CallError, Speech, connect
+from clients.python import Speech, VoicedError, connect
 from codec_stream.audio_file import write_wav
 from codec_stream.containers import ContainerEncoder, ContainerFormat
 from codec_stream.rate import SAMPLE_RATE
@@ -91,11 +91,11 @@ async def say(wish: Wish, config: Config) -> int:
                 generation=generation,
                 api_key=key,
                 tls=tls,
-            ) as call:
-                speech = await call.say(wish.text)
+            ) as conversation:
+                speech = await conversation.say(wish.text)
                 pcm = await _collect(speech, to_stdout=wish.output == "-")
         return _report(wish, speech, pcm)
-    except CallError as error:
+    except VoicedError as error:
         advice = " voiced say sends the first of VOICED_API_KEYS." if error.code == "invalid_api_key" else ""
         print(f"voiced: {error}{advice}", file=sys.stderr)
         return 1

@@ -22,16 +22,16 @@ CLIENT = ROOT / "clients" / "python"
 
 CONVERSATION = """
 import asyncio, importlib.metadata, json, sys
-from voiced import CallError, connect
+from voiced import VoicedError, connect
 from voiced.protocol.objects import Generation
 
 async def main(url):
-    async with connect(url, generation=Generation(paced=False, greedy=True, seed=1)) as call:
-        speech = await call.say("Good evening.")
+    async with connect(url, generation=Generation(paced=False, greedy=True, seed=1)) as conversation:
+        speech = await conversation.say("Good evening.")
         pcm = await speech.read()
         try:
-            await call.update(voice="nobody")
-        except CallError as error:
+            await conversation.update(voice="nobody")
+        except VoicedError as error:
             code = error.code
     installed = sorted(found.name.lower() for found in importlib.metadata.distributions())
     print(json.dumps([len(pcm), speech.samples, speech.transcript, code, installed]))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -201,6 +203,13 @@ async def test_a_translator_from_outside_is_spoken() -> None:
             while not engine.spoken:
                 await socket.recv()
     assert engine.spoken == ["WELL DONE."]
+
+
+def test_a_module_in_the_working_directory_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "answers.py").write_text("class Parrot:\n    answers_turns = True\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tmp_path)])
+    assert create_app(Config(brain="answers:Parrot")).parts.brain.answers_turns
 
 
 def test_a_setting_names_a_part_by_module_and_factory() -> None:

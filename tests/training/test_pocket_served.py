@@ -42,8 +42,8 @@ async def heard(url: str, texts: list[str], seed: int) -> list[np.ndarray]:
     """What one listener is sent for each of `texts`, spoken by `sam`."""
     waves = []
     for at, text in enumerate(texts):
-        async with connect(url) as call:
-            speech = await call.say(text, voice="sam", generation=Generation(seed=seed + at, paced=False))
+        async with connect(url) as conversation:
+            speech = await conversation.say(text, voice="sam", generation=Generation(seed=seed + at, paced=False))
             pcm = await asyncio.wait_for(speech.read(), 60)
             waves.append(np.frombuffer(pcm, "<i2").astype(np.float32) / 32768)
     return waves

@@ -1,4 +1,4 @@
-"""A call to voiced over WebSocket: one conversation, and any number of responses beside it."""
+"""A conversation with voiced over WebSocket, and any number of responses beside it."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ SAMPLE_RATE = 24000
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
-class CallError(Exception):
-    """The server refused something, or the call ended; `code` is the protocol's."""
+class VoicedError(Exception):
+    """The server refused something, or the conversation ended; `code` is the protocol's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ class Speech:
     """One response while it is spoken. Iterate it for PCM (16-bit mono, 24 kHz); `response` is set at its end.
     `transcript` grows with what is said; once it is over or interrupted, it is what the conversation keeps."""
 
-    call: Call
+    conversation: Conversation
     response_id: str
     stream: str | None = None
     aside: bool = False
@@ -100,40 +100,40 @@ class Speech:
             if not self._interrupted:
                 yield chunk
         if self.response is None:
-            raise CallError("connection_lost", "The connection ended before the response was complete.")
+            raise VoicedError("connection_lost", "The connection ended before the response was complete.")
 
     async def read(self) -> bytes:
         """All PCM of the response."""
         return b"".join([chunk async for chunk in self])
 
     async def append(self, text: str) -> None:
-        """More words, of a response begun with `Call.stream`."""
-        await self.call.send(InputTextAppend(text=text, stream=self._stream_name()))
+        """More words, of a response begun with `Conversation.stream`."""
+        await self.conversation.send(InputTextAppend(text=text, stream=self._stream_name()))
 
     async def flush(self) -> None:
         """Speak the words so far without waiting for the end of their sentence."""
-        await self.call.send(InputTextFlush(stream=self._stream_name()))
+        await self.conversation.send(InputTextFlush(stream=self._stream_name()))
 
     async def end(self) -> None:
         """There are no more words."""
-        await self.call.send(InputTextEnd(stream=self._stream_name()))
+        await self.conversation.send(InputTextEnd(stream=self._stream_name()))
 
     def _stream_name(self) -> str:
         if self.stream is None:
-            raise ValueError("this response was given all its words; begin one with Call.stream to add to it")
+            raise ValueError("this response was given all its words; begin one with Conversation.stream to add to it")
         return self.stream
 
     async def interrupt(self, heard_ms: int | None = None) -> None:
         """Stop speaking; no more PCM is handed out. `heard_ms` says how much was played; by default, what could have
-        been played by now. Afterwards `transcript` is cut to it. Raises CallError."""
+        been played by now. Afterwards `transcript` is cut to it. Raises VoicedError."""
         self._interrupted = True
         if self.response is None:
-            await self.call.send(ResponseCancel(response_id=self.response_id))
+            await self.conversation.send(ResponseCancel(response_id=self.response_id))
         if heard_ms is None:
             heard_ms = self.played_ms(time.monotonic())
         if self.item_id and not self.aside:
-            await self.call.send(ItemTruncate(item_id=self.item_id, audio_end_ms=heard_ms))
-            self.transcript = _words(await self.call.retrieve(self.item_id))
+            await self.conversation.send(ItemTruncate(item_id=self.item_id, audio_end_ms=heard_ms))
+            self.transcript = _words(await self.conversation.retrieve(self.item_id))
 
     def played_ms(self, now: float) -> int:
         """Milliseconds a player that started with the first audio has played by `now`."""
@@ -169,7 +169,7 @@ class Speech:
         self._chunks.put_nowait(None)
 
 
-class Call:
+class Conversation:
     """An open conversation. `session` is the effective session as the server last told it."""
 
     def __init__(self, connection: ClientConnection, encoding: Encoding) -> None:
@@ -194,7 +194,7 @@ class Call:
         aside: bool = False,
     ) -> Speech:
         """Ask for `text` to be spoken; returns once the server has begun. The other settings are for this response
-        alone; `aside` speaks out of band, beside the conversation. Raises CallError if the server refuses."""
+        alone; `aside` speaks out of band, beside the conversation. Raises VoicedError if the server refuses."""
         asked_at = time.monotonic()
         config = _overrides(instructions, voice, generation)
         if aside:
@@ -235,11 +235,11 @@ class Call:
         return speech
 
     async def add(self, role: str, *content: Content) -> None:
-        """Add a message to the conversation. Raises CallError if the server refuses it."""
+        """Add a message to the conversation. Raises VoicedError if the server refuses it."""
         await self._ask(ItemCreate(item=NewMessage(role, list(content))), ItemAdded)  # type: ignore[arg-type]
 
     async def retrieve(self, item_id: str) -> Item:
-        """An item as the conversation keeps it. Raises CallError if there is none of this id."""
+        """An item as the conversation keeps it. Raises VoicedError if there is none of this id."""
         retrieved = await self._ask(ItemRetrieve(item_id=item_id), ItemRetrieved)
         item: Item = retrieved.item
         return item
@@ -271,10 +271,10 @@ class Call:
         try:
             await self._connection.send(data if self._encoding.binary else data.decode())
         except websockets.ConnectionClosed as error:
-            raise CallError("connection_lost", f"The connection was closed: {error}.") from error
+            raise VoicedError("connection_lost", f"The connection was closed: {error}.") from error
 
     async def _ask(self, event: ClientEvent, answer: type[Any]) -> Any:
-        """Send an event and wait for its answer: an event, of a response the speech that begins. Raises CallError for
+        """Send an event and wait for its answer: an event, of a response the speech that begins. Raises VoicedError for
         an error about it."""
         async with self._lock:
             self._asked += 1
@@ -286,13 +286,13 @@ class Call:
                 self._expected = self._expecting = None
 
     async def _read(self) -> None:
-        reason: Exception = CallError("connection_lost", "The connection was closed.")
+        reason: Exception = VoicedError("connection_lost", "The connection was closed.")
         try:
             async for data in self._connection:
                 raw = data.encode() if isinstance(data, str) else data
                 self._take(self._encoding.decode_server(raw))
         except websockets.ConnectionClosed as error:
-            reason = CallError("connection_lost", f"The connection was closed: {error}.")
+            reason = VoicedError("connection_lost", f"The connection was closed: {error}.")
         finally:
             if self._expecting is not None and not self._expecting.done():
                 self._expecting.set_exception(reason)
@@ -310,7 +310,7 @@ class Call:
             self.errors.append(event)
             mine = event.error.event_id == f"ask_{self._asked}"
             if mine and self._expecting is not None and not self._expecting.done():
-                self._expecting.set_exception(CallError(event.error.code, event.error.message))
+                self._expecting.set_exception(VoicedError(event.error.code, event.error.message))
             return
         elif isinstance(event, ResponseDone):
             self._speeches.pop(event.response.id)._done(event.response)
@@ -330,10 +330,12 @@ async def connect(
     binary: bool = True,
     api_key: str | None = None,
     tls: SSLContext | None = None,
-) -> AsyncIterator[Call]:
-    """Open a call. `url` is the address of the conversations, or the server's own, as ws(s):// or http(s)://. `binary`
-    picks msgpack over JSON. `api_key` is a key or a client secret, where the server wants one. `tls` says which
-    certificates of a wss:// server are trusted, by default those the system trusts. Raises CallError when the server
+) -> AsyncIterator[Conversation]:
+    """Open a conversation.
+
+    `url` is the address of the conversations, or the server's own, as ws(s):// or http(s)://. `binary` picks msgpack
+    over JSON. `api_key` is a key or a client secret, where the server wants one. `tls` says which certificates of a
+    wss:// server are trusted, by default those the system trusts. Raises VoicedError when the server
     cannot be used."""
     encoding = MSGPACK if binary else JSON
     address = _socket_address(url)
@@ -350,18 +352,18 @@ async def connect(
         raise _refused(error.response.status_code, error.response.body) from error
     except websockets.InvalidURI as error:
         hint = "it begins with ws://, wss://, http:// or https://"
-        raise CallError("invalid_url", f"{url} is no address of a server; {hint}.") from error
+        raise VoicedError("invalid_url", f"{url} is no address of a server; {hint}.") from error
     except OSError as error:
-        raise CallError("unreachable", f"There is no server at {url}: {error}.") from error
+        raise VoicedError("unreachable", f"There is no server at {url}: {error}.") from error
     async with connection:
-        call = Call(connection, encoding)
+        conversation = Conversation(connection, encoding)
         first = encoding.decode_server(_bytes(await connection.recv()))
-        call._take(first)
-        reader = asyncio.create_task(call._read())
+        conversation._take(first)
+        reader = asyncio.create_task(conversation._read())
         try:
             if voice is not None or instructions is not None or generation is not None:
-                await call.update(voice=voice, instructions=instructions, generation=generation)
-            yield call
+                await conversation.update(voice=voice, instructions=instructions, generation=generation)
+            yield conversation
         finally:
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, msgspec.DecodeError):
@@ -388,12 +390,12 @@ def _bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else data
 
 
-def _refused(status: int, body: bytes | bytearray | None) -> CallError:
+def _refused(status: int, body: bytes | bytearray | None) -> VoicedError:
     try:
         error = json.loads(body or b"")["error"]
-        return CallError(error["code"], error["message"])
+        return VoicedError(error["code"], error["message"])
     except (ValueError, KeyError, TypeError):
-        return CallError(f"http_{status}", f"The server refused the connection with HTTP {status}.")
+        return VoicedError(f"http_{status}", f"The server refused the connection with HTTP {status}.")
 
 
 def _overrides(instructions: str | None, voice: str | None, generation: Generation | None) -> ResponseConfig:
