@@ -52,7 +52,7 @@ async def ask(
         body = json.dumps(body).encode()
 
     def fetch() -> Reply:
-        connection = http.client.HTTPConnection(address, timeout=60)
+        connection = http.client.HTTPConnection(address, timeout=120)
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()

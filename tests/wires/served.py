@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "sk-wires-0123456789abcdef"
 FRIEND = "https://friend.example"
 MAX_SESSIONS = 8
-_START_S = 120.0
+_START_S = 300.0
 
 
 @dataclass(frozen=True)

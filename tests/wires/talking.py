@@ -19,7 +19,7 @@ from tests.wires.served import Served
 from tests.wires.shown import Json, changes, joined
 from tests.wires.sound import pcm_shown
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 SEEDED = {"seed": 7, "paced": False}
 LONG = (
     "The harbour is quiet in the morning. The ships come in before noon, one after the other. "
