@@ -37,6 +37,7 @@ _STATUSES = {
     "unsupported_media_type": 415,
     "too_many_secrets": 429,
     "overloaded": 429,
+    "rate_limit_exceeded": 429,
     "upload_not_kept": 500,
     "upload_not_deleted": 500,
     "engine_not_ready": 503,

@@ -19,7 +19,7 @@ from realtime.metrics.scraped import OpenSession, ReadWhenScraped
 from realtime.metrics.session_meters import SessionMeters, Transport, TransportMeters
 from realtime.metrics.webrtc_meters import WebRtcMeters
 
-RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers", "key_limit"]
+RefusalReason = Literal["engine_not_ready", "too_many_sessions", "too_many_offers", "rate_limit_exceeded"]
 DropReason = Literal["refused", "gave_way"]
 
 _GAP_S = 0.01

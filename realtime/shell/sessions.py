@@ -105,11 +105,11 @@ class Sessions:
         try:
             account.begin_session()
         except Refused:
-            self.metrics.refused("key_limit")
+            self.metrics.refused("rate_limit_exceeded")
             raise
         if (number := self._line.place(ticket, self._free, time.monotonic())) is not None:
             account.end_session()
-            raise self.refusal("too_many_sessions", self._full(number, ticket), _FULL_RETRY_S)
+            raise self.turned_away("too_many_sessions", self._full(number, ticket), _FULL_RETRY_S)
         place = Place(self, runtime, client, account)
         self._places.add(place)
         return place
@@ -133,10 +133,10 @@ class Sessions:
             message += " The ticket keeps no place: it has to be 8 to 64 letters, digits, - and _."
         return message
 
-    def refusal(self, reason: RefusalReason, message: str, retry_after_s: int) -> Refused:
+    def turned_away(self, code: RefusalReason, message: str, retry_after_s: int) -> Refused:
         """Count a session that is not let in; returns what to raise."""
-        self.metrics.refused(reason)
-        return Refused(reason, message, retry_after_s=retry_after_s)
+        self.metrics.refused(code)
+        return Refused(code, message, retry_after_s=retry_after_s)
 
     def give_back(self, place: Place) -> None:
         """Free a place; one that was freed already stays so."""

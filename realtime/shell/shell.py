@@ -258,7 +258,7 @@ class Shell:
             case Ended():
                 self._watch.clause_ended(event)
                 if event.reason == "overloaded":
-                    self._share.refused(response_of(request_id), time.monotonic())
+                    self._share.note_refused(response_of(request_id), time.monotonic())
                 used = Used(event.prompt_positions, event.audio_positions, event.cached_positions, event.frames)
                 rest = self._clauses.pop(request_id).flush() if speech is not None else b""
                 if rest:

@@ -81,7 +81,7 @@ class Share:
         """Note that the engine speaks for this client."""
         self._shares.note_served(self._client)
 
-    def refused(self, response_id: str, now: float) -> None:
+    def note_refused(self, response_id: str, now: float) -> None:
         """Note that the engine had no voice for a response."""
         self._shares.note_refused(self._client, now)
         self.end(response_id)

@@ -20,7 +20,7 @@ def test_while_somebody_waits_who_holds_its_share_begins_nothing_more() -> None:
     for n in range(8):
         assert greedy.may_begin(f"r{n}", 0.0)
     assert modest.may_begin("m0", 1.0)  # the engine is asked, and has none
-    modest.refused("m0", 1.0)
+    modest.note_refused("m0", 1.0)
     greedy.end("r0")
     assert not greedy.may_begin("r8", 2.0)
     assert modest.may_begin("m1", 2.0)
@@ -34,7 +34,7 @@ def test_what_is_being_spoken_goes_on_whoever_waits() -> None:
     greedy, other = shares.client("greedy"), shares.client("other")
     assert greedy.may_begin("r", 0.0)
     assert other.may_begin("o", 0.0)
-    other.refused("o", 0.0)
+    other.note_refused("o", 0.0)
     assert greedy.may_begin("r", 1.0), "the next clause of a response that has begun"
 
 
@@ -43,7 +43,7 @@ def test_who_does_not_come_again_is_waited_for_no_longer() -> None:
     greedy, gone = shares.client("greedy"), shares.client("gone")
     assert greedy.may_begin("r0", 0.0)
     assert gone.may_begin("g", 0.0)
-    gone.refused("g", 0.0)
+    gone.note_refused("g", 0.0)
     assert not greedy.may_begin("r1", 1.0)
     assert greedy.may_begin("r1", 11.0)
 
@@ -55,7 +55,7 @@ def test_sessions_of_one_key_share_one_share_and_those_without_a_key_have_their_
     assert one.may_begin("a", 0.0)
     assert another.may_begin("b", 0.0)
     assert anonymous.may_begin("c", 0.0)
-    anonymous.refused("c", 0.0)
+    anonymous.note_refused("c", 0.0)
     assert not another.may_begin("d", 1.0), "two of four, among two clients"
     assert shares.client().may_begin("e", 1.0)
 
@@ -66,5 +66,5 @@ def test_a_session_that_ends_gives_all_its_voices_back() -> None:
     assert greedy.may_begin("r0", 0.0)
     assert greedy.may_begin("r1", 0.0)
     greedy.close()
-    other.refused("o", 0.0)
+    other.note_refused("o", 0.0)
     assert greedy.may_begin("r2", 0.0)

@@ -130,7 +130,7 @@ class CallRoutes:
         self._open()
         if sum(not call.talking for call in self._calls.values()) >= _MOST_PENDING:
             message = "Too many offers wait to be connected; try again shortly."
-            raise self._sessions.refusal("too_many_offers", message, _RETRY_S)
+            raise self._sessions.turned_away("too_many_offers", message, _RETRY_S)
 
     async def hang_up(self, request: Request) -> Response:
         """End a call."""
