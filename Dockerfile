@@ -23,17 +23,17 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/voiced
 WORKDIR /src
 COPY pyproject.toml constraints.txt ./
-COPY deploy deploy
+COPY realtime/deploy realtime/deploy
 
 # PyTorch first: it is the largest layer and changes least
 FROM build AS build-cpu
-RUN sh deploy/install_torch.sh /opt/voiced/bin/python cpu -c constraints.txt
+RUN sh realtime/deploy/install_torch.sh /opt/voiced/bin/python cpu -c constraints.txt
 COPY . .
 RUN /opt/voiced/bin/python -m pip install -c constraints.txt . \
  && /opt/voiced/bin/python -m pip uninstall --yes pip
 
 FROM build AS build-cuda
-RUN sh deploy/install_torch.sh /opt/voiced/bin/python cuda -c constraints.txt
+RUN sh realtime/deploy/install_torch.sh /opt/voiced/bin/python cuda -c constraints.txt
 COPY . .
 RUN /opt/voiced/bin/python -m pip install -c constraints.txt . \
  && /opt/voiced/bin/python -m pip uninstall --yes pip
@@ -41,7 +41,7 @@ RUN /opt/voiced/bin/python -m pip install -c constraints.txt . \
 FROM python AS runtime
 RUN useradd --uid 10001 --user-group --no-log-init --home-dir /cache --no-create-home --shell /usr/sbin/nologin voiced \
  && install --directory --owner=voiced --group=voiced /models /uploads /cache
-COPY deploy/healthy.py /opt/healthy.py
+COPY realtime/deploy/healthy.py /opt/healthy.py
 ENV VOICED_HOST=0.0.0.0 VOICED_PORT=8080 VOICED_CACHE=/cache HF_HOME=/cache/huggingface PYTHONUNBUFFERED=1
 USER 10001:10001
 # /models: checkpoints (VOICED_MODEL=/models/NAME); /cache: checkpoints that are fetched by their hub id

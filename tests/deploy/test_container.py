@@ -141,7 +141,7 @@ async def test_it_is_healthy_once_the_server_says_that_it_is_ready() -> None:
 
     async def check(port: int) -> tuple[int | None, str]:
         settings = {**os.environ, "VOICED_PORT": str(port)}
-        program = (sys.executable, "-I", ROOT / "deploy" / "healthy.py")
+        program = (sys.executable, "-I", ROOT / "realtime" / "deploy" / "healthy.py")
         process = await asyncio.create_subprocess_exec(*program, env=settings, stdout=asyncio.subprocess.PIPE)
         told, _ = await process.communicate()
         return process.returncode, told.decode()

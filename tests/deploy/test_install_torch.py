@@ -44,7 +44,13 @@ class Machine:
 
     def install(self, build: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run the script."""
-        script = ("sh", str(ROOT / "deploy" / "install_torch.sh"), str(self.folder / "python"), build, *options)
+        script = (
+            "sh",
+            str(ROOT / "realtime" / "deploy" / "install_torch.sh"),
+            str(self.folder / "python"),
+            build,
+            *options,
+        )
         settings = {"PATH": str(self.folder), "NVIDIA_DRIVER": str(self.folder / "driver")}
         return subprocess.run(script, env=settings, capture_output=True, text=True, timeout=30)
 

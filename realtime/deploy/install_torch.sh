@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install PyTorch into an environment, and say what is fetched.
 #
-#     sh deploy/install_torch.sh PYTHON BUILD [PIP OPTION...]
+#     sh realtime/deploy/install_torch.sh PYTHON BUILD [PIP OPTION...]
 #
 # PYTHON is the environment's interpreter. BUILD is cpu, cuda or auto: cuda where there is an NVIDIA driver, cpu elsewhere.
 # The version is the one that pyproject.toml asks for. PyPI has no CPU build for Linux on x86-64: it comes from PyTorch's own
@@ -9,7 +9,7 @@
 set -eu
 python=$1 build=$2
 shift 2
-root=$(dirname "$0")/..
+root=$(dirname "$0")/../..
 wanted=$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' "$root/pyproject.toml")
 index=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
 
