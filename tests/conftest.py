@@ -1,7 +1,8 @@
 """Scope: what all tests share: one torch thread, small random checkpoints made once, and what each test needs.
 
 A test is marked by what it needs, from where it lies: `browser`, `foreign` (other people's clients), `process` (a
-server or a worker of its own), `checkpoint` (a model in this process), `patience` (seconds of searching or of audio).
+server or a worker of its own), `checkpoint` (a model in this process), `patience` (seconds of searching or of audio),
+`quiet` (the machine to itself).
 `--quick` runs those that need none of it, and holds them to it.
 """
 
@@ -21,8 +22,8 @@ HERE = Path(__file__).parent
 NEEDS = {
     "browser": ["browser"],
     "foreign": ["interop", "clients/test_browser_package.py", "clients/test_browser_types.py"],
+    "quiet": ["bench"],
     "process": [
-        "bench",
         "clients",
         "commands",
         "deploy",
@@ -33,11 +34,13 @@ NEEDS = {
         "hearing/test_worker.py",
         "http/test_connections.py",
         "http/test_http_connection.py",
+        "http/test_place.py",
         "http/test_routes.py",
         "http/test_tls.py",
         "http/test_voice_uploads.py",
         "http/test_websocket_connection.py",
         "metrics/test_metrics_served.py",
+        "shell/test_hearing_lost.py",
         "shell/test_spoken_turns.py",
         "transports",
         "wires",
@@ -81,6 +84,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # The recipes take minutes: begun last, one core would wait for the other.
+    items.sort(key=lambda item: item.path.parent != HERE / "training")
     for item in items:
         for need in _needs(item.path):
             item.add_marker(need)
