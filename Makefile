@@ -27,8 +27,8 @@ serve: $(VENV)/.installed
 ## test: set up and run lint, types, import contracts and all tests
 test: system $(VENV)/.installed-test check
 	$(BIN)/python -m tests.interop.environment
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not (browser or foreign or quiet)"
-	$(BIN)/python -m pytest -q -m "browser or foreign or quiet"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not (process or browser or foreign or quiet)"
+	$(BIN)/python -m pytest -q -m "process or browser or foreign or quiet"
 
 ## quick: what needs no process, browser, foreign client or checkpoint: a minute, for while you work; ARGS="--lf"
 quick: $(VENV)/.installed-test
