@@ -50,7 +50,7 @@ async def _left(process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + _LEAVE_S
     while process.poll() is None and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
-    return process.returncode is not None
+    return process.poll() is not None
 
 
 @contextlib.contextmanager
