@@ -68,7 +68,7 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "voiced needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
 	sh realtime/deploy/install_torch.sh $(BIN)/python $(TORCH) $(PINNED)
-	@echo "Fetching the other packages: about 0.1 GB"
+	@echo "Fetching the other packages"
 	$(PIP) -e .
 	touch $@
 

@@ -72,7 +72,12 @@ def parts_of(config: Config) -> Parts:
 def _made(setting: str, name: str) -> Any:
     """Make the part that a setting names: by `module:factory`, also of a module in the working directory, or by the
     factory of an installed entry point."""
-    group = f"voiced.{setting}s"
+    installed = {entry.name: entry for entry in entry_points(group=f"voiced.{setting}s")}
+    if ":" not in name and name not in installed:
+        raise ConfigError(
+            f"{setting} is {name!r}: no installed package offers it under voiced.{setting}s (there are: "
+            f"{', '.join(sorted(installed)) or 'none'}); name one of those, or give module:factory."
+        )
     try:
         if ":" in name:
             if (here := os.getcwd()) not in sys.path:
@@ -80,14 +85,7 @@ def _made(setting: str, name: str) -> Any:
             module, _, attribute = name.partition(":")
             factory = getattr(import_module(module), attribute)
         else:
-            (found,) = entry_points(group=group, name=name)
-            factory = found.load()
+            factory = installed[name].load()
         return factory()
-    except ValueError:
-        known = ", ".join(sorted(entry.name for entry in entry_points(group=group))) or "none"
-        raise ConfigError(
-            f"{setting} is {name!r}: no installed package offers it under {group} (there are: {known}); "
-            "name one of those, or give module:factory."
-        ) from None
     except Exception as error:  # whatever a part of somebody else's raises while it is made
         raise ConfigError(f"{setting} {name!r} cannot be made ({type(error).__name__}: {error}).") from error

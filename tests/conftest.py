@@ -21,7 +21,7 @@ pytest_plugins = ["tests.serving.fixtures"]
 HERE = Path(__file__).parent
 NEEDS = {
     "browser": ["browser"],
-    "foreign": ["interop", "clients/test_browser_package.py", "clients/test_browser_types.py"],
+    "foreign": ["interop", "clients/test_browser_package.py"],
     "quiet": ["bench"],
     "process": [
         "clients",
@@ -31,7 +31,6 @@ NEEDS = {
         "engine/test_voices.py",
         "engine/test_worker.py",
         "hearing/test_process.py",
-        "hearing/test_worker.py",
         "http/test_connections.py",
         "http/test_http_connection.py",
         "http/test_place.py",
@@ -95,6 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if any(map(item.get_closest_marker, NEEDS))]
         items[:] = [item for item in items if item not in set(slow)]
         config.hook.pytest_deselected(items=slow)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    gone = [place for places in NEEDS.values() for place in places if not (HERE / place).exists()]
+    if gone:
+        raise pytest.UsageError(f"tests/conftest.py: NEEDS names what is not there: {', '.join(gone)}")
 
 
 def _needs(path: Path) -> list[str]:

@@ -30,11 +30,11 @@ esac
 install() { "$python" -m pip install --disable-pip-version-check "$@"; }
 
 if [ "$build" = cuda ]; then
-  echo "Fetching PyTorch for CUDA ($why): about 3 GB to download, 5 GB on disk. TORCH=cpu takes the small build."
+  echo "Fetching PyTorch for CUDA ($why): gigabytes. TORCH=cpu takes the small build."
   install "$@" "$wanted"
   exit
 fi
-echo "Fetching PyTorch for the CPU ($why): about 0.2 GB to download, 0.8 GB on disk. TORCH=cuda takes the build for GPUs."
+echo "Fetching PyTorch for the CPU ($why): some hundred megabytes. TORCH=cuda takes the build for GPUs."
 if [ "$(uname -s)" != Linux ]; then
   install "$@" "$wanted"  # elsewhere the package index's build is that for the CPU
   exit
@@ -43,5 +43,5 @@ if install --retries 0 --timeout 15 --no-deps --index-url "$index" "$@" "$wanted
   exit
 fi
 echo "PyTorch's CPU builds could not be had from $index: taking the package index's build."
-echo "On Linux that may be the one for CUDA: about 3 GB to download, 5 GB on disk."
+echo "On Linux that may be the one for CUDA, which is gigabytes."
 install "$@" "$wanted"

@@ -64,7 +64,7 @@ class Share:
     def __init__(self, shares: SlotShares, client: str) -> None:
         self._shares = shares
         self._client = client
-        self._responses: dict[str, bool] = {}
+        self._responses: set[str] = set()
 
     def may_begin(self, response_id: str, now: float) -> bool:
         """Tell whether a response may be spoken now; one that has begun may go on. A refusal is remembered."""
@@ -73,7 +73,7 @@ class Share:
         if not self._shares.may_begin(self._client, now):
             self._shares.note_refused(self._client, now)
             return False
-        self._responses[response_id] = True
+        self._responses.add(response_id)
         self._shares.hold(self._client, 1)
         return True
 
@@ -88,7 +88,8 @@ class Share:
 
     def end(self, response_id: str) -> None:
         """Give back the voice of a response; unknown ids are fine."""
-        if self._responses.pop(response_id, False):
+        if response_id in self._responses:
+            self._responses.remove(response_id)
             self._shares.hold(self._client, -1)
 
     def close(self) -> None:

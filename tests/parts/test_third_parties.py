@@ -97,6 +97,10 @@ class Parrot:
             yield f"You said: {said.text}"
 
 
+def unwilling() -> Brain:
+    raise ValueError("no key")
+
+
 def parrot() -> Brain:
     return Parrot()
 
@@ -223,6 +227,8 @@ def test_a_setting_names_a_part_by_module_and_factory() -> None:
         ("nobody", "no installed package offers it"),
         ("no.such.module:brain", "cannot be made"),
         ("json:nothing", "cannot be made"),
+        ("json:loads", "cannot be made"),
+        ("tests.parts.test_third_parties:unwilling", "cannot be made .ValueError: no key"),
     ],
 )
 def test_a_part_that_is_not_there_is_one_sentence_that_names_the_setting(named: str, says: str) -> None:
