@@ -83,7 +83,7 @@ def test_a_recogniser_understands_it(speaker: Speaker) -> None:
         errors(words, recogniser.words(spoken.samples))
         for words, spoken in zip(wanted, speaker.say(texts, "sam"), strict=True)
     )
-    assert wrong / sum(map(len, wanted)) < 0.4
+    assert wrong / sum(map(len, wanted)) < 0.19, "0.128 when the bar was set: half as much again is a worse voice"
 
 
 def test_speech_encoded_and_decoded_by_stock_transformers_is_still_understood(speaker: Speaker) -> None:

@@ -65,7 +65,7 @@ async def test_eight_listeners_at_once_understand_as_much_as_offline(url: str, o
     through_the_server = wrong_words(waves)
     whole = wrong_words([spoken.samples for spoken in offline.say(TEXTS, "sam", seed=2)])
     words = sum(len(words_of(text)) for text in TEXTS)
-    assert through_the_server / words < 0.35
+    assert through_the_server / words < 0.28, "0.209 when the bar was set"
     assert abs(through_the_server - whole) / words < 0.12  # other seeds, so other slips
 
 
