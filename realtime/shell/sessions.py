@@ -88,9 +88,7 @@ class Sessions:
 
     def runtime(self) -> Runtime:
         """Tell what runs. Raises Refused while nothing does."""
-        info = ready(self.engine)
-        self._shares.set_slots(info.max_slots)
-        return self._runtime(info)
+        return self._runtime(ready(self.engine))
 
     def admit(self, client: str = "", ticket: str | None = None) -> Place:
         """Promise room for a session of the key `client`, until the place is given back. `ticket` keeps its place in

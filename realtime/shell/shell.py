@@ -68,7 +68,7 @@ _HOLD_S = 1.0
 _RESUME_S = 0.25
 _PLAYED_AHEAD_S = 3.0
 _LONGEST_HOLD_S = 60.0
-_HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: to find speech in it takes some milliseconds
+_HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: a turn that begins in it interrupts before the rest is taken in
 _BRAIN_PATIENCE_S = 30.0
 _SHARED_OUT = "Others wait for a voice and this client holds its share; try again when a response has ended."
 
@@ -182,8 +182,8 @@ class Shell:
         self._guarded(lambda: self._tell(Stop()))
 
     def take_in(self, pcm: bytes) -> None:
-        """What the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here ends
-        this call."""
+        """Take in what the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here
+        ends this session."""
         self._guarded(lambda: self._take_in_audio(pcm))
 
     def _tell(self, message: Input) -> None:
@@ -222,7 +222,8 @@ class Shell:
 
     def _start(self, request: Speak) -> None:
         self._clauses[request.request_id] = ClauseSpeech(request.speed)
-        if not self._share.may_begin(response_of(request.request_id), time.monotonic()):
+        info = self._engine.info  # None: the engine itself refuses, and says why
+        if info and not self._share.may_begin(response_of(request.request_id), info.max_slots, time.monotonic()):
             self._on_engine(Ended(request.request_id, "overloaded", error=_SHARED_OUT))
             return
         self._watch.clause_asked(request.request_id, time.monotonic())

@@ -17,30 +17,26 @@ _MOST_WAITING = 256
 
 
 class SlotShares:
-    """The voices of one engine by client. `set_slots` says how many there are."""
+    """The voices of one engine by client."""
 
     def __init__(self) -> None:
-        self._slots = 0
         self._held: Counter[str] = Counter()
         self._refused: dict[str, float] = {}
         self._unnamed = itertools.count(1)
-
-    def set_slots(self, slots: int) -> None:
-        """Tell how many voices the engine speaks at once."""
-        self._slots = slots
 
     def client(self, name: str = "") -> Share:
         """Give the share of the client of that name. Without a name every call is another client."""
         return Share(self, name or f"\0{next(self._unnamed)}")
 
-    def may_begin(self, client: str, now: float) -> bool:
-        """Tell whether a client may begin another response at `now`, in seconds."""
+    def may_begin(self, client: str, slots: int, now: float) -> bool:
+        """Tell whether a client may begin another response at `now`, in seconds. `slots` are the voices that the engine
+        speaks at once."""
         self._refused = {other: at for other, at in self._refused.items() if now - at < _WAITS_S}
         waiting = self._refused.keys() - {client}
-        if not waiting or not self._slots:
+        if not waiting:
             return True
         clients = len(self._held.keys() | waiting | {client})
-        return self._held[client] < max(1, self._slots // clients)
+        return self._held[client] < max(1, slots // clients)
 
     def hold(self, client: str, more: int) -> None:
         """Count voices that a client holds; a negative number gives them back."""
@@ -66,11 +62,11 @@ class Share:
         self._client = client
         self._responses: set[str] = set()
 
-    def may_begin(self, response_id: str, now: float) -> bool:
+    def may_begin(self, response_id: str, slots: int, now: float) -> bool:
         """Tell whether a response may be spoken now; one that has begun may go on. A refusal is remembered."""
         if response_id in self._responses:
             return True
-        if not self._shares.may_begin(self._client, now):
+        if not self._shares.may_begin(self._client, slots, now):
             self._shares.note_refused(self._client, now)
             return False
         self._responses.add(response_id)
