@@ -104,6 +104,7 @@ class Application:
             default_voice=info.default_voice,
             hears=self.parts.hearing.name,
             answers_turns=self.parts.brain.answers_turns,
+            max_lead_s=self.config.max_lead_s,
         )
 
     def drain(self) -> None:

@@ -91,6 +91,13 @@ class UserAudio:
 
 
 @dataclass(frozen=True)
+class Stalled:
+    """Whether the client has stopped taking what was sent to it."""
+
+    stalled: bool
+
+
+@dataclass(frozen=True)
 class ListeningChanged:
     """What tells speech from silence in the user's audio from now on; empty: nothing does."""
 
@@ -129,6 +136,7 @@ Input = (
     | AudioSent
     | AudioPlayed
     | UserAudio
+    | Stalled
     | ListeningChanged
     | Tick
     | Drain
@@ -194,6 +202,14 @@ class CancelClause:
 
 
 @dataclass(frozen=True)
+class HoldClause:
+    """Stop speaking a clause until its listener takes more, or with `held` false go on."""
+
+    clause_id: str
+    held: bool
+
+
+@dataclass(frozen=True)
 class DropContext:
     """The engine may forget what was spoken in this context."""
 
@@ -208,4 +224,22 @@ class Close:
     reason: str
 
 
-Effect = Send | SendAudio | FinishAudio | DropAudio | AskBrain | StopBrain | Speak | CancelClause | DropContext | Close
+@dataclass(frozen=True)
+class HangUp:
+    """End the connection at once: its client takes nothing, not even a farewell."""
+
+
+Effect = (
+    Send
+    | SendAudio
+    | FinishAudio
+    | DropAudio
+    | AskBrain
+    | StopBrain
+    | Speak
+    | CancelClause
+    | HoldClause
+    | DropContext
+    | Close
+    | HangUp
+)

@@ -1,13 +1,15 @@
 """Where the listener is in a response: what was sent, what has been played by now, and which words that was.
 
-The listener starts to play with the first audio, plays in real time, and waits when it runs dry. A client that owns its
-playout may correct the estimate by truncating; where the server plays, nothing is estimated: it reports every sample.
+How much was heard is told by a clock of the session's playback; a client that plays by itself may correct its estimate
+by truncating.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from realtime.session.playback import PlayoutClock
 
 _WORD = re.compile(r"(?<!\s)\s*+\S+")  # never begun within a run of spaces: each is looked at once
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
@@ -55,14 +57,13 @@ _LETTERS_PER_S = 15.0
 
 
 class Playout:
-    """Clock and transcript of one response, spoken at `speed`. Samples at `sample_rate`; time in seconds. `reported`
-    says that whoever plays tells what has been played."""
+    """The transcript of one response, spoken at `speed`, and how far its listener is, told by `clock`. Samples are at
+    `sample_rate`; times are in seconds."""
 
-    def __init__(self, sample_rate: int, speed: float = 1.0, *, reported: bool = False) -> None:
+    def __init__(self, sample_rate: int, clock: PlayoutClock, speed: float = 1.0) -> None:
         self._rate = sample_rate
+        self._clock = clock
         self._speed = speed
-        self._empties_at = 0.0
-        self._reported = 0 if reported else None
         self.generated = 0
         self.sent = 0
         self.clauses: list[SpokenClause] = []
@@ -108,27 +109,32 @@ class Playout:
             words.append(Word(clause.text, round(clause.start / self._rate, 3), round(clause.end / self._rate, 3)))
         return words
 
+    @property
+    def left(self) -> int:
+        """How many samples have left for good, and cannot be taken back."""
+        return self._clock.left
+
+    @property
+    def unsent_s(self) -> float:
+        """How many seconds were generated and have not left."""
+        return (self.generated - self._clock.left) / self._rate
+
     def send(self, samples: int, now: float) -> None:
-        """Audio went out to the listener."""
+        """Note that audio was handed to whoever plays it."""
         self.sent += samples
-        self._empties_at = max(self._empties_at, now) + samples / self._rate
+        self._clock.send(samples, now)
 
     def play(self, samples: int) -> None:
-        """Whoever plays has played this much more."""
-        assert self._reported is not None
-        self._reported += samples
+        """Note that whoever plays reports this much more as played."""
+        self._clock.play(samples)
 
     def lead(self, now: float) -> float:
-        """Seconds the listener still has to play, counting what is generated and not sent."""
-        if self._reported is not None:
-            return (self.generated - self._reported) / self._rate
-        return max(0.0, self._empties_at - now) + (self.generated - self.sent) / self._rate
+        """Tell how many seconds the listener still has to play, counting what is generated and has not left."""
+        return self._clock.unheard_s(now) + self.unsent_s
 
     def played(self, now: float) -> int:
-        """Samples heard by now."""
-        if self._reported is not None:
-            return self._reported
-        return max(0, self.sent - round(max(0.0, self._empties_at - now) * self._rate))
+        """Tell how many samples were heard by now."""
+        return self._clock.heard(now)
 
     def played_text(self, samples: int) -> str:
         """The words spoken in the first `samples`; words count once they are spoken whole."""

@@ -1,4 +1,4 @@
-"""One response: its words, its clauses, its audio, and how it ends. Turned into events by `Responses`."""
+"""One response: its words, its clauses, its audio, and how it ends."""
 
 from __future__ import annotations
 
@@ -29,8 +29,20 @@ from realtime.session.states import RESPONSE_MOVES, ResponseState, moved
 
 
 @dataclass
+class RunningClause:
+    """The clause of a response that the engine speaks now. Its `id` is the fence: audio of any other clause of the
+    response is not wanted. `held_since` is the time from which on its listener has not taken it."""
+
+    id: str
+    clause: Clause
+    begun: bool = False  # it has given audio
+    used: Used = field(default_factory=Used)  # as far as it was told
+    held_since: float | None = None
+
+
+@dataclass
 class LiveResponse:
-    """A response under way. `Responses` decides; this keeps the facts. Out of band it has no conversation."""
+    """A response under way: the facts, for those who decide. Out of band it has no conversation."""
 
     id: str
     settings: Settings
@@ -50,10 +62,8 @@ class LiveResponse:
     written: str = ""
     state: ResponseState = ResponseState.QUEUED
     clauses_left: deque[Clause] = field(default_factory=deque)
-    running: str | None = None  # id of the clause the engine speaks now: the fence
-    running_clause: Clause | None = None
+    running: RunningClause | None = None
     unspoken: str = ""  # text without a word in it: spaces, lone punctuation
-    begun: bool = False  # the running clause has given audio
     said_all: bool = False
     clauses: int = 0
     cut_short: bool = False  # a clause hit its length cap
@@ -61,7 +71,6 @@ class LiveResponse:
     audio_positions: int = 0
     cached_positions: int = 0
     frames: int = 0
-    used: Used = field(default_factory=Used)  # by the running clause, as far as it was told
 
     @property
     def item(self) -> MessageItem | None:
@@ -72,33 +81,33 @@ class LiveResponse:
         """Change state; illegal transitions raise."""
         self.state = moved(RESPONSE_MOVES, self.state, state)
 
-    def next_clause(self) -> Clause | None:
-        """The next clause with something to say; what cannot be said joins the transcript of the one after it."""
+    def next_clause(self) -> RunningClause | None:
+        """Begin the next clause with something to say; what cannot be said joins the transcript of the one after it."""
         while self.clauses_left:
             clause = self.clauses_left.popleft()
             clause, self.unspoken = Clause(self.unspoken + clause.text, clause.spoken), ""
             if clause.audible:
                 self.clauses += 1
-                self.running = f"{self.id}.{self.clauses}"
-                self.running_clause = clause
-                self.begun = False
-                return clause
+                self.running = RunningClause(f"{self.id}.{self.clauses}", clause)
+                return self.running
             self.unspoken = clause.text
         return None
 
     def count(self, ended: Ended) -> None:
-        """Book a clause that is over. An engine that was lost cannot say what it took: what was told before counts."""
+        """Book the running clause, which is over. An engine that was lost cannot say what it took: what was told before
+        counts."""
         self.cut_short = self.cut_short or ended.reason == "length"
-        self.break_off(ended if ended.prompt_positions or ended.frames else self.used)
+        self.break_off(ended if ended.prompt_positions or ended.frames else None)
 
-    def break_off(self, used: Used | Ended) -> None:
-        """The running clause is over, having taken so much."""
-        self.running = self.running_clause = None
+    def break_off(self, used: Used | Ended | None = None) -> None:
+        """Book the running clause, which is over, having taken so much; None: as much as was told."""
+        if used is None:
+            used = Used() if self.running is None else self.running.used
+        self.running = None
         self.prompt_positions += used.prompt_positions
         self.audio_positions += used.audio_positions
         self.cached_positions += used.cached_positions
         self.frames += used.frames
-        self.used = Used()
 
     @property
     def frames_left(self) -> int | None:

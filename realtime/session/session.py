@@ -1,7 +1,8 @@
 """One client's conversation as a sans-I/O object: told what happened, it says what to do.
 
 `receive(input, now)` returns effects, in order. Nothing here waits, reads a clock or draws a random number. This is the
-switchboard: `items` holds what a client does with items, `responses` everything that is being spoken.
+switchboard: `items` holds what a client does with items, `user_input` what the user says, `words`, `speech` and
+`closing` what is made of a response from its first word to its end.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from protocol.objects import (
 from protocol.objects import Session as ShownSession
 from realtime.access.quotas import Account
 from realtime.request import Ended
+from realtime.session.closing import Closing
+from realtime.session.holding import Holding
 from realtime.session.items import Items
 from realtime.session.messages import (
     AudioPlayed,
@@ -42,18 +45,24 @@ from realtime.session.messages import (
     Drain,
     DropContext,
     Effect,
+    HangUp,
     Input,
     ListeningChanged,
     Send,
+    Stalled,
     Stop,
     Tick,
     UserAudio,
 )
+from realtime.session.playback import CLIENT_PLAYS, Playback
 from realtime.session.response import LiveResponse
 from realtime.session.responses import Responses
 from realtime.session.settings import Listening, Runtime, Settings
 from realtime.session.shared import Limits, Shared
+from realtime.session.speech import Speech
 from realtime.session.states import SESSION_MOVES, ResponseState, SessionState, moved
+from realtime.session.user_input import UserInput
+from realtime.session.words import Words
 
 _RESTARTING = "The server is restarting; connect again."
 
@@ -63,8 +72,8 @@ class Session:
 
     `new_id(prefix)` gives unique ids. `now` is the time in seconds of a clock that does not go back, and
     `wall_clock_offset` turns it into Unix time for `expires_at`. `initial` are settings that came with the client's
-    secret or offer, applied in order. With `plays` the server plays the speech in real time and reports it with
-    `AudioPlayed`; otherwise the client plays. `account` counts what the client's key uses.
+    secret or offer, applied in order. `playback` is how the speech is played: where the server does it, it reports
+    with `AudioPlayed`. `account` counts what the client's key uses.
     """
 
     def __init__(
@@ -76,7 +85,7 @@ class Session:
         now: float,
         wall_clock_offset: float,
         initial: Sequence[SessionConfig] = (),
-        plays: bool = False,
+        playback: Playback = CLIENT_PLAYS,
         account: Account | None = None,
     ) -> None:
         self.id = new_id("sess_")
@@ -90,11 +99,16 @@ class Session:
             Settings(voice=runtime.default_voice),
             conversation_id=new_id("conv_"),
             context_id=new_id("ctx_"),
-            plays=plays,
+            playback=playback,
             account=account or Account(),
         )
         self._responses = Responses(self._shared)
-        self._items = Items(self._shared, self._responses)
+        self._closing = Closing(self._shared, self._responses)
+        self._speech = Speech(self._shared, self._responses, self._closing)
+        self._words = Words(self._shared, self._responses, self._speech, self._closing)
+        self._items = Items(self._shared, self._responses, self._closing)
+        self._user_input = UserInput(self._shared, self._responses, self._closing)
+        self._holding = Holding(self._shared, self._responses)
         self._expires_at = now + limits.max_session_s
         self._expires_unix = int(self._expires_at + wall_clock_offset)
 
@@ -107,6 +121,11 @@ class Session:
     def responses(self) -> list[LiveResponse]:
         """All responses under way, those out of band too."""
         return self._responses.all
+
+    def unsent_s(self, response_id: str) -> float:
+        """Tell how many seconds of a response's speech were made and have not left; 0 for one that is over."""
+        live = self._responses.find(response_id)
+        return 0.0 if live is None else live.playout.unsent_s
 
     @property
     def listening(self) -> Listening:
@@ -138,42 +157,48 @@ class Session:
             self._dispatch(message)
         except Refused as refused:
             self._shared.error(refused.code, str(refused), refused.param, getattr(message, "event_id", UNSET))
-        if self.state is SessionState.DRAINING and not len(self._responses) and not self._responses.heard:
+        if self.state is SessionState.DRAINING and not len(self._responses) and not self._responses.still_playing.all:
             self._finish(1012, _RESTARTING)
+        self._holding.regulate()
         return self._shared.take()
 
     def _dispatch(self, message: Input) -> None:
-        responses, items = self._responses, self._items
+        words, speech, items, user_input = self._words, self._speech, self._items, self._user_input
         match message:
             case AudioSent():
-                responses.audio_sent(message)
+                speech.audio_sent(message)
             case AudioPlayed():
-                responses.audio_played(message)
+                speech.audio_played(message)
             case UserAudio():
-                items.take_in(message)
+                user_input.take_in(message)
+            case Stalled():
+                self._holding.stalled = message.stalled
             case ListeningChanged():
                 self._shared.runtime = replace(self._shared.runtime, hears=message.hears)
             case ClauseAudio():
-                responses.clause_audio(message)
+                speech.clause_audio(message)
             case Ended():
-                responses.clause_ended(message)
+                speech.clause_ended(message)
             case BrainSaid():
-                responses.brain_said(message)
+                words.brain_said(message)
             case BrainCalled():
-                responses.brain_called(message)
+                words.brain_called(message)
             case BrainDone():
-                responses.brain_done(message)
+                words.brain_done(message)
             case BrainFailed():
-                responses.brain_failed(message)
+                words.brain_failed(message)
             case Tick():
-                responses.tick()
-                items.tick()
-                if self._shared.now >= self._expires_at:
+                words.tick()
+                user_input.tick()
+                if self._holding.overdue:
+                    self._disconnect()
+                    self._shared.out.append(HangUp())
+                elif self._shared.now >= self._expires_at:
                     self._finish(1001, "The session has reached its longest time; open a new one.")
             case Drain():
                 if self.state is SessionState.OPEN:
                     self.state = moved(SESSION_MOVES, self.state, SessionState.DRAINING)
-                    responses.draining = True
+                    self._responses.draining = True
             case Stop():
                 self._finish(1012, _RESTARTING)
             case Disconnected():
@@ -191,26 +216,26 @@ class Session:
             case client.ItemTruncate():
                 items.truncate(message)
             case client.InputAudioAppend():
-                items.record(message)
+                user_input.record(message)
             case client.InputAudioCommit():
-                items.commit()
+                user_input.commit()
             case client.InputAudioClear():
-                items.clear()
+                user_input.clear()
             case client.OutputAudioClear():
-                if not self._shared.plays:
+                if not self._shared.playback.by_server:
                     explained = "Here the client plays: stop there, and send conversation.item.truncate."
                     raise Refused("unsupported_event", explained, "type")
-                responses.silence("client_cancelled")
+                self._closing.silence("client_cancelled")
             case client.ResponseCreate():
-                responses.create(ResponseConfig() if message.response is UNSET else message.response)
+                self._responses.create(ResponseConfig() if message.response is UNSET else message.response)
             case client.ResponseCancel():
                 self._cancel(message)
             case client.InputTextAppend():
-                responses.feed_stream(message.stream, message.text)
+                words.feed_stream(message.stream, message.text)
             case client.InputTextFlush():
-                responses.flush_stream(message.stream)
+                words.flush_stream(message.stream)
             case client.InputTextEnd():
-                responses.end_stream(message.stream)
+                words.end_stream(message.stream)
 
     def _update(self, event: client.SessionUpdate) -> None:
         shared, before = self._shared, self._shared.settings
@@ -224,22 +249,22 @@ class Session:
         live = self._responses.spoken if wanted is UNSET else self._responses.find(wanted)
         if live is None:
             raise Refused("response_cancel_not_active", "Cancellation failed: no active response found.", "response_id")
-        self._responses.stop(live, ResponseState.CANCELLED, reason="client_cancelled")
+        self._closing.stop(live, ResponseState.CANCELLED, reason="client_cancelled")
 
     # --- the end ---
 
     def _finish(self, code: int, reason: str) -> None:
         self.state = moved(SESSION_MOVES, self.state, SessionState.CLOSED)
         for live in self._responses.all:
-            self._responses.stop(live, ResponseState.CANCELLED, reason="session_ended")
-        self._responses.silence("session_ended")
+            self._closing.stop(live, ResponseState.CANCELLED, reason="session_ended")
+        self._closing.silence("session_ended")
         self._shared.out += [DropContext(self._shared.context_id), Close(code, reason)]
 
     def _disconnect(self) -> None:
-        """Nobody listens any more: stop everything, say nothing."""
+        """Stop everything and say nothing: nobody listens any more."""
         self.state = moved(SESSION_MOVES, self.state, SessionState.CLOSED)
         for live in self._responses.all:
-            self._responses.stop(live, ResponseState.CANCELLED, silently=True)
+            self._closing.stop(live, ResponseState.CANCELLED, silently=True)
         self._shared.out.append(DropContext(self._shared.context_id))
 
     def shown(self) -> ShownSession:

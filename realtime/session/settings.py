@@ -52,6 +52,7 @@ class Runtime:
 
     `hears` names what tells speech from silence in the user's audio; without it there are no turns. `answers_turns`
     says that the brain understands what was said in a turn. `max_scene_chars` bounds what is put before the speech.
+    `max_lead_s` is how far ahead of its listener the engine speaks, unless a client asks for another lead.
     """
 
     checkpoint: str
@@ -65,6 +66,7 @@ class Runtime:
     default_voice: str = ""
     hears: str = ""
     answers_turns: bool = False
+    max_lead_s: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from protocol.objects import ErrorBody
-from protocol.server_events import Error
+from protocol.objects import ErrorBody, Item
+from protocol.server_events import Error, ItemAdded, ItemDone
 from realtime.access.quotas import Account
 from realtime.session.conversation import Conversation
 from realtime.session.messages import DropContext, Effect, Send
+from realtime.session.playback import CLIENT_PLAYS, Playback
 from realtime.session.settings import Runtime, Settings
 
 
@@ -32,8 +33,8 @@ class Limits:
 
 @dataclass
 class Shared:
-    """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `plays` says that the server
-    plays the speech in real time, not the client; `account` counts what the client's key uses."""
+    """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `playback` is how the speech is
+    played; `account` counts what the client's key uses."""
 
     runtime: Runtime
     limits: Limits
@@ -42,7 +43,7 @@ class Shared:
     settings: Settings
     conversation_id: str
     context_id: str
-    plays: bool = False
+    playback: Playback = CLIENT_PLAYS
     account: Account = field(default_factory=Account)
     conversation: Conversation = field(default_factory=Conversation)
     out: list[Effect] = field(default_factory=list)
@@ -56,6 +57,11 @@ class Shared:
         """Ask for an error about the client's event to be sent."""
         body = ErrorBody("invalid_request_error", code, message, param, None if event_id is UNSET else event_id)
         self.send(Error, error=body)
+
+    def announce(self, item: Item, previous: str | None) -> None:
+        """Ask for the client to be told of an item, whole at once, that follows the item `previous`."""
+        self.send(ItemAdded, item=item, previous_item_id=previous)
+        self.send(ItemDone, item=item, previous_item_id=previous)
 
     def renew_context(self) -> None:
         """What comes before the speech has changed: the past spoken under it no longer fits. A response under way

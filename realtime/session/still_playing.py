@@ -35,7 +35,7 @@ class StillPlaying:
 
     def add(self, live: LiveResponse) -> None:
         """There is speech of it to be heard."""
-        if self._shared.plays:
+        if self._shared.playback.by_server:
             self._playing[live.id] = live
 
     def played(self, response_id: str, samples: int) -> None:
@@ -50,7 +50,7 @@ class StillPlaying:
 
     def settle(self, live: LiveResponse) -> None:
         """If the response is over and all of it has gone out, the client is told."""
-        if not live.state.terminal or live.playout.played(self._shared.now) < live.playout.generated:
+        if not live.state.terminal or live.playout.left < live.playout.generated:
             return
         if self._playing.pop(live.id, None) is not None:
             self._shared.send(server.PlayoutStopped, response_id=live.id)

@@ -19,7 +19,6 @@ class ClauseSpeech:
 
     def __init__(self, speed: float) -> None:
         self._stretcher = None if speed == 1.0 else Stretcher(speed, SAMPLE_RATE)
-        self.held_since: float | None = None  # its listener does not take it
 
     def push(self, pcm: bytes) -> bytes:
         """PCM of the engine to PCM for the listener; maybe nothing yet."""

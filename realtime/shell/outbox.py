@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 
 from realtime.session.messages import Close, FinishAudio, Send, SendAudio
 
@@ -13,28 +13,21 @@ _MANY = 1024
 
 
 class Outbox:
-    """A queue whose audio is counted in samples. Bounded by its fillers: speech by whoever asks `samples` and stops the
-    stream, answers by whoever waits for `room` before it takes the next question."""
+    """Keeps messages in their order. It is bounded by its fillers: speech by the session, which holds the engine back,
+    answers by whoever waits for `room` before it takes the next question."""
 
     def __init__(self) -> None:
         self._queue: deque[Outgoing] = deque()
         self._filled = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
-        self._samples: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def samples(self, response_id: str) -> int:
-        """Speech of a response that waits."""
-        return self._samples[response_id]
-
     def put(self, message: Outgoing) -> None:
         """Append a message."""
         self._queue.append(message)
-        if isinstance(message, SendAudio):
-            self._samples[message.event.response_id] += message.samples
         self._filled.set()
         if len(self._queue) >= _MANY:
             self._roomy.clear()
@@ -42,7 +35,6 @@ class Outbox:
     def drop_audio(self, response_id: str) -> None:
         """Take back speech of a response that has not gone out."""
         self._queue = deque(message for message in self._queue if _speech_of(message) != response_id)
-        del self._samples[response_id]
         if len(self._queue) < _MANY:
             self._roomy.set()
 
@@ -58,11 +50,6 @@ class Outbox:
         message = self._queue.popleft()
         if len(self._queue) < _MANY:
             self._roomy.set()
-        if isinstance(message, SendAudio):
-            response_id = message.event.response_id
-            self._samples[response_id] -= message.samples
-            if not self._samples[response_id]:
-                del self._samples[response_id]
         return message
 
 

@@ -68,11 +68,6 @@ class PlayQueue:
         if speech is not None and heard and speech.playing:
             self._fading = _faded(bytes(speech.waiting[: _FADE_SAMPLES * _SAMPLE_BYTES]))
 
-    def unplayed(self, response_id: str) -> int:
-        """Samples of a response that have not been played."""
-        speech = self._speeches.get(response_id)
-        return 0 if speech is None else len(speech.waiting) // _SAMPLE_BYTES
-
     def take(self) -> Packet:
         """The next 20 ms."""
         pcm, self._fading = self._fading, b""

@@ -69,10 +69,6 @@ class Player:
         """Take back what has not gone out of a response."""
         self._queue.drop(response_id)
 
-    def unsent(self, response_id: str) -> int:
-        """Samples of a response that have not gone out."""
-        return self._queue.unplayed(response_id)
-
     async def run(self, on_played: Callable[[str, int], None]) -> None:
         """Play until cancelled; `on_played(response_id, samples)` is told what goes out, as it goes."""
         loop = asyncio.get_running_loop()

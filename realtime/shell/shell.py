@@ -43,15 +43,19 @@ from realtime.session.messages import (
     DropContext,
     Effect,
     FinishAudio,
+    HangUp,
+    HoldClause,
     Input,
     ListeningChanged,
     Send,
     SendAudio,
+    Stalled,
     Stop,
     StopBrain,
     Tick,
     UserAudio,
 )
+from realtime.session.playback import CLIENT_PLAYS, SERVER_PLAYS
 from realtime.session.session import Session
 from realtime.session.settings import Runtime
 from realtime.session.shared import Limits
@@ -64,10 +68,6 @@ from realtime.shell.speech_scores import SpeechScores
 log = logging.getLogger("voiced.session")
 
 _TICK_S = 0.25
-_HOLD_S = 1.0
-_RESUME_S = 0.25
-_PLAYED_AHEAD_S = 3.0
-_LONGEST_HOLD_S = 60.0
 _HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: a turn that begins in it interrupts before the rest is taken in
 _BRAIN_PATIENCE_S = 30.0
 _SHARED_OUT = "Others wait for a voice and this client holds its share; try again when a response has ended."
@@ -117,7 +117,6 @@ class Shell:
         self._wire = wire
         self._engine = engine
         self._brain = brain
-        self._rate = runtime.sample_rate
         self._watch = watch
         self._player = player
         self._share = share or SlotShares().client()
@@ -130,8 +129,9 @@ class Shell:
         self._hears = runtime.hears
         self._speech_scores = SpeechScores(hearing, lambda audio: self._guarded(lambda: self._tell(audio)))
         self._tasks: asyncio.TaskGroup | None = None
-        self._broken: asyncio.Future[None] | None = None
+        self._broken: asyncio.Future[None] | None = None  # ends the session, by what is set on it
         self._drain = drain
+        self._stalled = False
         self.session = Session(
             runtime,
             limits,
@@ -139,7 +139,7 @@ class Shell:
             now=time.monotonic(),
             wall_clock_offset=time.time() - time.monotonic(),
             initial=initial,
-            plays=player is not None,
+            playback=CLIENT_PLAYS if player is None else SERVER_PLAYS,
             account=account,
         )
 
@@ -187,6 +187,9 @@ class Shell:
         self._guarded(lambda: self._take_in_audio(pcm))
 
     def _tell(self, message: Input) -> None:
+        if self._wire.stalled != self._stalled:
+            self._stalled = not self._stalled
+            self._perform(self.session.receive(Stalled(self._stalled), time.monotonic()))
         self._perform(self.session.receive(message, time.monotonic()))
 
     def _perform(self, effects: list[Effect]) -> None:
@@ -216,9 +219,13 @@ class Shell:
                     self._start(effect)
                 case CancelClause():
                     self._engine.cancel(effect.clause_id)
+                case HoldClause():
+                    self._engine.hold(effect.clause_id, effect.held)
                 case DropContext():
                     self._engine.drop_context(effect.context_id)
-        self._regulate()
+                case HangUp():
+                    if self._broken is not None and not self._broken.done():
+                        self._broken.set_exception(_HungUp())
 
     def _start(self, request: Speak) -> None:
         self._clauses[request.request_id] = ClauseSpeech(request.speed)
@@ -254,7 +261,7 @@ class Shell:
             case Audio():
                 if speech is not None and (pcm := speech.push(event.pcm)):
                     self._share.served()
-                    self._watch.clause_audio(request_id, time.monotonic(), self._unsent_s)
+                    self._watch.clause_audio(request_id, time.monotonic(), self.session.unsent_s)
                     self._tell(ClauseAudio(request_id, pcm, event.used))
             case Ended():
                 self._watch.clause_ended(event)
@@ -366,34 +373,10 @@ class Shell:
                 self._hears = self._hearing.name
                 self._tell(ListeningChanged(self._hears))
             self._tell(Tick())
-            since = min((s.held_since for s in self._clauses.values() if s.held_since is not None), default=None)
-            if since is not None and time.monotonic() - since > _LONGEST_HOLD_S:
-                raise _HungUp  # a listener that takes next to nothing keeps a voice from everybody else
 
     async def _await_drain(self) -> None:
         await self._drain.wait()
         self._tell(Drain())
-
-    def _regulate(self) -> None:
-        """Stop the engine from speaking to a listener that does not take it, and let it go on."""
-        for live in self.session.responses:
-            speech = self._clauses.get(live.running or "")
-            if live.running is None or speech is None:
-                continue
-            held = self._wire.stalled or self._unsent_s(live.id) > self._bound_s(holding=speech.held_since is not None)
-            if held != (speech.held_since is not None):
-                speech.held_since = time.monotonic() if held else None
-                self._engine.hold(live.running, held)
-
-    def _unsent_s(self, response_id: str) -> float:
-        """Speech that was made and has not left."""
-        played_here = 0 if self._player is None else self._player.unsent(response_id)
-        return (self._outbox.samples(response_id) + played_here) / self._rate
-
-    def _bound_s(self, *, holding: bool) -> float:
-        """How much of it may wait. Where it is played here, the lead that the engine keeps waits here too."""
-        bound = _RESUME_S if holding else _HOLD_S
-        return bound if self._player is None else bound + _PLAYED_AHEAD_S
 
 
 async def _outcome(future: asyncio.Future[None]) -> None:

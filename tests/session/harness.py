@@ -55,6 +55,7 @@ from realtime.session.messages import (
     SendAudio,
     StopBrain,
 )
+from realtime.session.playback import CLIENT_PLAYS, SERVER_PLAYS
 from realtime.session.session import Session
 from realtime.session.settings import Runtime, Voice
 from realtime.session.shared import Limits
@@ -110,7 +111,7 @@ class Talk:
             now=self.now,
             wall_clock_offset=1000.0,
             initial=initial,
-            plays=plays,
+            playback=SERVER_PLAYS if plays else CLIENT_PLAYS,
         )
         self.perform(self.session.open())
         self.deliver()

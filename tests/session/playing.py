@@ -111,7 +111,7 @@ class PlayingSessions(Sessions):
         return self.played[self.response_of[item_id]] * 1000 // RATE
 
     def _still_playing(self) -> list[LiveResponse]:
-        return self.talk.session._responses._still_playing.all
+        return self.talk.session._responses.still_playing.all
 
     def _check_words(self, item_id: str) -> None:
         """What is kept of a message was said, and does not grow again."""

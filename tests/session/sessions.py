@@ -487,7 +487,7 @@ class Sessions(RuleBasedStateMachine):
     @invariant()
     def what_runs_is_running_at_the_engine(self) -> None:
         running = {clause for clause, cancelled in self.engine.items() if not cancelled}
-        assert running == {live.running for live in self.talk.session.responses if live.running is not None}
+        assert running == {live.running.id for live in self.talk.session.responses if live.running is not None}
 
     @invariant()
     def one_response_is_the_conversations_and_so_many_are_beside_it(self) -> None:

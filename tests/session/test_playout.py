@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from realtime.session.playback import EstimatedClock
 from realtime.session.playout import Playout, Word
 
 RATE = 24000
 
 
 def test_a_listener_plays_in_real_time_and_waits_when_it_runs_dry() -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause("one two")
     playout.generate(RATE)
     playout.send(RATE // 2, now=10.0)
@@ -23,7 +24,7 @@ def test_a_listener_plays_in_real_time_and_waits_when_it_runs_dry() -> None:
 
 
 def test_whole_clauses_count_when_they_are_over_and_words_by_their_share() -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause("Hello there. ")
     playout.generate(RATE)
     playout.begin_clause("Good bye now.")
@@ -38,7 +39,7 @@ def test_whole_clauses_count_when_they_are_over_and_words_by_their_share() -> No
 
 def test_a_clause_cut_off_early_was_not_heard_to_its_end() -> None:
     text = "This is a long clause that would have taken about five seconds to say, had nobody said stop."
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause(text)
     playout.generate(RATE)  # one second of it, all of it played
     heard = playout.played_text(RATE)
@@ -47,7 +48,7 @@ def test_a_clause_cut_off_early_was_not_heard_to_its_end() -> None:
 
 
 def test_the_pace_of_what_was_heard_whole_tells_how_long_the_rest_would_be() -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause("slow words ")
     playout.generate(10 * RATE)  # a second for each letter
     playout.end_clause()
@@ -57,7 +58,7 @@ def test_the_pace_of_what_was_heard_whole_tells_how_long_the_rest_would_be() -> 
 
 
 def test_words_are_told_with_the_audio_they_begin_in() -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause("one two three")  # 11 letters: .73 s at the usual pace
     told = []
     for _ in range(8):
@@ -73,7 +74,7 @@ def test_words_are_told_with_the_audio_they_begin_in() -> None:
 
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 3.0, 20.0])
 def test_speech_faster_or_slower_than_expected_has_words_in_order_within_its_audio(seconds: float) -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     texts = ["Six words that take some time. ", "Then five words more come."]
     told: list[Word] = []
     bounds = []
@@ -93,7 +94,7 @@ def test_speech_faster_or_slower_than_expected_has_words_in_order_within_its_aud
 
 
 def test_the_words_that_are_left_share_the_audio_that_is_left() -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause("aaaaa bbbbb ccccc")  # a second at the usual pace
     assert [word.text for word in playout.words(RATE // 10)] == ["aaaaa"]
     playout.generate(RATE)
@@ -102,7 +103,7 @@ def test_the_words_that_are_left_share_the_audio_that_is_left() -> None:
 
 
 def test_a_speakers_tag_takes_no_time() -> None:
-    playout = Playout(RATE)
+    playout = Playout(RATE, EstimatedClock(RATE))
     playout.begin_clause("[SPEAKER1] aaa bbb")
     playout.generate(RATE)
     words = playout.end_clause()

@@ -17,6 +17,7 @@ from realtime.engine.client import EngineProcess, Sink
 from realtime.engine.messages import Audio, EngineConfig, EngineInfo, Gauges
 from realtime.metrics.registry import Metrics
 from realtime.request import Speak
+from realtime.session import holding
 from realtime.session.messages import Effect
 from realtime.session.shared import Limits
 from realtime.shell import shell as call
@@ -160,7 +161,7 @@ async def test_a_brain_that_says_nothing_fails_the_response_as_our_fault(monkeyp
 
 
 async def test_a_listener_that_takes_nothing_for_long_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "_LONGEST_HOLD_S", 0.3)
+    monkeypatch.setattr(holding, "_LONGEST_HOLD_S", 0.3)
     client, engine = Client(ASK, slowness_s=1.0), Engine()
     await asyncio.wait_for(_call(client, engine, Reader()).run(), 5.0)
     assert engine.held == [True]

@@ -1,0 +1,121 @@
+"""Who plays a session's speech, and how it is known what a listener has heard of it.
+
+A way of playback is an object that makes a clock for each response. A client that plays by itself tells nothing, so
+its clock estimates; where the server plays, every sample that goes out is reported and its clock counts. A wire whose
+other side confirms what it played is one more clock.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+_HELD_FROM_S = 1.0
+_HELD_UNTIL_S = 0.25
+"""Speech that is made and does not leave: from how much on it is held, and below how much it goes on."""
+
+_PREBUFFER_S = 1.0
+"""Where the server plays, speech waits with it by design: the engine's lead, and so much beside it."""
+
+
+class PlayoutClock(Protocol):
+    """Tells how much of one response's speech has left and how much was heard. Counts samples; times are in seconds of
+    a clock that does not go back."""
+
+    @property
+    def left(self) -> int:
+        """How many samples have left for good: they cannot be taken back."""
+
+    def send(self, samples: int, now: float) -> None:
+        """Note that this many more samples were handed to whoever plays."""
+
+    def play(self, samples: int) -> None:
+        """Note a report that this many more samples were played."""
+
+    def heard(self, now: float) -> int:
+        """Tell how many samples were heard by now."""
+
+    def unheard_s(self, now: float) -> float:
+        """Tell for how many seconds what has left still plays."""
+
+
+class Playback(Protocol):
+    """A way of playing the speech of a session."""
+
+    by_server: bool
+    """The server plays in real time: speech is heard after its response is over, and what has not gone out can be taken
+    back."""
+
+    def clock(self, sample_rate: int) -> PlayoutClock:
+        """Make the clock of one response."""
+
+    def most_unsent_s(self, max_lead_s: float, *, held: bool) -> float:
+        """Tell how many seconds of speech may wait to leave before its making is held; where it is `held`, how many may
+        remain when it goes on. `max_lead_s` is how far ahead of the listener the engine speaks."""
+
+
+class EstimatedClock:
+    """The listener starts to play with the first audio, plays in real time, and waits when it runs dry."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._empties_at = 0.0
+        self.left = 0
+
+    def send(self, samples: int, now: float) -> None:
+        self.left += samples
+        self._empties_at = max(self._empties_at, now) + samples / self._rate
+
+    def play(self, samples: int) -> None:
+        raise AssertionError("a client that plays by itself reports nothing")
+
+    def heard(self, now: float) -> int:
+        return max(0, self.left - round(self.unheard_s(now) * self._rate))
+
+    def unheard_s(self, now: float) -> float:
+        return max(0.0, self._empties_at - now)
+
+
+class CountingClock:
+    """Whoever plays reports every sample as it goes out: nothing is estimated."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def send(self, samples: int, now: float) -> None:
+        pass  # it waits with the player, and can be taken back
+
+    def play(self, samples: int) -> None:
+        self.left += samples
+
+    def heard(self, now: float) -> int:
+        return self.left
+
+    def unheard_s(self, now: float) -> float:
+        return 0.0
+
+
+class ClientPlays:
+    """Speech leaves as it is made, faster than it is played."""
+
+    by_server = False
+
+    def clock(self, sample_rate: int) -> PlayoutClock:
+        return EstimatedClock(sample_rate)
+
+    def most_unsent_s(self, max_lead_s: float, *, held: bool) -> float:
+        return _HELD_UNTIL_S if held else _HELD_FROM_S
+
+
+class ServerPlays:
+    """Speech leaves in packets of real time."""
+
+    by_server = True
+
+    def clock(self, sample_rate: int) -> PlayoutClock:
+        return CountingClock()
+
+    def most_unsent_s(self, max_lead_s: float, *, held: bool) -> float:
+        return max_lead_s + _PREBUFFER_S + (_HELD_UNTIL_S if held else _HELD_FROM_S)
+
+
+CLIENT_PLAYS, SERVER_PLAYS = ClientPlays(), ServerPlays()

@@ -1,0 +1,152 @@
+"""What the user says: the input buffer, the turns in it, and the silence in which nobody speaks."""
+
+from __future__ import annotations
+
+from protocol import client_events as client
+from protocol import server_events as server
+from protocol.errors import Refused
+from protocol.objects import InputAudio, MessageItem, ResponseConfig
+from realtime.session.closing import Closing
+from realtime.session.conversation import Entry
+from realtime.session.idle_timeout import IdleTimeout
+from realtime.session.messages import SCORE_SAMPLES, UserAudio
+from realtime.session.recording import Recording
+from realtime.session.responses import Responses
+from realtime.session.shared import Shared
+from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
+
+_KEPT_SILENCE_S = 30.0
+"""With turn detection, what nobody has spoken in is kept so long, for a client that commits it all the same."""
+
+
+class UserInput:
+    """Keeps what the user says until it becomes an item: by the client's word, or because a turn is over."""
+
+    def __init__(self, shared: Shared, responses: Responses, closing: Closing) -> None:
+        self._shared = shared
+        self._responses = responses
+        self._closing = closing
+        self._recording = Recording(shared.runtime.sample_rate, shared.limits.max_input_s)
+        self._longest_turn_s = min(shared.limits.max_input_s, shared.limits.max_clips_s)
+        self._windows = ScoredWindows()
+        self._turns = TurnDetector()
+        self._turn: str | None = None  # the id of the item it will be
+        self._idle_timeout = IdleTimeout(shared, responses)
+
+    def record(self, event: client.InputAudioAppend) -> None:
+        """More of what the user says, which nobody has listened to. Raises Refused."""
+        self.take_in(UserAudio(event.audio))
+
+    def take_in(self, message: UserAudio) -> None:
+        """More of what the user says, and the turns in it. Raises Refused."""
+        rules, heard = self._rules(), 0
+        if rules is not None:
+            ends = self._windows.ends(len(message.pcm) // 2, message.scores)
+            for score, end in zip(message.scores, ends, strict=True):
+                self._recording.append(message.pcm[2 * heard : 2 * end], rolling=True)
+                heard = end
+                self._follow(score, rules)
+        self._recording.append(message.pcm[2 * heard :], rolling=rules is not None or self._shared.playback.by_server)
+
+    def commit(self) -> None:
+        """Make the buffered audio a user item; a turn under way ends with it. Raises Refused."""
+        self._rules()
+        self._shared.conversation.check_room()
+        self._recording.check_enough()
+        end = self._recording.end
+        if self._turn is not None:
+            self._end_turn(self._turn, end)
+        else:
+            self._keep(self._shared.new_id("item_"), end)
+        self._turns = TurnDetector()
+
+    def clear(self) -> None:
+        """Forget the buffered audio, and the turn it belongs to."""
+        self._recording.clear()
+        self._turn, self._turns = None, TurnDetector()
+        self._shared.send(server.InputCleared)
+
+    def tick(self) -> None:
+        """Time passed: it may be too long that nobody has spoken."""
+        rules = self._rules()
+        if self._turn is not None:
+            self._idle_timeout.user_spoke()
+            return
+        patience_s = rules.idle_s if rules is not None and self._shared.runtime.hears else None
+        silent_from = self._idle_timeout.overdue(patience_s, self._recording.end)
+        if silent_from is not None:
+            self._time_out(silent_from)
+
+    def _rules(self) -> TurnRules | None:
+        """What a turn is now. When turn detection is off nothing remains of a turn, and whoever scores begins anew."""
+        detection = self._shared.settings.listening.turn_detection
+        if detection is not None:
+            return rules_of(detection, self._shared.runtime.sample_rate)
+        self._turn, self._turns, self._windows = None, TurnDetector(), ScoredWindows()
+        return None
+
+    def _follow(self, score: float, rules: TurnRules) -> None:
+        """The last window of the buffered audio has this score."""
+        end, rate, turn = self._recording.end, self._shared.runtime.sample_rate, self._turn
+        event = self._turns.push(score, end, rules)
+        if isinstance(event, Started):
+            self._begin_turn(event.at_sample - rules.padding_samples, rules)
+        elif turn is None:
+            self._recording.forget_before(end - int(_KEPT_SILENCE_S * rate))
+        elif isinstance(event, Stopped):
+            # with less patience than before, it may have ended before this part of a long turn began
+            self._end_turn(turn, max(event.at_sample, self._recording.start))
+        elif end + SCORE_SAMPLES > self._recording.start + int(self._longest_turn_s * rate):
+            self._end_turn(turn, end)
+            self._begin_turn(end, rules)
+
+    def _begin_turn(self, start: int, rules: TurnRules) -> None:
+        shared = self._shared
+        self._recording.forget_before(start)
+        self._turn = shared.new_id("item_")
+        self._idle_timeout.user_spoke()
+        shared.send(server.SpeechStarted, audio_start_ms=self._ms(self._recording.start), item_id=self._turn)
+        if rules.interrupts:
+            self._closing.interrupt()
+
+    def _end_turn(self, item_id: str, end: int) -> None:
+        self._turn = None
+        self._shared.send(server.SpeechStopped, audio_end_ms=self._ms(end), item_id=item_id)
+        self._keep(item_id, end)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Ask for a response to what was just said, where turns are answered and nothing is being said."""
+        detection = self._shared.settings.listening.turn_detection
+        if detection is None or detection.create_response is not True or self._responses.spoken is not None:
+            return
+        try:
+            self._responses.create(ResponseConfig())
+        except Refused as refused:  # too many items, or the key has had its share: the client is told
+            self._shared.error(refused.code, str(refused), refused.param, None)
+
+    def _time_out(self, start: int) -> None:
+        """Nobody spoke: what there was instead becomes an item, like a turn."""
+        end, item_id = self._recording.end, self._shared.new_id("item_")
+        start_ms, end_ms = self._ms(start), self._ms(end)
+        self._shared.send(server.InputTimeout, audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
+        self._recording.forget_before(start)
+        self._keep(item_id, end)
+
+    def _keep(self, item_id: str, end: int) -> None:
+        """Make a user item of the buffered audio before the sample `end`. Where there is no room for items it is lost,
+        and an error says so."""
+        shared, pcm = self._shared, self._recording.take(end)
+        try:
+            shared.conversation.check_room()
+        except Refused as refused:
+            shared.error(refused.code, str(refused), refused.param, None)
+            return
+        item = MessageItem(item_id, "user", "completed", [InputAudio(transcript=None)])
+        previous = shared.conversation.append(Entry(item, clip=pcm or None, recorded=True))
+        shared.conversation.forget_recordings(int(shared.limits.max_clips_s * shared.runtime.sample_rate))
+        shared.send(server.InputCommitted, item_id=item.id, previous_item_id=previous)
+        self._shared.announce(item, previous)
+
+    def _ms(self, sample: int) -> int:
+        return sample * 1000 // self._shared.runtime.sample_rate
