@@ -21,7 +21,7 @@ from realtime.access.rules import RULES
 from realtime.checkpoints import voices_folder
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
-from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
+from realtime.engine.messages import EngineConfig, EngineInfo, VoiceClip
 from realtime.http.access_middleware import AccessMiddleware
 from realtime.http.connections import Connections
 from realtime.http.descriptors import descriptors, most_connections
@@ -66,7 +66,7 @@ class Application:
             config.max_voices,
         )
         self.access = _access(config, self.parts)
-        self.engine = self.parts.engine or EngineProcess(_engine_config(config, self.catalogue.files))
+        self.engine = self.parts.engine or EngineProcess(_engine_config(config, self.catalogue.clips()))
         self.metrics = Metrics(self.engine, lambda: [OpenSession(one.transport, one.unsent) for one in self.sessions])
         most = most_connections(descriptors(), config.max_sessions)
         self.connections = Connections(most, self.metrics.connection_dropped)
@@ -211,7 +211,7 @@ def peer_config(config: Config) -> PeerConfig:
     )
 
 
-def _engine_config(config: Config, voices: list[VoiceFile]) -> EngineConfig:
+def _engine_config(config: Config, voices: list[VoiceClip]) -> EngineConfig:
     return EngineConfig(
         model=config.model,
         codec=config.codec or None,

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from codec_stream.audio_file import read_reference
 from codec_stream.codec_config import CodecConfig
 from codec_stream.decoder import StreamingDecoder
 from codec_stream.encoder import Encoder
 from codec_stream.errors import CheckpointError
-from codec_stream.pcm import to_pcm16
 from codec_stream.weights import load_codec_weights
 from realtime.checkpoints import built_in
 from realtime.engine.attention import pick_attention
@@ -23,11 +20,12 @@ from realtime.engine.contexts import Contexts
 from realtime.engine.engine import Engine
 from realtime.engine.errors import EngineError, RequestError
 from realtime.engine.kv_pages import PagePool
-from realtime.engine.messages import EngineConfig, EngineInfo, VoiceFile
-from realtime.engine.models.higgs_v2.backbone import Backbone
-from realtime.engine.models.higgs_v2.checkpoint import Checkpoint, SamplingDefaults, open_checkpoint
-from realtime.engine.models.higgs_v2.prompter import Prompter, markers_of
+from realtime.engine.messages import EngineConfig, EngineInfo, VoiceClip
+from realtime.engine.models.checkpoint import OpenedCheckpoint, SamplingDefaults
+from realtime.engine.models.families import open_checkpoint
+from realtime.engine.models.speech_model import SpeechModel
 from realtime.engine.runner import Runner
+from realtime.engine.sampling import Alphabet
 from realtime.engine.scheduler import Policy, Scheduler
 from realtime.engine.slots import SlotSampling
 
@@ -56,19 +54,19 @@ def load_engine(
     device = _device(config.device)
     dtype = _dtype(config.dtype, device)
     look_ahead = _look_ahead(config)
-    model = config.model or str(built_in())
-    progress(f"reading {model}")
-    checkpoint = open_checkpoint(model, config.codec)
+    source = config.model or str(built_in())
+    progress(f"reading {source}")
+    checkpoint = open_checkpoint(source, config.codec)
     progress("loading the language model")
-    backbone = Backbone(checkpoint.config, checkpoint.weights(), device, dtype)
+    model = checkpoint.load(device, dtype)
     progress("loading the codec")
-    codec = load_codec(checkpoint, device, look_ahead)
-    clips = Clips(codec.encoder, checkpoint.config.stream_bos, checkpoint.config.stream_eos, config.max_reference_s)
+    codec = load_codec(checkpoint, model.alphabet, device, look_ahead)
+    clips = Clips(codec.encoder, model.alphabet.bos, model.alphabet.eos, config.max_reference_s)
     for voice in config.voices:
         progress(f"encoding voice {voice.name}")
-        _check_transcript(voice, markers_of(checkpoint))
-        _register(clips, voice, codec.config.sample_rate)
-    runner = load_runner(config, checkpoint, backbone)
+        _check_transcript(voice, checkpoint.markers)
+        _register(clips, voice)
+    runner = load_runner(config, checkpoint.sampling, model)
     progress("warming up")
     slots = config.slots
     runner.warm_up([1 << i for i in range(slots.bit_length())] if device.type == "cuda" else [1, slots])
@@ -80,14 +78,14 @@ def load_engine(
     to_model("Ready.")  # loads what it looks words up in
     engine = Engine(
         runner,
-        Prompter(checkpoint, to_model),
+        checkpoint.prompts(to_model),
         codec.decoder,
         clips,
         Scheduler(_policy(config, codec.config, device), PagePool(runner.pages, runner.page_size)),
         Contexts(
             max_contexts=4 * slots,
             max_utterances=checkpoint.manifest.context_clauses,
-            max_rows=checkpoint.config.max_positions // 3,
+            max_rows=model.config.max_positions // 3,
         ),
         defaults=_defaults(checkpoint.sampling),
         max_frames=int(config.max_clause_s * codec.config.frame_rate),
@@ -96,35 +94,36 @@ def load_engine(
     return engine, describe(config, checkpoint, codec, runner, clips, front_end)
 
 
-def load_codec(checkpoint: Checkpoint, device: torch.device, look_ahead: int | None) -> Codec:
-    """The codec that belongs to a checkpoint. `look_ahead` None: it decodes exactly. Raises CheckpointError."""
+def load_codec(checkpoint: OpenedCheckpoint, alphabet: Alphabet, device: torch.device, look_ahead: int | None) -> Codec:
+    """Load the codec that belongs to a checkpoint whose model has this alphabet. `look_ahead` None: it decodes exactly.
+    Raises CheckpointError."""
     config = CodecConfig.from_json(checkpoint.codec_folder / "config.json")
     weights = load_codec_weights(checkpoint.codec_folder)
-    _check_codec(checkpoint, config)
+    _check_codec(alphabet, config)
     return Codec(config, StreamingDecoder(config, weights, device, look_ahead), Encoder(config, weights, device))
 
 
-def load_runner(config: EngineConfig, checkpoint: Checkpoint, backbone: Backbone) -> Runner:
-    """The model with its slots and pages, not warmed up yet."""
-    model, sampling = checkpoint.config, checkpoint.sampling
+def load_runner(config: EngineConfig, sampling: SamplingDefaults, model: SpeechModel) -> Runner:
+    """Give a model its slots and pages; it is not warmed up yet."""
+    sizes = model.config
     attention, page_size = pick_attention(
-        backbone.device, backbone.dtype, heads=model.heads, kv_heads=model.kv_heads, head_dim=model.head_dim
+        model.device, model.dtype, heads=sizes.heads, kv_heads=sizes.kv_heads, head_dim=sizes.head_dim
     )
     positions = config.kv_positions or 1024 * config.slots
     return Runner(
-        backbone,
+        model,
         attention,
         slots=config.slots,
         pages=max(2, -(-positions // page_size) + 1),
         page_size=page_size,
-        positions_per_slot=model.max_positions,
+        positions_per_slot=sizes.max_positions,
         ras_window=sampling.ras_window,
         ras_max_repeats=sampling.ras_max_repeats,
     )
 
 
 def describe(
-    config: EngineConfig, checkpoint: Checkpoint, codec: Codec, runner: Runner, clips: Clips, front_end: str
+    config: EngineConfig, checkpoint: OpenedCheckpoint, codec: Codec, runner: Runner, clips: Clips, front_end: str
 ) -> EngineInfo:
     """What runs, in full."""
     decoder, manifest = codec.decoder, checkpoint.manifest
@@ -148,23 +147,22 @@ def describe(
         scene_voices={voice["name"]: voice["scene"] for voice in manifest.voices},
         default_voice=manifest.default_voice,
         threads=torch.get_num_threads(),
-        markers=markers_of(checkpoint),
+        markers=checkpoint.markers,
     )
 
 
-def _check_transcript(voice: VoiceFile, markers: list[str]) -> None:
+def _check_transcript(voice: VoiceClip, markers: list[str]) -> None:
     for marker in markers:
         if marker in voice.transcript:
-            text = Path(voice.path).with_suffix(".txt")
-            raise EngineError(f"{text} holds {marker!r}, which the checkpoint reserves; remove it.")
+            text = f"voice {voice.name!r}: its transcript holds {marker!r}, which the checkpoint reserves; remove it."
+            raise EngineError(text)
 
 
-def _register(clips: Clips, voice: VoiceFile, sample_rate: int) -> None:
-    pcm = to_pcm16(read_reference(Path(voice.path), sample_rate=sample_rate))
+def _register(clips: Clips, voice: VoiceClip) -> None:
     try:
-        clips.register(voice.name, pcm)
+        clips.register(voice.name, voice.pcm)
     except RequestError as error:
-        raise EngineError(f"voice {voice.name!r} ({voice.path}): {error}") from error
+        raise EngineError(f"voice {voice.name!r}: {error}") from error
 
 
 def _policy(config: EngineConfig, codec: CodecConfig, device: torch.device) -> Policy:
@@ -223,15 +221,14 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def _check_codec(checkpoint: Checkpoint, codec: CodecConfig) -> None:
-    model = checkpoint.config
-    if codec.num_quantizers != model.num_codebooks:
+def _check_codec(alphabet: Alphabet, codec: CodecConfig) -> None:
+    if codec.num_quantizers != alphabet.num_codebooks:
         raise CheckpointError(
-            f"the codec has {codec.num_quantizers} quantizers and the model {model.num_codebooks} codebooks: "
+            f"the codec has {codec.num_quantizers} quantizers and the model {alphabet.num_codebooks} codebooks: "
             "they do not belong together; say where the right codec is with --codec."
         )
-    if codec.codebook_size > min(model.stream_bos, model.stream_eos):
+    if codec.codebook_size > min(alphabet.bos, alphabet.eos):
         raise CheckpointError(
-            f"the codec's {codec.codebook_size} codes reach into the model's stream markers ({model.stream_bos}): "
+            f"the codec's {codec.codebook_size} codes reach into the model's stream markers ({alphabet.bos}): "
             "they do not belong together; say where the right codec is with --codec."
         )

@@ -52,11 +52,12 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Leave now."""
 
 
-class VoiceFile(msgspec.Struct, frozen=True):
-    """A registered voice: its name, the clip it is cloned from, and the words said in it."""
+class VoiceClip(msgspec.Struct, frozen=True):
+    """A registered voice: its name, the clip it is cloned from (16-bit mono PCM at 24 kHz), and the words said in it.
+    An engine may run on another machine, so no message names a file of the gateway's."""
 
     name: str
-    path: str
+    pcm: bytes
     transcript: str = ""
 
 
@@ -79,7 +80,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     threads: int = 0
     admit_by_rate: bool = True
     front_end: str = ""  # empty: what the checkpoint's manifest asks for
-    voices: list[VoiceFile] = []
+    voices: list[VoiceClip] = []
 
 
 Inbound = Speak | Cancel | Hold | DropContext | RegisterVoice | ForgetVoice | Shutdown

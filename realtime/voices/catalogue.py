@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from codec_stream.audio_file import read_reference
+from codec_stream.errors import AudioError
 from codec_stream.pcm import to_pcm16
+from codec_stream.rate import SAMPLE_RATE
 from realtime.engine.client import EngineClient
-from realtime.engine.messages import EngineInfo, VoiceFile
+from realtime.engine.messages import EngineInfo, VoiceClip
 from realtime.session.settings import Voice
 from realtime.voices.files import (
     Consent,
@@ -77,10 +79,9 @@ class Catalogue:
             self._uploaded[voice.name] = consent
             self._clips[voice.name] = Voice(voice.name, "clip", voice.transcript)
 
-    @property
-    def files(self) -> list[VoiceFile]:
-        """The voices an engine encodes while it loads."""
-        return [VoiceFile(voice.name, str(voice.clip), voice.transcript) for voice in self._registered]
+    def clips(self) -> list[VoiceClip]:
+        """Read the voices that an engine encodes while it loads. Raises VoiceError for a clip that is none."""
+        return [VoiceClip(voice.name, _pcm(voice), voice.transcript) for voice in self._registered]
 
     def voices(self, info: EngineInfo) -> Mapping[str, Voice]:
         """All voices by name, as sessions see them; a checkpoint's own win. Live: it follows what comes and goes."""
@@ -151,3 +152,10 @@ class Catalogue:
             yield
         finally:
             self._taking.discard(name)
+
+
+def _pcm(voice: RegisteredVoice) -> bytes:
+    try:
+        return to_pcm16(read_reference(voice.clip, sample_rate=SAMPLE_RATE))
+    except AudioError as error:  # it begins with the name of the file
+        raise VoiceError(f"{voice.clip.parent}/{error}") from error

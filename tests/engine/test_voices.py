@@ -12,10 +12,9 @@ import numpy as np
 import psutil
 import pytest
 
-from codec_stream.audio_file import write_wav
 from realtime.checkpoints import built_in
 from realtime.engine.client import EngineLost, EngineProcess, VoiceRefused
-from realtime.engine.messages import EngineConfig, Event, RegisterVoice, VoiceFile, VoiceRegistered
+from realtime.engine.messages import EngineConfig, Event, RegisterVoice, VoiceClip, VoiceRegistered
 from realtime.request import Clip, Ended, RegisteredClip, Speak
 from tests.engine.harness import GREEDY, Stage, clip, cloned, load
 
@@ -117,15 +116,11 @@ def test_a_context_goes_on_with_the_voice_it_began_with_when_that_is_forgotten(t
     engine.close()
 
 
-async def test_a_configured_voice_that_is_forgotten_does_not_come_back(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    write_wav(tmp_path / "bob.wav", CLIP.pcm, 24000)
-    config = EngineConfig(
-        str(tiny_checkpoint), slots=2, threads=1, voices=[VoiceFile("bob", str(tmp_path / "bob.wav"))]
-    )
+async def test_a_configured_voice_that_is_forgotten_does_not_come_back(tiny_checkpoint: Path) -> None:
+    config = EngineConfig(str(tiny_checkpoint), slots=2, threads=1, voices=[VoiceClip("bob", CLIP.pcm)])
     async with _running(config) as engine:
         assert (await _spoken(engine, _speak("bob", RegisteredClip("bob"))))[0].reason != "invalid"
         engine.forget_voice("bob")
-        (tmp_path / "bob.wav").unlink()
         await _kill(engine)
         assert (await asyncio.wait_for(engine.wait_ready(), PATIENCE_S)).clip_voices == []
 

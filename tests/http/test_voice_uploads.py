@@ -325,7 +325,7 @@ async def test_a_transcript_that_the_checkpoint_reserves_is_refused_at_start(
     (tmp_path / "amy.txt").write_text("Words <|eot_id|> and more.")
     config = Config(port=0, model=str(tiny_checkpoint), device="cpu", threads=1, slots=2, voices=str(tmp_path))
     async with running(config) as (_, gateway, _):
-        with pytest.raises(RuntimeError, match=r"amy\.txt holds '<\|eot_id\|>', which the checkpoint reserves"):
+        with pytest.raises(RuntimeError, match=r"its transcript holds '<\|eot_id\|>', which the checkpoint reserves"):
             await asyncio.wait_for(gateway.engine.wait_ready(), 60)
 
 

@@ -5,8 +5,7 @@ Every id and size comes from the checkpoint's own files. Weights are safetensors
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,16 @@ from torch import Tensor
 from codec_stream.errors import CheckpointError
 from codec_stream.tensors import read_tensors
 from realtime.engine.errors import one_line
+from realtime.engine.models.checkpoint import (
+    MODEL_FILES,
+    Manifest,
+    SamplingDefaults,
+    locate,
+    read_json,
+    read_manifest,
+)
 from realtime.engine.models.higgs_v2 import foreign
 
-_GENERATION_FILES = ["*.json", "*.jinja", "*.safetensors", "codec/*"]
 _CODEC_FILES = ["*.json", "*.safetensors"]
 _SIZES = (
     *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
@@ -59,32 +65,6 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class SamplingDefaults:
-    """What the checkpoint's `generation_config.json` asks for; top_k 0 and top_p 1 mean off."""
-
-    greedy: bool
-    temperature: float
-    top_k: int
-    top_p: float
-    ras_window: int
-    ras_max_repeats: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """`voiced.json`: what a checkpoint made for voiced says of itself. Foreign checkpoints have none."""
-
-    name: str
-    kind: str = "speech"
-    front_end: str = "none"
-    default_voice: str = ""
-    voices: list[dict[str, str]] = field(default_factory=list)
-    max_clause_chars: int = 240
-    max_scene_chars: int = 4000
-    context_clauses: int = 8
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A located checkpoint: folders on disk and everything but the weights."""
 
@@ -109,42 +89,31 @@ def open_checkpoint(model: str, codec: str | None = None) -> Checkpoint:
 
     Raises CheckpointError naming the file and the fix.
     """
-    folder = _locate(model, _GENERATION_FILES, "--model")
+    return read_checkpoint(locate(model, MODEL_FILES, "--model"), codec)
+
+
+def read_checkpoint(folder: Path, codec: str | None = None) -> Checkpoint:
+    """Read the checkpoint in a folder; `codec` overrides where its codec is. Raises CheckpointError."""
     foreign.check_folder(folder)
-    raw = _json(folder / "config.json")
+    raw = read_json(folder / "config.json")
     foreign.check_config(raw, folder / "config.json")
     return Checkpoint(
         folder=folder,
         codec_folder=_codec_folder(folder, codec),
         config=_model_config(raw, folder / "config.json"),
         sampling=_sampling_defaults(folder / "generation_config.json"),
-        manifest=_manifest(folder),
+        manifest=read_manifest(folder),
         tokenizer=_tokenizer(folder / "tokenizer.json"),
         chat_template=_chat_template(folder),
         bos_token=_bos_token(folder),
     )
 
 
-def _locate(name: str, files: list[str], said_by: str) -> Path:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
-        raise CheckpointError(f"{said_by} {name!r}: no such folder, and not a hub id of the form owner/name.")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=files))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(f"{said_by} {name!r} could not be fetched from the hub: {error}") from error
-
-
 def _codec_folder(folder: Path, codec: str | None) -> Path:
     said_by = "--codec"
     if codec is None:
         file = folder / "processor_config.json"
-        entry = _json(file, required=False).get("audio_tokenizer") or {}
+        entry = read_json(file, required=False).get("audio_tokenizer") or {}
         codec = entry.get("audio_tokenizer_name_or_path") if isinstance(entry, dict) else None
         said_by = f"{file} says that the codec is at"
         if not isinstance(codec, str):
@@ -152,7 +121,7 @@ def _codec_folder(folder: Path, codec: str | None) -> Path:
                 f"{file} names no audio tokenizer; say where the codec is with --codec (--codec "
                 f"{foreign.RELEASED_CODEC} for the released one)."
             )
-    found = folder / codec if (folder / codec / "config.json").is_file() else _locate(codec, _CODEC_FILES, said_by)
+    found = folder / codec if (folder / codec / "config.json").is_file() else locate(codec, _CODEC_FILES, said_by)
     foreign.check_codec_folder(found)
     return found
 
@@ -231,7 +200,7 @@ def _rope(config: Any, head_dim: int, file: Path) -> Rope:
 
 def _sampling_defaults(file: Path) -> SamplingDefaults:
     """transformers' defaults where the file is silent: greedy, temperature 1, top-k 50 (when sampling), top-p 1."""
-    raw = _json(file, required=False)
+    raw = read_json(file, required=False)
     try:
         return SamplingDefaults(
             greedy=not raw.get("do_sample", False),
@@ -254,37 +223,17 @@ def _tokenizer(file: Path) -> Tokenizer:
         raise CheckpointError(f"{file} is not a tokenizer that can be read: {one_line(error)}") from error
 
 
-def _manifest(folder: Path) -> Manifest:
-    raw = _json(folder / "voiced.json", required=False)
-    known = Manifest.__dataclass_fields__
-    return Manifest(**{"name": folder.name, **{key: value for key, value in raw.items() if key in known}})
-
-
 def _chat_template(folder: Path) -> str:
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8")
     for name in ("processor_config.json", "chat_template.json", "tokenizer_config.json"):
-        template = _json(folder / name, required=False).get("chat_template")
+        template = read_json(folder / name, required=False).get("chat_template")
         if isinstance(template, str):
             return template
     raise CheckpointError(f"{folder} holds no chat template (chat_template.jinja).")
 
 
 def _bos_token(folder: Path) -> str:
-    token = _json(folder / "tokenizer_config.json", required=False).get("bos_token") or ""
+    token = read_json(folder / "tokenizer_config.json", required=False).get("bos_token") or ""
     return token["content"] if isinstance(token, dict) else token
-
-
-def _json(file: Path, *, required: bool = True) -> dict[str, Any]:
-    if not file.is_file():
-        if required:
-            raise CheckpointError(f"{file} is missing.")
-        return {}
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{file} should hold one JSON object.")
-    return value
