@@ -108,7 +108,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         ProcessCollector("voiced_engine", pid=lambda: engine.pid or 0, registry=registry)
 
-    def watch(self, transport: Transport, sample_rate: int) -> SessionMeters:
+    def session_meters(self, transport: Transport, sample_rate: int) -> SessionMeters:
         """What measures one call; its audio is counted in samples at `sample_rate`."""
         meters = TransportMeters(
             opened=self._opened.labels(transport),

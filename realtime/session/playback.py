@@ -1,4 +1,4 @@
-"""Who plays a session's speech, and how it is known what a listener has heard of it.
+"""Who plays a session's speech, and how it is known what was played of it.
 
 A way of playback is an object that makes a clock for each response. A client that plays by itself tells nothing, so
 its clock estimates; where the server plays, every sample that goes out is reported and its clock counts. A wire whose
@@ -18,7 +18,7 @@ _PREBUFFER_S = 1.0
 
 
 class PlayoutClock(Protocol):
-    """Tells how much of one response's speech has left and how much was heard. Counts samples; times are in seconds of
+    """Tells how much of one response's speech has left and how much was played. Counts samples; times are in seconds of
     a clock that does not go back."""
 
     @property
@@ -31,10 +31,10 @@ class PlayoutClock(Protocol):
     def play(self, samples: int) -> None:
         """Note a report that this many more samples were played."""
 
-    def heard(self, now: float) -> int:
-        """Tell how many samples were heard by now."""
+    def played(self, now: float) -> int:
+        """Tell how many samples were played by now."""
 
-    def unheard_s(self, now: float) -> float:
+    def unplayed_s(self, now: float) -> float:
         """Tell for how many seconds what has left still plays."""
 
 
@@ -42,8 +42,8 @@ class Playback(Protocol):
     """A way of playing the speech of a session."""
 
     by_server: bool
-    """The server plays in real time: speech is heard after its response is over, and what has not gone out can be taken
-    back."""
+    """The server plays in real time: speech is played after its response is over, and what has not gone out can be
+    taken back."""
 
     def clock(self, sample_rate: int) -> PlayoutClock:
         """Make the clock of one response."""
@@ -68,10 +68,10 @@ class EstimatedClock:
     def play(self, samples: int) -> None:
         raise AssertionError("a client that plays by itself reports nothing")
 
-    def heard(self, now: float) -> int:
-        return max(0, self.left - round(self.unheard_s(now) * self._rate))
+    def played(self, now: float) -> int:
+        return max(0, self.left - round(self.unplayed_s(now) * self._rate))
 
-    def unheard_s(self, now: float) -> float:
+    def unplayed_s(self, now: float) -> float:
         return max(0.0, self._empties_at - now)
 
 
@@ -87,10 +87,10 @@ class CountingClock:
     def play(self, samples: int) -> None:
         self.left += samples
 
-    def heard(self, now: float) -> int:
+    def played(self, now: float) -> int:
         return self.left
 
-    def unheard_s(self, now: float) -> float:
+    def unplayed_s(self, now: float) -> float:
         return 0.0
 
 

@@ -130,11 +130,11 @@ class Playout:
 
     def lead(self, now: float) -> float:
         """Tell how many seconds the listener still has to play, counting what is generated and has not left."""
-        return self._clock.unheard_s(now) + self.unsent_s
+        return self._clock.unplayed_s(now) + self.unsent_s
 
     def played(self, now: float) -> int:
         """Tell how many samples were heard by now."""
-        return self._clock.heard(now)
+        return self._clock.played(now)
 
     def played_text(self, samples: int) -> str:
         """The words spoken in the first `samples`; words count once they are spoken whole."""

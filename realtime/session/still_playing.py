@@ -25,21 +25,21 @@ class StillPlaying:
         return list(self._playing.values())
 
     def lead(self, live: LiveResponse) -> float:
-        """Seconds until its listener needs more of a response: what is played before it counts too."""
+        """Tell in how many seconds its listener needs more of a response: what is played before it counts too."""
         now = self._shared.now
         return live.playout.lead(now) + sum(other.playout.lead(now) for other in self.all if other is not live)
 
     def of(self, item_id: str) -> LiveResponse | None:
-        """The response whose message this is, while it is heard."""
+        """Find the response whose message this is, while it is played."""
         return next((live for live in self.all if live.item is not None and live.item.id == item_id), None)
 
     def add(self, live: LiveResponse) -> None:
-        """There is speech of it to be heard."""
+        """Note that there is speech of a response to be played."""
         if self._shared.playback.by_server:
             self._playing[live.id] = live
 
     def played(self, response_id: str, samples: int) -> None:
-        """So much more of a response went out."""
+        """Note that this many more samples of a response went out."""
         live = self._playing.get(response_id)
         if live is None or not samples:
             return
@@ -49,30 +49,30 @@ class StillPlaying:
         self.settle(live)
 
     def settle(self, live: LiveResponse) -> None:
-        """If the response is over and all of it has gone out, the client is told."""
+        """Tell the client, if the response is over and all of it has gone out."""
         if not live.state.terminal or live.playout.left < live.playout.generated:
             return
         if self._playing.pop(live.id, None) is not None:
             self._shared.send(server.PlayoutStopped, response_id=live.id)
 
     def forget(self, live: LiveResponse) -> bool:
-        """Nothing more of it is heard; whether something was still to be."""
+        """Play no more of a response; returns whether something was still to be played."""
         return self._playing.pop(live.id, None) is not None
 
     def tell_cleared(self, live: LiveResponse) -> None:
-        """The rest of its speech was taken back."""
+        """Tell the client that the rest of a response's speech was taken back."""
         self._shared.send(server.PlayoutCleared, response_id=live.id)
 
     def tell_played(self, live: LiveResponse) -> None:
-        """How much of its message was heard: the server played it, so the client learns it from here."""
+        """Tell how much of its message was played: the server did it, so the client learns it from here."""
         if live.entry is None or live.entry not in self._shared.conversation.entries:
             return
-        heard = live.playout.played(self._shared.now) if live.entry.played is None else live.entry.played
-        heard_ms = heard * 1000 // self._shared.runtime.sample_rate
-        self._shared.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=heard_ms)
+        played = live.playout.played(self._shared.now) if live.entry.played is None else live.entry.played
+        played_ms = played * 1000 // self._shared.runtime.sample_rate
+        self._shared.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=played_ms)
 
     def take_back(self, live: LiveResponse) -> None:
-        """The response is over, but not its speech: the rest is not heard, and its message says so."""
+        """Take back the rest of the speech of a response that is over; its message says how far it came."""
         self._shared.out.append(DropAudio(live.id))
         if self.forget(live):
             self.tell_cleared(live)

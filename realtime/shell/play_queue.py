@@ -35,9 +35,10 @@ class Packet:
 
 @dataclass
 class _Speech:
-    """Of one response: what waits, whether more comes, and whether it has started since it last ran dry."""
+    """The speech of one response: what is not played yet, whether more comes, and whether it has started since it last
+    ran dry."""
 
-    waiting: bytearray = field(default_factory=bytearray)
+    unplayed: bytearray = field(default_factory=bytearray)
     finished: bool = False
     playing: bool = False
 
@@ -51,43 +52,43 @@ class PlayQueue:
 
     def put(self, response_id: str, pcm: bytes) -> None:
         """More speech of a response."""
-        self._speeches.setdefault(response_id, _Speech()).waiting += pcm
+        self._speeches.setdefault(response_id, _Speech()).unplayed += pcm
 
     def finish(self, response_id: str) -> None:
         """No more of it follows."""
         speech = self._speeches.get(response_id)
         if speech is not None:
             speech.finished = True
-            if not speech.waiting:
+            if not speech.unplayed:
                 del self._speeches[response_id]
 
     def drop(self, response_id: str) -> None:
         """Take back what has not been played of it."""
-        heard = next(iter(self._speeches), None) == response_id
+        is_next = next(iter(self._speeches), None) == response_id
         speech = self._speeches.pop(response_id, None)
-        if speech is not None and heard and speech.playing:
-            self._fading = _faded(bytes(speech.waiting[: _FADE_SAMPLES * _SAMPLE_BYTES]))
+        if speech is not None and is_next and speech.playing:
+            self._fading = _faded(bytes(speech.unplayed[: _FADE_SAMPLES * _SAMPLE_BYTES]))
 
     def take(self) -> Packet:
         """The next 20 ms."""
         pcm, self._fading = self._fading, b""
-        heard: list[tuple[str, int]] = []
+        played: list[tuple[str, int]] = []
         while len(pcm) < len(SILENCE) and self._speeches:
             response_id, speech = next(iter(self._speeches.items()))
-            if not speech.playing and not speech.finished and len(speech.waiting) < _PREBUFFER_BYTES:
+            if not speech.playing and not speech.finished and len(speech.unplayed) < _PREBUFFER_BYTES:
                 break
             speech.playing = True
-            part = bytes(speech.waiting[: len(SILENCE) - len(pcm)])
-            del speech.waiting[: len(part)]
+            part = bytes(speech.unplayed[: len(SILENCE) - len(pcm)])
+            del speech.unplayed[: len(part)]
             pcm += part
             if part:
-                heard.append((response_id, len(part) // _SAMPLE_BYTES))
-            if speech.finished and not speech.waiting:
+                played.append((response_id, len(part) // _SAMPLE_BYTES))
+            if speech.finished and not speech.unplayed:
                 del self._speeches[response_id]
             elif len(pcm) < len(SILENCE):
                 speech.playing = False
                 break
-        return Packet(pcm.ljust(len(SILENCE), b"\0"), tuple(heard))
+        return Packet(pcm.ljust(len(SILENCE), b"\0"), tuple(played))
 
 
 def _faded(pcm: bytes) -> bytes:

@@ -159,7 +159,7 @@ class Sessions:
             brain,
             place.runtime,
             self.limits,
-            self.metrics.watch(transport, place.runtime.sample_rate),
+            self.metrics.session_meters(transport, place.runtime.sample_rate),
             drain,
             initial,
             self._hearing,

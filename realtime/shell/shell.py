@@ -106,7 +106,7 @@ class Shell:
         brain: Brain,
         runtime: Runtime,
         limits: Limits,
-        watch: SessionMeters,
+        meters: SessionMeters,
         drain: asyncio.Event,
         initial: Sequence[SessionConfig] = (),
         hearing: Hearing | None = None,
@@ -117,7 +117,7 @@ class Shell:
         self._wire = wire
         self._engine = engine
         self._brain = brain
-        self._watch = watch
+        self._meters = meters
         self._player = player
         self._share = share or SlotShares().client()
         self._outbox = Outbox()
@@ -146,7 +146,7 @@ class Shell:
     @property
     def transport(self) -> Transport:
         """How its client is connected."""
-        return self._watch.transport
+        return self._meters.transport
 
     @property
     def unsent(self) -> int:
@@ -170,7 +170,7 @@ class Shell:
             pass
         finally:
             self._tasks = None
-            self._watch.hung_up()
+            self._meters.hung_up()
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
             self._share.close()
@@ -196,7 +196,7 @@ class Shell:
         for effect in effects:
             match effect:
                 case Send():
-                    self._watch.told(effect.event, time.monotonic())
+                    self._meters.told(effect.event, time.monotonic())
                     if isinstance(effect.event, ResponseDone):
                         self._share.end(effect.event.response.id)
                     self._outbox.put(effect)
@@ -233,7 +233,7 @@ class Shell:
         if info and not self._share.may_begin(response_of(request.request_id), info.max_slots, time.monotonic()):
             self._on_engine(Ended(request.request_id, "overloaded", error=_SHARED_OUT))
             return
-        self._watch.clause_asked(request.request_id, time.monotonic())
+        self._meters.clause_asked(request.request_id, time.monotonic())
         self._engine.submit(request, self._on_engine)
 
     def _on_engine(self, event: Event) -> None:
@@ -241,7 +241,7 @@ class Shell:
         self._guarded(lambda: self._take_in_event(event))
 
     def _on_played(self, response_id: str, samples: int) -> None:
-        self._watch.sent(response_id, samples, time.monotonic())
+        self._meters.sent(response_id, samples, time.monotonic())
         self._tell(AudioPlayed(response_id, samples))
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -261,10 +261,10 @@ class Shell:
             case Audio():
                 if speech is not None and (pcm := speech.push(event.pcm)):
                     self._share.served()
-                    self._watch.clause_audio(request_id, time.monotonic(), self.session.unsent_s)
+                    self._meters.clause_audio(request_id, time.monotonic(), self.session.unsent_s)
                     self._tell(ClauseAudio(request_id, pcm, event.used))
             case Ended():
-                self._watch.clause_ended(event)
+                self._meters.clause_ended(event)
                 if event.reason == "overloaded":
                     self._share.note_refused(response_of(request_id), time.monotonic())
                 used = Used(event.prompt_positions, event.audio_positions, event.cached_positions, event.frames)
@@ -358,7 +358,7 @@ class Shell:
             return
         if (delta := self._formats.encode(message)) is not None:
             await self._wire.send(delta)
-        self._watch.sent(message.event.response_id, message.samples, time.monotonic())
+        self._meters.sent(message.event.response_id, message.samples, time.monotonic())
 
     async def _finish(self, message: FinishAudio) -> None:
         if self._player is not None:

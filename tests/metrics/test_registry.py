@@ -161,9 +161,9 @@ async def test_refusals_and_turns_are_counted_from_zero() -> None:
     house = House()
     assert (await house.scrape()).has("voiced_sessions_refused_total")
     house.metrics.refused("too_many_sessions")
-    watch = house.metrics.watch("webrtc", 24000)
-    watch.told(SpeechStopped(event_id="e", audio_end_ms=1200, item_id="item_1"), 1.0)
-    watch.told(InputTimeout(event_id="e", audio_start_ms=1200, audio_end_ms=9000, item_id="item_2"), 9.0)
+    meters = house.metrics.session_meters("webrtc", 24000)
+    meters.told(SpeechStopped(event_id="e", audio_end_ms=1200, item_id="item_1"), 1.0)
+    meters.told(InputTimeout(event_id="e", audio_start_ms=1200, audio_end_ms=9000, item_id="item_2"), 9.0)
     scraped = await house.scrape()
     assert scraped.value("voiced_sessions_refused_total", reason="too_many_sessions") == 1
     assert scraped.value("voiced_sessions_refused_total", reason="engine_not_ready") == 0

@@ -27,25 +27,25 @@ RATE = 24000
 
 
 class Listened:
-    """A watch, its registry and what its call goes through."""
+    """Meters, their registry and what its call goes through."""
 
     def __init__(self, transport: Transport = "websocket") -> None:
         metrics = Metrics(EngineProcess(EngineConfig()), lambda: [])
         self.registry: CollectorRegistry = metrics.registry
-        self.watch: SessionMeters = metrics.watch(transport, RATE)
+        self.meters: SessionMeters = metrics.session_meters(transport, RATE)
         self.transport = transport
 
     def begin(self, now: float, response_id: str = "resp_1") -> None:
-        self.watch.told(ResponseCreated(event_id="e", response=_response(response_id, "in_progress")), now)
+        self.meters.told(ResponseCreated(event_id="e", response=_response(response_id, "in_progress")), now)
 
     def end(self, status: ResponseStatus, details: StatusDetails | None = None, response_id: str = "resp_1") -> None:
-        self.watch.told(ResponseDone(event_id="e", response=_response(response_id, status, details)), 99.0)
+        self.meters.told(ResponseDone(event_id="e", response=_response(response_id, status, details)), 99.0)
 
     def audio(self, clause_id: str, now: float, waiting_s: float = 0.0) -> None:
-        self.watch.clause_audio(clause_id, now, lambda response_id: waiting_s if response_id == "resp_1" else -1.0)
+        self.meters.clause_audio(clause_id, now, lambda response_id: waiting_s if response_id == "resp_1" else -1.0)
 
     def send(self, seconds: float, now: float, response_id: str = "resp_1") -> None:
-        self.watch.sent(response_id, round(seconds * RATE), now)
+        self.meters.sent(response_id, round(seconds * RATE), now)
 
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
@@ -60,7 +60,7 @@ class Listened:
 
 
 class Watched(Talk):
-    """A session driven by hand that is watched as a call does it."""
+    """A session driven by hand that is measured as a call does it."""
 
     def __init__(self, *, plays: bool) -> None:
         self.listened = Listened("webrtc" if plays else "websocket")
@@ -70,22 +70,22 @@ class Watched(Talk):
         for effect in effects:
             match effect:
                 case Send():
-                    self.listened.watch.told(effect.event, self.now)
+                    self.listened.meters.told(effect.event, self.now)
                 case Speak():
-                    self.listened.watch.clause_asked(effect.request_id, self.now)
+                    self.listened.meters.clause_asked(effect.request_id, self.now)
         super().perform(effects)
 
     def tell(self, message: Input) -> list[Effect]:
-        watch = self.listened.watch
+        meters = self.listened.meters
         match message:
             case ClauseAudio():
-                watch.clause_audio(message.clause_id, self.now, self._waiting_s)
+                meters.clause_audio(message.clause_id, self.now, self._waiting_s)
             case Ended():
-                watch.clause_ended(message)
+                meters.clause_ended(message)
             case AudioSent() if not self.plays:
-                watch.sent(message.response_id, message.samples, self.now)
+                meters.sent(message.response_id, message.samples, self.now)
             case AudioPlayed():
-                watch.sent(message.response_id, message.samples, self.now)
+                meters.sent(message.response_id, message.samples, self.now)
         return super().tell(message)
 
     def _waiting_s(self, response_id: str) -> float:
@@ -128,7 +128,7 @@ def test_a_session_that_speaks_and_is_interrupted_adds_up(plays: bool) -> None:
     assert first_audio == pytest.approx(0.4 + 2 * packet)
     assert listened.gaps("speech") == listened.gaps("words") == (0.0, 0.0)
     assert listened.value("voiced_audio_seconds_total", transport=transport) == pytest.approx(2.5 if plays else 3.0)
-    assert not listened.watch._spoken, "nothing is kept of what is over"
+    assert not listened.meters._spoken, "nothing is kept of what is over"
 
 
 @BOTH
@@ -139,9 +139,9 @@ def test_a_session_that_ends_in_the_middle_ends_its_responses(plays: bool) -> No
     talk.respond("Four five six.", conversation="none")
     talk.audio(1.0)
     talk.tell(Disconnected())
-    talk.listened.watch.hung_up()
+    talk.listened.meters.hung_up()
     assert talk.listened.ended("completed") == talk.listened.ended("cancelled", "disconnected") == 1
-    assert not talk.listened.watch._spoken
+    assert not talk.listened.meters._spoken
 
 
 def test_first_audio_counts_from_the_beginning_of_the_response_and_once() -> None:
@@ -167,7 +167,7 @@ def test_a_response_that_keeps_up_has_no_gap_however_its_audio_comes() -> None:
 def test_silence_in_the_middle_is_a_gap_of_its_length_and_what_follows_plays_from_there() -> None:
     listened = Listened()
     listened.begin(0.0)
-    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.meters.clause_asked("resp_1.1", 0.0)
     listened.send(1.0, 1.0)  # until 2.0
     listened.send(1.0, 2.25)  # until 3.25
     listened.send(1.0, 3.2)  # until 4.25
@@ -213,12 +213,12 @@ def test_a_packet_that_is_a_little_late_is_no_gap() -> None:
 def test_a_gap_is_put_down_to_words_that_were_there_too_late() -> None:
     listened = Listened()
     listened.begin(0.0)
-    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.meters.clause_asked("resp_1.1", 0.0)
     listened.send(1.0, 0.5)  # until 1.5
-    listened.watch.clause_asked("resp_1.2", 3.0)
+    listened.meters.clause_asked("resp_1.2", 3.0)
     listened.send(1.0, 3.5)  # until 4.5
     assert listened.gaps("words") == (1.0, pytest.approx(2.0))
-    listened.watch.clause_asked("resp_1.3", 4.0)  # in time, and yet
+    listened.meters.clause_asked("resp_1.3", 4.0)  # in time, and yet
     listened.send(1.0, 5.0)
     assert listened.gaps("words")[0] == 1.0
     assert listened.gaps("speech") == (1.0, pytest.approx(0.5))
@@ -227,18 +227,18 @@ def test_a_gap_is_put_down_to_words_that_were_there_too_late() -> None:
 def test_lead_is_what_the_listener_held_when_the_next_clause_gave_audio() -> None:
     listened = Listened()
     listened.begin(0.0)
-    listened.watch.clause_asked("resp_1.1", 0.2)
+    listened.meters.clause_asked("resp_1.1", 0.2)
     listened.audio("resp_1.1", 0.3)
     assert listened.value("voiced_engine_first_audio_seconds_sum") == pytest.approx(0.1)
     listened.send(1.0, 0.3)  # until 1.3
     listened.audio("resp_1.1", 0.4)
     assert listened.value("voiced_lead_seconds_count", transport="websocket") == 0
-    listened.watch.clause_asked("resp_1.2", 0.5)
+    listened.meters.clause_asked("resp_1.2", 0.5)
     listened.audio("resp_1.2", 0.8)
     listened.audio("resp_1.2", 0.9)
     assert listened.value("voiced_lead_seconds_count", transport="websocket") == 1
     assert listened.value("voiced_lead_seconds_sum", transport="websocket") == pytest.approx(0.5)
-    listened.watch.clause_asked("resp_1.3", 5.0)
+    listened.meters.clause_asked("resp_1.3", 5.0)
     listened.audio("resp_1.3", 5.1)
     assert listened.value("voiced_lead_seconds_bucket", transport="websocket", le="0.0") == 1
     assert listened.value("voiced_engine_first_audio_seconds_count") == 1, "later clauses may take their time"
@@ -247,12 +247,12 @@ def test_lead_is_what_the_listener_held_when_the_next_clause_gave_audio() -> Non
 def test_lead_counts_speech_that_was_made_and_has_not_gone_out() -> None:
     listened = Listened("webrtc")
     listened.begin(0.0)
-    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.meters.clause_asked("resp_1.1", 0.0)
     listened.audio("resp_1.1", 0.2)
-    listened.watch.clause_asked("resp_1.2", 0.3)
+    listened.meters.clause_asked("resp_1.2", 0.3)
     listened.audio("resp_1.2", 0.4, waiting_s=0.8)  # nothing has been heard yet
     listened.send(0.02, 0.5)
-    listened.watch.clause_asked("resp_1.3", 0.5)
+    listened.meters.clause_asked("resp_1.3", 0.5)
     listened.audio("resp_1.3", 0.51, waiting_s=1.5)
     assert listened.value("voiced_lead_seconds_sum", transport="webrtc") == pytest.approx(0.8 + 1.51)
     assert listened.value("voiced_engine_first_audio_seconds_count") == 1
@@ -261,7 +261,7 @@ def test_lead_counts_speech_that_was_made_and_has_not_gone_out() -> None:
 def test_where_the_server_plays_speech_outlasts_its_response() -> None:
     listened = Listened("webrtc")
     listened.begin(0.0)
-    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.meters.clause_asked("resp_1.1", 0.0)
     listened.audio("resp_1.1", 0.1)
     listened.end("completed")
     assert listened.ended("completed") == 1
@@ -269,7 +269,7 @@ def test_where_the_server_plays_speech_outlasts_its_response() -> None:
     assert listened.value("voiced_first_audio_seconds_sum", transport="webrtc") == pytest.approx(0.2)
     listened.send(0.02, 0.5)
     assert listened.gaps("speech") == (1.0, pytest.approx(0.28))
-    listened.watch.told(PlayoutStopped(event_id="e", response_id="resp_1"), 0.6)
+    listened.meters.told(PlayoutStopped(event_id="e", response_id="resp_1"), 0.6)
     listened.send(0.02, 0.9)
     assert listened.gaps("speech")[0] == 1.0, "its speech was over"
 
@@ -278,12 +278,12 @@ def test_where_the_server_plays_speech_outlasts_its_response() -> None:
 def test_where_the_server_plays_a_response_ends_once_however_its_call_does(cleared: bool) -> None:
     listened = Listened("webrtc")
     listened.begin(0.0)
-    listened.watch.clause_asked("resp_1.1", 0.0)
+    listened.meters.clause_asked("resp_1.1", 0.0)
     listened.audio("resp_1.1", 0.1)
     if cleared:
-        listened.watch.told(PlayoutCleared(event_id="e", response_id="resp_1"), 0.2)
+        listened.meters.told(PlayoutCleared(event_id="e", response_id="resp_1"), 0.2)
     listened.end("cancelled", StatusDetails("cancelled", reason="turn_detected"))
-    listened.watch.hung_up()
+    listened.meters.hung_up()
     assert listened.ended("cancelled", "turn_detected") == 1
     assert listened.ended("cancelled", "disconnected") == 0
 
@@ -315,17 +315,17 @@ def test_every_response_ends_once_with_its_status_and_why() -> None:
         assert listened.ended(status, reason) == 1
     listened.begin(0.0, "resp_1")
     listened.begin(0.0, "resp_2")
-    listened.watch.hung_up()
-    listened.watch.hung_up()
+    listened.meters.hung_up()
+    listened.meters.hung_up()
     assert listened.ended("cancelled", "disconnected") == 2
 
 
 def test_what_is_late_for_a_response_that_is_over_does_no_harm() -> None:
     listened = Listened()
-    listened.watch.told(Error(event_id="e", error=ErrorBody("invalid_request_error", "invalid_value", "No.")), 0.0)
+    listened.meters.told(Error(event_id="e", error=ErrorBody("invalid_request_error", "invalid_value", "No.")), 0.0)
     listened.begin(0.0)
     listened.end("cancelled", StatusDetails("cancelled", reason="client_cancelled"))
-    listened.watch.clause_asked("resp_1.2", 1.0)
+    listened.meters.clause_asked("resp_1.2", 1.0)
     listened.audio("resp_1.1", 1.0)
     listened.send(0.5, 1.0)
     assert listened.value("voiced_first_audio_seconds_count", transport="websocket") == 0
@@ -334,8 +334,8 @@ def test_what_is_late_for_a_response_that_is_over_does_no_harm() -> None:
 
 def test_clauses_are_counted_with_what_they_took() -> None:
     listened = Listened()
-    listened.watch.clause_ended(Ended("resp_1.1", "stop", prompt_positions=80, cached_positions=64, frames=25))
-    listened.watch.clause_ended(Ended("resp_1.2", "overloaded", error="All places are taken."))
+    listened.meters.clause_ended(Ended("resp_1.1", "stop", prompt_positions=80, cached_positions=64, frames=25))
+    listened.meters.clause_ended(Ended("resp_1.2", "overloaded", error="All places are taken."))
     assert listened.value("voiced_clauses_total", reason="stop") == 1
     assert listened.value("voiced_clauses_total", reason="overloaded") == 1
     assert listened.value("voiced_frames_total") == 25

@@ -73,9 +73,9 @@ class Client:
 async def _session() -> AsyncIterator[tuple[Client, HearingProcess]]:
     hearing, client = HearingProcess(), Client()
     engine = EngineProcess(EngineConfig("none"))
-    watch = Metrics(engine, lambda: []).watch("websocket", 24000)
+    meters = Metrics(engine, lambda: []).session_meters("websocket", 24000)
     told = runtime(hears="silero")
-    shell = Shell(client, engine, Reader(), told, Limits(), watch, asyncio.Event(), hearing=hearing)
+    shell = Shell(client, engine, Reader(), told, Limits(), meters, asyncio.Event(), hearing=hearing)
     tasks = [asyncio.create_task(hearing.run()), asyncio.create_task(shell.run())]
     client.says.put_nowait(TURNS)
     try:

@@ -292,8 +292,8 @@ async def test_a_translator_that_hears_and_breaks_ends_the_session_in_words(
     )
     runtime = resting.gateway.runtime(info)
     wire = TranslationWire(peer, Interpreting(Hearing(), runtime, lambda prefix: prefix), Hearing())
-    watch = resting.gateway.metrics.watch("translation", runtime.sample_rate)
-    call = Shell(wire, resting.gateway.engine, Reader(), runtime, Limits(), watch, asyncio.Event())
+    meters = resting.gateway.metrics.session_meters("translation", runtime.sample_rate)
+    call = Shell(wire, resting.gateway.engine, Reader(), runtime, Limits(), meters, asyncio.Event())
     with caplog.at_level(logging.CRITICAL, "voiced.translations"):
         await asyncio.wait_for(wire.run(call.run()), PATIENCE_S)
     kinds = [told["type"] for told in peer.told]

@@ -87,8 +87,8 @@ ASK: list[ClientEvent] = [ItemCreate(item=NewMessage("user", [InputText("Hello t
 
 
 def _call(client: Client, engine: Engine, brain: Brain) -> Shell:
-    watch = Metrics(EngineProcess(EngineConfig()), lambda: []).watch("websocket", 24000)
-    return Shell(client, engine, brain, runtime(), Limits(), watch, asyncio.Event())
+    meters = Metrics(EngineProcess(EngineConfig()), lambda: []).session_meters("websocket", 24000)
+    return Shell(client, engine, brain, runtime(), Limits(), meters, asyncio.Event())
 
 
 async def test_a_client_that_asks_faster_than_it_reads_is_read_no_further() -> None:
