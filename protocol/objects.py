@@ -105,11 +105,21 @@ class SemanticVad(Struct, frozen=True, forbid_unknown_fields=True, tag="semantic
 TurnDetection = ServerVad | SemanticVad
 
 
+class Transcription(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be done for the words of the user: in which language they are spoken (as in ISO 639-1: "de"), and what
+    came before or may come up in them. `model` makes no difference: the server has one."""
+
+    model: str | UnsetType | None = UNSET
+    language: Annotated[str, Meta(max_length=16)] | UnsetType | None = UNSET
+    prompt: Annotated[str, Meta(max_length=2000)] | UnsetType | None = UNSET
+    delay: Any = UNSET
+
+
 class AudioInput(Struct, frozen=True, forbid_unknown_fields=True):
     """How the session listens. `None` clears a setting."""
 
     format: AudioFormat | UnsetType = UNSET
-    transcription: dict[str, Any] | UnsetType | None = UNSET
+    transcription: Transcription | UnsetType | None = UNSET
     noise_reduction: dict[str, Any] | UnsetType | None = UNSET
     turn_detection: TurnDetection | UnsetType | None = UNSET
 
@@ -286,6 +296,13 @@ class Usage(Struct, frozen=True):
     output_token_details: TokenDetails
 
 
+class DurationUsage(Struct, frozen=True):
+    """How much audio was transcribed, in seconds."""
+
+    seconds: float
+    type: Literal["duration"] = "duration"
+
+
 class ResponseError(Struct, frozen=True):
     """Why a response failed."""
 
@@ -374,7 +391,7 @@ class ShownInput(Struct, frozen=True):
     """Effective input settings; null is off."""
 
     format: AudioFormat
-    transcription: dict[str, Any] | None
+    transcription: Transcription | None
     noise_reduction: dict[str, Any] | None
     turn_detection: TurnDetection | None
 
@@ -397,11 +414,12 @@ class Engine(Struct, frozen=True):
 
 class ShownListening(Struct, frozen=True):
     """What really listens, whatever `audio.input` asks for: what tells speech from silence, and what ends a turn (null:
-    only the client does). Nobody transcribes."""
+    only the client does), whether what is said can be transcribed, and by what."""
 
     detector: str
     turns: Literal["server_vad"] | None
     transcription: bool = False
+    recogniser: str | UnsetType = UNSET
 
 
 class ShownGeneration(Struct, frozen=True):
@@ -432,7 +450,7 @@ class Session(Struct, frozen=True):
     voiced: ShownGeneration
     tracing: Any = None
     parallel_tool_calls: bool | UnsetType = UNSET
-    type: Literal["realtime"] = "realtime"
+    type: Literal["realtime", "transcription"] = "realtime"
     object: Literal["realtime.session"] = "realtime.session"
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from protocol.objects import ConversationShown, ErrorBody, Item, RateLimit, Response, Session
+from protocol.objects import (
+    ConversationShown,
+    DurationUsage,
+    ErrorBody,
+    Item,
+    RateLimit,
+    Response,
+    ResponseError,
+    Session,
+)
 
 
 class _Event(Struct, frozen=True, tag_field="type", kw_only=True):
@@ -94,6 +103,31 @@ class ItemTruncated(_Event, frozen=True, tag="conversation.item.truncated"):
 
     item_id: str
     audio_end_ms: int
+    content_index: int = 0
+
+
+class InputTranscriptionDelta(_Event, frozen=True, tag="conversation.item.input_audio_transcription.delta"):
+    """More words of what the user said in this item: they are sure, and only ever added to."""
+
+    item_id: str
+    delta: str
+    content_index: int = 0
+
+
+class InputTranscriptionCompleted(_Event, frozen=True, tag="conversation.item.input_audio_transcription.completed"):
+    """What the user said in this item. It may differ from the words that came before as deltas; this is how it was."""
+
+    item_id: str
+    transcript: str
+    usage: DurationUsage
+    content_index: int = 0
+
+
+class InputTranscriptionFailed(_Event, frozen=True, tag="conversation.item.input_audio_transcription.failed"):
+    """The item has no words: nothing was heard in it, or nothing can be; `error.message` says why."""
+
+    item_id: str
+    error: ResponseError
     content_index: int = 0
 
 
@@ -292,6 +326,9 @@ ServerEvent = (
     | ItemRetrieved
     | ItemDeleted
     | ItemTruncated
+    | InputTranscriptionDelta
+    | InputTranscriptionCompleted
+    | InputTranscriptionFailed
     | ResponseCreated
     | OutputItemAdded
     | ContentPartAdded

@@ -70,11 +70,15 @@ class Brain(Protocol):
     """Anything that can hold up one side of a dialogue.
 
     `answers_turns` says that it understands what a user has said (`Said.audio`, or a transcript): the end of a user's
-    turn then asks for a response by itself, unless the client does not want that.
+    turn then asks for a response by itself, unless the client does not want that. `needs_transcripts` says that it
+    reads the words of a turn and does not listen to it: it is asked once they are known.
     """
 
     @property
     def answers_turns(self) -> bool: ...
+
+    @property
+    def needs_transcripts(self) -> bool: ...
 
     def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
         """Stream the next response: text in pieces, and calls. Raises NothingToSay where there is none.
@@ -90,6 +94,7 @@ class Reader:
     """
 
     answers_turns = False
+    needs_transcripts = False
 
     async def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
         """Give the last words that a user wrote. Raises NothingToSay when there are none that can be spoken."""

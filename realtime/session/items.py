@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from protocol import client_events as client
@@ -18,12 +20,15 @@ _TRUNCATE_TOLERANCE_MS = 200
 
 
 class Items:
-    """Does with items what a client asks for."""
+    """Does with items what a client asks for. `on_deleted` is told of each item that is deleted."""
 
-    def __init__(self, shared: Shared, responses: Responses, closing: Closing) -> None:
+    def __init__(
+        self, shared: Shared, responses: Responses, closing: Closing, on_deleted: Callable[[str], None]
+    ) -> None:
         self._shared = shared
         self._responses = responses
         self._closing = closing
+        self._on_deleted = on_deleted
 
     def create(self, event: client.ItemCreate) -> None:
         """Add a client's item. Raises Refused."""
@@ -56,6 +61,7 @@ class Items:
         if _shapes_speech(entry):
             self._shared.renew_context()
         self._shared.send(server.ItemDeleted, item_id=event.item_id)
+        self._on_deleted(event.item_id)
 
     def truncate(self, event: client.ItemTruncate) -> None:
         """Cut speech to what the client's listener heard; what is still being spoken of it stops. Raises Refused."""

@@ -91,6 +91,24 @@ class UserAudio:
 
 
 @dataclass(frozen=True)
+class Transcribed:
+    """What was said in the audio of a job, which lasts so many seconds."""
+
+    job_id: str
+    text: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class NotTranscribed:
+    """There are no words for a job: nothing was heard in it, or nothing could be; `message` is for the client."""
+
+    job_id: str
+    code: Literal["nothing_heard", "no_recogniser", "recogniser_unavailable"]
+    message: str
+
+
+@dataclass(frozen=True)
 class Stalled:
     """Whether the client has stopped taking what was sent to it."""
 
@@ -136,6 +154,8 @@ Input = (
     | AudioSent
     | AudioPlayed
     | UserAudio
+    | Transcribed
+    | NotTranscribed
     | Stalled
     | ListeningChanged
     | Tick
@@ -195,6 +215,25 @@ class StopBrain:
 
 
 @dataclass(frozen=True)
+class Transcribe:
+    """Find the words in 24 kHz PCM, and answer with Transcribed or NotTranscribed. A `final` job goes before an `early`
+    one (the turn may not be over), that before a `partial` one."""
+
+    job_id: str
+    pcm: bytes
+    kind: Literal["final", "early", "partial"]
+    language: str = ""
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class DropTranscription:
+    """The words of this job are not wanted any more."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
 class CancelClause:
     """Stop speaking a clause."""
 
@@ -236,6 +275,8 @@ Effect = (
     | DropAudio
     | AskBrain
     | StopBrain
+    | Transcribe
+    | DropTranscription
     | Speak
     | CancelClause
     | HoldClause

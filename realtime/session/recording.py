@@ -41,6 +41,10 @@ class Recording:
             message = f"The input buffer holds {held_ms:.0f} ms of audio; append at least 100 ms before."
             raise Refused("input_audio_buffer_commit_empty", message)
 
+    def upto(self, end: int) -> bytes:
+        """A copy of all of it before the sample `end`."""
+        return bytes(self._pcm[: max(0, end - self.start) * 2])
+
     def take(self, end: int) -> bytes:
         """All of it before the sample `end`; what is left begins there."""
         size = max(0, end - self.start) * 2

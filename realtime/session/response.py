@@ -53,6 +53,7 @@ class LiveResponse:
     metadata: dict[str, str] | None
     splitter: ClauseSplitter
     playout: Playout
+    awaits_words: set[str] = field(default_factory=set)  # items whose words the brain is not asked without
     stream: str | None = None  # of input text that the words come from; None: they come from the brain
     fed_at: float = 0.0  # when words last came
     flushes: deque[int] = field(default_factory=deque)  # the clause each flush waits for

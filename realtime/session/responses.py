@@ -112,15 +112,34 @@ class Responses:
         shared.contexts_in_use.add(live.context_id)
         shared.send(server.ResponseCreated, response=live.shown("in_progress"))
         shared.send(server.RateLimitsUpdated, rate_limits=[self._left()])
-        if stream is None:
-            choice = settings.tool_choice if isinstance(settings.tool_choice, str) else settings.tool_choice.name
-            tools = tuple(to_builtins(tool) for tool in settings.tools)
-            shared.out.append(AskBrain(live.id, Dialogue(before.dialogue(), settings.instructions, tools, choice)))
-        else:
+        if stream is not None:
             self.streams.open(stream, live.id)
+        else:
+            if shared.runtime.needs_transcripts:
+                live.awaits_words = {entry.item.id for entry in before.entries} & shared.awaiting_words
+            self._ask(live)
         return live
 
+    def words_known(self, item_id: str) -> None:
+        """Go on with the responses that waited for the words of an item, now that they are known or there are none."""
+        for live in self.all:
+            if item_id in live.awaits_words:
+                live.awaits_words.discard(item_id)
+                self._ask(live)
+
+    def _ask(self, live: LiveResponse) -> None:
+        """Ask the brain for the words of a response, once those that it answers are known."""
+        if live.awaits_words:
+            return
+        settings = live.settings
+        choice = settings.tool_choice if isinstance(settings.tool_choice, str) else settings.tool_choice.name
+        tools = tuple(to_builtins(tool) for tool in settings.tools)
+        dialogue = Dialogue(live.before.dialogue(), settings.instructions, tools, choice)
+        self._shared.out.append(AskBrain(live.id, dialogue))
+
     def _check_room(self, outside: bool) -> None:
+        if self._shared.settings.transcribes_only:
+            raise Refused("unsupported_event", "A session of type 'transcription' makes no responses.", "type")
         if self.draining:
             raise Refused("server_draining", "The server is about to stop; connect again.")
         if not outside:

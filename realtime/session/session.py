@@ -48,10 +48,12 @@ from realtime.session.messages import (
     HangUp,
     Input,
     ListeningChanged,
+    NotTranscribed,
     Send,
     Stalled,
     Stop,
     Tick,
+    Transcribed,
     UserAudio,
 )
 from realtime.session.playback import CLIENT_PLAYS, Playback
@@ -106,8 +108,8 @@ class Session:
         self._closing = Closing(self._shared, self._responses)
         self._speech = Speech(self._shared, self._responses, self._closing)
         self._words = Words(self._shared, self._responses, self._speech, self._closing)
-        self._items = Items(self._shared, self._responses, self._closing)
         self._user_input = UserInput(self._shared, self._responses, self._closing)
+        self._items = Items(self._shared, self._responses, self._closing, on_deleted=self._user_input.forget)
         self._holding = Holding(self._shared, self._responses)
         self._expires_at = now + limits.max_session_s
         self._expires_unix = int(self._expires_at + wall_clock_offset)
@@ -171,6 +173,8 @@ class Session:
                 speech.audio_played(message)
             case UserAudio():
                 user_input.take_in(message)
+            case Transcribed() | NotTranscribed():
+                user_input.answered(message)
             case Stalled():
                 self._holding.stalled = message.stalled
             case ListeningChanged():
@@ -288,6 +292,7 @@ class Session:
             parallel_tool_calls=settings.parallel_tool_calls,
             tracing=settings.tracing,
             expires_at=self._expires_unix,
+            type="transcription" if settings.transcribes_only else "realtime",
             voiced=ShownGeneration(
                 Engine(runtime.checkpoint, runtime.kind, runtime.device, runtime.decoder),
                 settings.generation,

@@ -25,6 +25,7 @@ from protocol.objects import (
     SessionConfig,
     ShownListening,
     ToolChoice,
+    Transcription,
     TurnDetection,
     VoiceId,
 )
@@ -50,9 +51,11 @@ class Voice:
 class Runtime:
     """What a session needs to know of what runs behind it.
 
-    `hears` names what tells speech from silence in the user's audio; without it there are no turns. `answers_turns`
-    says that the brain understands what was said in a turn. `max_scene_chars` bounds what is put before the speech.
-    `max_lead_s` is how far ahead of its listener the engine speaks, unless a client asks for another lead.
+    `hears` names what tells speech from silence in the user's audio; without it there are no turns. `recogniser` names
+    what turns speech into words, if anything does. `answers_turns` says that the brain understands what was said in a
+    turn, and `needs_transcripts` that it reads the words and does not hear for itself. `max_scene_chars` bounds what is
+    put before the speech. `max_lead_s` is how far ahead of its listener the engine speaks, unless a client asks for
+    another lead.
     """
 
     checkpoint: str
@@ -66,6 +69,8 @@ class Runtime:
     default_voice: str = ""
     hears: str = ""
     answers_turns: bool = False
+    recogniser: str = ""
+    needs_transcripts: bool = False
     max_lead_s: float = 2.0
 
 
@@ -74,7 +79,7 @@ class Listening:
     """Effective input settings; None is off."""
 
     format: AudioFormat = field(default_factory=PcmFormat)
-    transcription: dict[str, Any] | None = None
+    transcription: Transcription | None = None
     noise_reduction: dict[str, Any] | None = None
     turn_detection: TurnDetection | None = None
 
@@ -95,7 +100,9 @@ class Listening:
         """What really listens; False is nobody."""
         if not runtime.hears:
             return False
-        return ShownListening(runtime.hears, None if self.turn_detection is None else "server_vad")
+        turns: Literal["server_vad"] | None = None if self.turn_detection is None else "server_vad"
+        recogniser = runtime.recogniser or UNSET
+        return ShownListening(runtime.hears, turns, recogniser is not UNSET, recogniser)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ class Settings:
     format: AudioFormat = field(default_factory=PcmFormat)
     speed: float = 1.0
     listening: Listening = field(default_factory=Listening)
+    transcribes_only: bool = False  # nothing is answered
     writes: bool = False  # text instead of speech
     max_output_tokens: int | Literal["inf"] = "inf"
     tools: tuple[FunctionTool, ...] = ()
@@ -149,8 +157,11 @@ class Settings:
         """These settings with a client's change; raises Refused for what cannot be served."""
         result = self
         if isinstance(change, SessionConfig):
-            if change.type == "transcription":
-                raise Refused("unsupported_value", "Nobody transcribes here yet; use 'realtime'.", f"{where}.type")
+            if change.type is not UNSET:
+                result = replace(result, transcribes_only=change.type == "transcription")
+                if result.transcribes_only and not runtime.recogniser:
+                    nobody = "Nothing recognises speech on this server; use 'realtime'."
+                    raise Refused("unsupported_value", nobody, f"{where}.type")
             if change.tracing is not UNSET:
                 result = replace(result, tracing=change.tracing)
         if change.output_modalities is not UNSET:
@@ -175,6 +186,9 @@ class Settings:
             result = replace(result, generation=Generation(**{**asdict(result.generation), **given}))
         if change.audio is not UNSET:
             result = result._with_audio(change.audio, runtime, where)
+        if result.transcribes_only and (detection := result.listening.turn_detection) is not None:
+            unanswered = msgspec_replace(detection, create_response=False)
+            result = replace(result, listening=replace(result.listening, turn_detection=unanswered))
         return result
 
     def _with_audio(self, change: SessionAudio, runtime: Runtime, where: str) -> Settings:

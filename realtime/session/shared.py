@@ -34,7 +34,8 @@ class Limits:
 @dataclass
 class Shared:
     """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `playback` is how the speech is
-    played; `account` counts what the client's key uses."""
+    played; `account` counts what the client's key uses; `awaiting_words` are the items whose words are being
+    recognised."""
 
     runtime: Runtime
     limits: Limits
@@ -48,6 +49,7 @@ class Shared:
     conversation: Conversation = field(default_factory=Conversation)
     out: list[Effect] = field(default_factory=list)
     contexts_in_use: set[str] = field(default_factory=set)
+    awaiting_words: set[str] = field(default_factory=set)
 
     def send(self, kind: type[Any], **fields: Any) -> None:
         """Ask for an event of this kind to be sent."""

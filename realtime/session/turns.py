@@ -85,6 +85,11 @@ class TurnDetector:
         self._loud_windows = 0
         self._quiet_from: int | None = None
 
+    @property
+    def quiet_from(self) -> int | None:
+        """The sample at which the silence began that may end the turn; None while there is speech."""
+        return self._quiet_from if self.speaking else None
+
     def push(self, score: float, end: int, rules: TurnRules) -> Started | Stopped | None:
         """The score of the window that ends before the sample `end`, which never goes back."""
         threshold = max(rules.threshold, _LEAST_THRESHOLD)

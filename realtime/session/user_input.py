@@ -9,11 +9,15 @@ from protocol.objects import InputAudio, MessageItem, ResponseConfig
 from realtime.session.closing import Closing
 from realtime.session.conversation import Entry
 from realtime.session.idle_timeout import IdleTimeout
-from realtime.session.messages import SCORE_SAMPLES, UserAudio
+from realtime.session.messages import SCORE_SAMPLES, NotTranscribed, Transcribed, UserAudio
 from realtime.session.recording import Recording
 from realtime.session.responses import Responses
 from realtime.session.shared import Shared
+from realtime.session.transcribing import Transcribing
 from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
+
+_EARLY_S = 0.16
+"""Silence after which the words of a turn are looked for, though it may go on."""
 
 _KEPT_SILENCE_S = 30.0
 """With turn detection, what nobody has spoken in is kept so long, for a client that commits it all the same."""
@@ -31,7 +35,9 @@ class UserInput:
         self._windows = ScoredWindows()
         self._turns = TurnDetector()
         self._turn: str | None = None  # the id of the item it will be
+        self._to_answer: set[str] = set()  # items of turns that are answered once their words are known
         self._idle_timeout = IdleTimeout(shared, responses)
+        self._transcribing = Transcribing(shared, self._words_known)
 
     def record(self, event: client.InputAudioAppend) -> None:
         """More of what the user says, which nobody has listened to. Raises Refused."""
@@ -63,8 +69,19 @@ class UserInput:
     def clear(self) -> None:
         """Forget the buffered audio, and the turn it belongs to."""
         self._recording.clear()
-        self._turn, self._turns = None, TurnDetector()
+        self._forget_turn()
+        self._turns = TurnDetector()
         self._shared.send(server.InputCleared)
+
+    def forget(self, item_id: str) -> None:
+        """Stop looking for the words of an item that is deleted, or never came to be; what waited for them goes on."""
+        self._transcribing.forget(item_id)
+        self._to_answer.discard(item_id)
+        self._responses.words_known(item_id)
+
+    def answered(self, outcome: Transcribed | NotTranscribed) -> None:
+        """Take in what the recogniser heard."""
+        self._transcribing.answered(outcome)
 
     def tick(self) -> None:
         """Time passed: it may be too long that nobody has spoken."""
@@ -82,8 +99,14 @@ class UserInput:
         detection = self._shared.settings.listening.turn_detection
         if detection is not None:
             return rules_of(detection, self._shared.runtime.sample_rate)
-        self._turn, self._turns, self._windows = None, TurnDetector(), ScoredWindows()
+        self._forget_turn()
+        self._turns, self._windows = TurnDetector(), ScoredWindows()
         return None
+
+    def _forget_turn(self) -> None:
+        if self._turn is not None:
+            self._transcribing.forget(self._turn)
+        self._turn = None
 
     def _follow(self, score: float, rules: TurnRules) -> None:
         """The last window of the buffered audio has this score."""
@@ -99,6 +122,17 @@ class UserInput:
         elif end + SCORE_SAMPLES > self._recording.start + int(self._longest_turn_s * rate):
             self._end_turn(turn, end)
             self._begin_turn(end, rules)
+        elif self._transcribing.wanted:
+            self._listen_for_words(turn, end)
+
+    def _listen_for_words(self, turn: str, end: int) -> None:
+        """Have the words of a turn looked for while it lasts."""
+        quiet_from = self._turns.quiet_from
+        if quiet_from is None:
+            self._transcribing.speech_went_on(turn)
+            self._transcribing.speech_so_far(turn, lambda: self._recording.upto(end), end)
+        elif end - quiet_from >= _EARLY_S * self._shared.runtime.sample_rate:
+            self._transcribing.silence_began(turn, self._recording.upto(end))
 
     def _begin_turn(self, start: int, rules: TurnRules) -> None:
         shared = self._shared
@@ -112,8 +146,19 @@ class UserInput:
     def _end_turn(self, item_id: str, end: int) -> None:
         self._turn = None
         self._shared.send(server.SpeechStopped, audio_end_ms=self._ms(end), item_id=item_id)
+        if self._shared.runtime.needs_transcripts:
+            self._to_answer.add(item_id)
         self._keep(item_id, end)
-        self._answer()
+        if not self._shared.runtime.needs_transcripts:
+            self._answer()
+
+    def _words_known(self, entry: Entry) -> None:
+        """Go on with what waited for the words of an item, or for there being none."""
+        self._responses.words_known(entry.item.id)
+        if entry.item.id in self._to_answer:
+            self._to_answer.discard(entry.item.id)
+            if entry.text and self._turn is None:  # else the turn under way is answered, and this one with it
+                self._answer()
 
     def _answer(self) -> None:
         """Ask for a response to what was just said, where turns are answered and nothing is being said."""
@@ -131,22 +176,28 @@ class UserInput:
         start_ms, end_ms = self._ms(start), self._ms(end)
         self._shared.send(server.InputTimeout, audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
         self._recording.forget_before(start)
-        self._keep(item_id, end)
+        self._keep(item_id, end, spoken=False)
 
-    def _keep(self, item_id: str, end: int) -> None:
-        """Make a user item of the buffered audio before the sample `end`. Where there is no room for items it is lost,
-        and an error says so."""
+    def _keep(self, item_id: str, end: int, *, spoken: bool = True) -> None:
+        """Make a user item of the buffered audio before the sample `end`, and have its words looked for if anything was
+        `spoken`. Where there is no room for items it is lost, and an error says so."""
         shared, pcm = self._shared, self._recording.take(end)
         try:
             shared.conversation.check_room()
         except Refused as refused:
             shared.error(refused.code, str(refused), refused.param, None)
+            self.forget(item_id)
             return
         item = MessageItem(item_id, "user", "completed", [InputAudio(transcript=None)])
-        previous = shared.conversation.append(Entry(item, clip=pcm or None, recorded=True))
+        entry = Entry(item, clip=pcm or None, recorded=True)
+        previous = shared.conversation.append(entry)
         shared.conversation.forget_recordings(int(shared.limits.max_clips_s * shared.runtime.sample_rate))
         shared.send(server.InputCommitted, item_id=item.id, previous_item_id=previous)
-        self._shared.announce(item, previous)
+        shared.announce(item, previous)
+        if spoken and self._transcribing.wanted:
+            self._transcribing.finish(entry, pcm)
+        else:
+            self.forget(item_id)
 
     def _ms(self, sample: int) -> int:
         return sample * 1000 // self._shared.runtime.sample_rate

@@ -15,6 +15,7 @@ from realtime.engine.messages import EngineInfo
 from realtime.hearing.listening import Hearing
 from realtime.metrics.registry import Metrics, RefusalReason
 from realtime.metrics.session_meters import Transport
+from realtime.recognition.recogniser import Recogniser
 from realtime.session.settings import Runtime
 from realtime.session.shared import Limits
 from realtime.shell.player import Player
@@ -62,12 +63,14 @@ class Sessions:
         metrics: Metrics,
         max_sessions: int,
         quotas: Quotas | None = None,
+        recogniser: Recogniser | None = None,
     ) -> None:
         self.engine = engine
         self.limits = limits
         self.metrics = metrics
         self._runtime = runtime
         self._hearing = hearing
+        self._recogniser = recogniser
         self._most = max_sessions
         self._quotas = quotas or Quotas()
         self._shares = SlotShares()
@@ -166,6 +169,7 @@ class Sessions:
             player,
             place.account,
             self._shares.client(place.client),
+            self._recogniser,
         )
 
     async def run(self, place: Place, shell: Shell) -> None:

@@ -25,6 +25,7 @@ from realtime.engine.messages import Audio, Event
 from realtime.hearing.listening import Hearing
 from realtime.ids import new_id
 from realtime.metrics.session_meters import SessionMeters, Transport, response_of
+from realtime.recognition.recogniser import Job, NothingHeard, Recogniser, RecogniserUnavailable
 from realtime.request import Ended, Speak, Used
 from realtime.session.messages import (
     AskBrain,
@@ -41,18 +42,22 @@ from realtime.session.messages import (
     Drain,
     DropAudio,
     DropContext,
+    DropTranscription,
     Effect,
     FinishAudio,
     HangUp,
     HoldClause,
     Input,
     ListeningChanged,
+    NotTranscribed,
     Send,
     SendAudio,
     Stalled,
     Stop,
     StopBrain,
     Tick,
+    Transcribe,
+    Transcribed,
     UserAudio,
 )
 from realtime.session.playback import CLIENT_PLAYS, SERVER_PLAYS
@@ -70,6 +75,7 @@ log = logging.getLogger("voiced.session")
 _TICK_S = 0.25
 _HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: a turn that begins in it interrupts before the rest is taken in
 _BRAIN_PATIENCE_S = 30.0
+_WORDS_PATIENCE_S = 30.0
 _SHARED_OUT = "Others wait for a voice and this client holds its share; try again when a response has ended."
 
 
@@ -96,8 +102,8 @@ class _HungUp(Exception):
 
 class Shell:
     """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
-    session starts with. `hearing` finds the turns in what the user says. Speech goes out on the wire, faster than it is
-    played, or is played by a `player` here."""
+    session starts with. `hearing` finds the turns in what the user says, `recogniser` their words. Speech goes out on
+    the wire, faster than it is played, or is played by a `player` here."""
 
     def __init__(
         self,
@@ -113,6 +119,7 @@ class Shell:
         player: Player | None = None,
         account: Account | None = None,
         share: Share | None = None,
+        recogniser: Recogniser | None = None,
     ) -> None:
         self._wire = wire
         self._engine = engine
@@ -122,6 +129,8 @@ class Shell:
         self._share = share or SlotShares().client()
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
+        self._recogniser = recogniser
+        self._transcriptions: dict[str, asyncio.Task[None]] = {}
         self._clauses: dict[str, ClauseSpeech] = {}
         self._formats = SpeechFormats()
         self._speech_in = SpeechIn()
@@ -215,6 +224,14 @@ class Shell:
                     brain = self._brains.pop(effect.response_id, None)
                     if brain is not None and brain is not asyncio.current_task():
                         brain.cancel()
+                case Transcribe():
+                    if self._tasks is not None:
+                        task = self._tasks.create_task(self._transcribe(effect))
+                        self._transcriptions[effect.job_id] = task
+                case DropTranscription():
+                    transcription = self._transcriptions.pop(effect.job_id, None)
+                    if transcription is not None:
+                        transcription.cancel()
                 case Speak():
                     self._start(effect)
                 case CancelClause():
@@ -292,6 +309,24 @@ class Shell:
             self._tell(BrainDone(question.response_id))
         finally:
             self._brains.pop(question.response_id, None)
+
+    async def _transcribe(self, asked: Transcribe) -> None:
+        outcome: Transcribed | NotTranscribed
+        try:
+            if self._recogniser is None:
+                raise RecogniserUnavailable("Nothing recognises speech on this server.")
+            async with asyncio.timeout(_WORDS_PATIENCE_S):
+                heard = await self._recogniser.transcribe(Job(asked.pcm, asked.kind, asked.language, asked.prompt))
+            outcome = Transcribed(asked.job_id, heard.text, heard.duration_s)
+        except NothingHeard as error:
+            outcome = NotTranscribed(asked.job_id, "nothing_heard", str(error))
+        except RecogniserUnavailable as error:
+            outcome = NotTranscribed(asked.job_id, "recogniser_unavailable", str(error))
+        except Exception:  # the boundary of whatever recogniser is attached: its failure leaves a turn without words
+            log.exception("the recogniser failed")
+            outcome = NotTranscribed(asked.job_id, "recogniser_unavailable", "Recognising what was said failed.")
+        self._transcriptions.pop(asked.job_id, None)
+        self._tell(outcome)
 
     async def _read(self) -> None:
         async for message in self._wire.incoming():

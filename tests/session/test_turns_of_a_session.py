@@ -46,8 +46,10 @@ class Ear:
     """A session that is listened for by script: `#` is a window of speech, `.` one of silence. Every sample of the
     input has a value of its own, so that audio tells where it comes from."""
 
-    def __init__(self, limits: Limits | None = None, *, answers_turns: bool = False, **detection: Any) -> None:
-        self.talk = Talk(limits, hears="script", answers_turns=answers_turns)
+    def __init__(
+        self, limits: Limits | None = None, *, runtime: dict[str, Any] | None = None, **detection: Any
+    ) -> None:
+        self.talk = Talk(limits, hears="script", **(runtime or {}))
         self.heard = 0
         self._asked = {"prefix_padding_ms": 0, "silence_duration_ms": PATIENCE * 32, **detection}
         self.turn_detection(ServerVad(**self._asked))
@@ -451,7 +453,7 @@ def test_nobody_waits_without_a_timeout_a_response_or_a_detector() -> None:
 
 
 def test_where_the_brain_understands_a_turn_asks_for_its_response() -> None:
-    ear = Ear(answers_turns=True)
+    ear = Ear(runtime={"answers_turns": True})
     assert ear.hear("..###" + "." * PATIENCE) == [*TURN, *END, "response.created", "rate_limits.updated"]
     asked = ear.talk.asked[-1].dialogue.entries
     assert isinstance(asked[-1], Said)
@@ -460,6 +462,6 @@ def test_where_the_brain_understands_a_turn_asks_for_its_response() -> None:
 
 
 def test_a_client_that_does_not_want_answers_by_itself_gets_none() -> None:
-    ear = Ear(answers_turns=True, create_response=False)
+    ear = Ear(runtime={"answers_turns": True}, create_response=False)
     assert ear.hear("..###" + "." * PATIENCE) == [*TURN, *END]
     assert not ear.talk.asked
