@@ -7,5 +7,6 @@ async with connect("ws://127.0.0.1:8080/v1/realtime") as conversation:
 """
 
 from clients.python.conversation import Conversation, Speech, VoicedError, connect
+from clients.python.turn import Turn
 
-__all__ = ["Conversation", "VoicedError", "Speech", "connect"]
+__all__ = ["Conversation", "VoicedError", "Speech", "Turn", "connect"]

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 from websockets.typing import Subprotocol
 
+from clients.python.turn import Turn, say_aloud
 from protocol.client_events import (
     ClientEvent,
     InputTextAppend,
@@ -32,6 +33,7 @@ from protocol.client_events import (
 )
 from protocol.encodings import JSON, MSGPACK, Encoding
 from protocol.objects import (
+    AudioInput,
     AudioOutput,
     Content,
     Generation,
@@ -42,9 +44,11 @@ from protocol.objects import (
     OutputAudio,
     Response,
     ResponseConfig,
+    ServerVad,
     Session,
     SessionAudio,
     SessionConfig,
+    Transcription,
 )
 from protocol.server_events import (
     AudioDelta,
@@ -181,6 +185,7 @@ class Conversation:
         self._expected: type[ServerEvent] | None = None
         self._asked = 0
         self._lock = asyncio.Lock()
+        self._turn: Turn | None = None  # what is being said, or answered
         self.session: Session | None = None
         self.errors: list[Error] = []
 
@@ -265,6 +270,38 @@ class Conversation:
         session: Session = updated.session
         return session
 
+    async def listen(self, *, silence_ms: int = 500) -> Session:
+        """Have the server listen to what is said with `speak`: a turn is over after `silence_ms` of silence, its words
+        are told, and it is answered where the server's brain understands it. Returns the effective session."""
+        listening = AudioInput(
+            turn_detection=ServerVad(silence_duration_ms=silence_ms), transcription=Transcription(model="whisper-1")
+        )
+        updated = await self._ask(SessionUpdate(session=SessionConfig(audio=SessionAudio(listening))), SessionUpdated)
+        session: Session = updated.session
+        return session
+
+    async def speak(self, pcm: bytes, *, answer_s: float = 60.0) -> Turn:
+        """Say something aloud (16-bit mono PCM, 24 kHz) in real time; returns when the answer has come whole, or when
+        there is none after `answer_s` seconds. `listen` is to be asked for first."""
+        turn = self._turn = Turn()
+        try:
+            async with asyncio.timeout(len(pcm) / 2 / SAMPLE_RATE + answer_s):
+                await say_aloud(turn, pcm, self.send)
+                if not self._is_answered:
+                    await self.send(ResponseCreate())
+                await turn.over()
+        except TimeoutError:
+            turn.trouble = turn.trouble or f"No answer came within {answer_s:g} s."
+        finally:
+            self._turn = None
+        return turn
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the server answers a turn by itself."""
+        detection = None if self.session is None else self.session.audio.input.turn_detection
+        return detection is not None and detection.create_response is True
+
     async def send(self, event: ClientEvent) -> None:
         """Send any client event."""
         data = self._encoding.encode(event)
@@ -316,6 +353,11 @@ class Conversation:
             self._speeches.pop(event.response.id)._done(event.response)
         elif isinstance(event, (OutputItemAdded, AudioDelta, TranscriptDelta)):
             self._speeches[event.response_id]._take(event, time.monotonic())
+        if self._turn is not None:
+            if isinstance(answer, Speech):
+                self._turn.begin_answer(answer)
+            else:
+                self._turn.take(event, time.monotonic())
         if self._expecting is not None and not self._expecting.done() and isinstance(event, self._expected or ()):
             self._expecting.set_result(answer)
 

@@ -1,4 +1,4 @@
-"""The `voiced` command: serve, say, voices, bench, config."""
+"""The `voiced` command: serve, say, talk, voices, bench, config."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _OUTPUT_HELP = (
 _TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_multipart": logging.ERROR}
 """What these tell below is the matter of a caller, not of who runs the server: each check of a path, each bad form."""
 _SAY_SETTINGS = ("host", "port", "api_keys", "tls_cert", "model", "codec", "device", "voices", "uploads")
+_TALK_SETTINGS = (*_SAY_SETTINGS, "brain", "recogniser")
 _VOICES_SETTINGS = ("model", "voices", "uploads")
 """The settings that a command's help shows, where most of them belong to `serve`; all of them are taken."""
 
@@ -94,6 +95,22 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     say.add_argument("--url", default=None, help="server to use, as ws(s):// or http(s):// (default: at host and port)")
     _add_settings(say, _SAY_SETTINGS)
     say.set_defaults(run=_say)
+
+    talk = commands.add_parser(
+        "talk",
+        help="hold a spoken conversation",
+        description="Ask aloud with recordings, or with typed lines where none are given, and hear the answers: with "
+        "the server if one runs, otherwise with one started for it.",
+    )
+    talk.add_argument("questions", nargs="*", metavar="question.wav", help="recordings (WAV or FLAC), up to 30 s each")
+    talk.add_argument("-o", "--output", default=None, metavar="FILE", help="where the answers go, as in voiced say")
+    talk.add_argument("--json", action="store_true", dest="as_json", help="print transcripts and times as JSON")
+    talk.add_argument("--silence-ms", type=int, default=500, help="silence that ends a turn (default: %(default)s)")
+    talk.add_argument(
+        "--url", default=None, help="server to use, as ws(s):// or http(s):// (default: at host and port)"
+    )
+    _add_settings(talk, _TALK_SETTINGS)
+    talk.set_defaults(run=_talk)
 
     voices = commands.add_parser(
         "voices",
@@ -194,6 +211,15 @@ def _say(options: argparse.Namespace) -> int:
         url=options.url,
     )
     return asyncio.run(say(wish, config))
+
+
+def _talk(options: argparse.Namespace) -> int:
+    from realtime.commands.talk import Talk, talk
+
+    config = _settings(options)
+    logging.basicConfig(level=logging.WARNING)
+    wish = Talk(options.questions, options.output, options.as_json, options.silence_ms, options.url)
+    return asyncio.run(talk(wish, config))
 
 
 def _voices(options: argparse.Namespace) -> int:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import difflib
 import os
 import signal
-import ssl
 import sys
 import time
-import urllib.request
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from msgspec import UNSET
 
 from clients.python import Speech, VoicedError, connect
@@ -23,9 +18,8 @@ from codec_stream.audio_file import write_wav
 from codec_stream.containers import ContainerEncoder, ContainerFormat
 from codec_stream.rate import SAMPLE_RATE
 from protocol.objects import Generation
-from realtime.commands.serve import describe, follow, running
+from realtime.commands.reach import reached
 from realtime.config import Config
-from realtime.http.server import reached_at
 from realtime.voices.listing import list_voices
 
 _FORMATS: dict[str, ContainerFormat] = {
@@ -39,23 +33,6 @@ _FORMATS: dict[str, ContainerFormat] = {
     ".pcm": "pcm",
 }
 """What a file's ending says of its format."""
-_ENGINE_SETTINGS = (
-    "model",
-    "codec",
-    "device",
-    "dtype",
-    "decoder",
-    "look_ahead",
-    "slots",
-    "kv_positions",
-    "prefill_positions",
-    "max_lead_s",
-    "max_clause_s",
-    "threads",
-    "front_end",
-    "voices",
-    "uploads",
-)
 
 
 class _Unsayable(ValueError):
@@ -80,7 +57,7 @@ async def say(wish: Wish, config: Config) -> int:
     _cancel_on_interrupt()
     try:
         _check(wish)
-        async with _server(wish, config) as (url, tls):
+        async with reached(wish.url, config, lambda: _check_voice(wish.voice, config)) as (url, tls):
             seed = UNSET if wish.seed is None else wish.seed
             generation = Generation(seed=seed, paced=wish.output == "-")  # a file need not wait for a listener
             key = config.api_keys[0] if config.api_keys else None
@@ -204,29 +181,6 @@ def _report(wish: Wish, speech: Speech, pcm: bytes) -> int:
     return 0
 
 
-@contextlib.asynccontextmanager
-async def _server(wish: Wish, config: Config) -> AsyncIterator[tuple[str, ssl.SSLContext | None]]:
-    """The address of a server: the one given, the one that runs where the settings say, or one started here; and which
-    certificates are trusted, if not those the system trusts."""
-    configured = reached_at(config.host, config.port)
-    tls = _tls(config.tls_cert) if config.tls_cert else None
-    if wish.url is not None:
-        _tell_ignored(config)
-        yield wish.url, None
-    elif (found := _running(configured, config.api_keys, tls)) is not None:
-        runs, address = found
-        print(f"voiced: using the server at {configured} ({runs})", file=sys.stderr)
-        _tell_ignored(config)
-        yield address, tls
-    else:
-        _check_voice(wish.voice, config)
-        own = msgspec.structs.replace(config, host="127.0.0.1", port=0, drain_s=1.0, tls_cert="", tls_key="")
-        async with running(own) as (_, gateway, url):
-            info = await follow(gateway.engine)
-            print(f"voiced: {describe(info)}", file=sys.stderr)
-            yield url, None
-
-
 def _check_voice(name: str | None, config: Config) -> None:
     """Raise _Unsayable for a voice that an engine of these settings will not have; the voices of a checkpoint that is
     still to be fetched cannot be known. Raises VoiceError for a folder of voices that cannot be used."""
@@ -237,47 +191,3 @@ def _check_voice(name: str | None, config: Config) -> None:
         close = difflib.get_close_matches(name, voices, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(voices))}."
         raise _Unsayable(f"there is no voice {name[:64]!r}; {hint}")
-
-
-def _tell_ignored(config: Config) -> None:
-    usual = Config()
-    ignored = [name for name in _ENGINE_SETTINGS if getattr(config, name) != getattr(usual, name)]
-    if ignored:
-        print(f"voiced: it speaks with settings of its own; not used: {', '.join(ignored)}", file=sys.stderr)
-
-
-def _running(address: str, api_keys: list[str], tls: ssl.SSLContext | None) -> tuple[str, str] | None:
-    """What runs at an address, and the URL of its conversations. Without a certificate to trust, plain HTTP is tried
-    first, then TLS with the authorities that the system trusts."""
-    for secure in ("s",) if tls is not None else ("", "s"):
-        if (runs := _ready(f"http{secure}://{address}/readyz", api_keys, tls)) is not None:
-            return runs, f"ws{secure}://{address}/v1/realtime"
-    return None
-
-
-def _ready(url: str, api_keys: list[str], tls: ssl.SSLContext | None) -> str | None:
-    """What runs at an address, if a voiced server is ready there that lets us in."""
-    try:
-        headers = {"Authorization": f"Bearer {api_keys[0]}"} if api_keys else {}
-        asked = urllib.request.Request(url, headers=headers)
-        with urllib.request.urlopen(asked, timeout=0.5, context=tls) as answer:
-            body = msgspec.json.decode(answer.read())
-            if body == {"status": "ready"}:  # all that is told without a key
-                print(f"voiced: the server at {url} wants a key: give one in VOICED_API_KEYS", file=sys.stderr)
-            return f"checkpoint {body['engine']['checkpoint']}" if body["status"] == "ready" else None
-    except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
-        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
-            advice = "to use it, name its certificate with --tls-cert"
-            print(f"voiced: the certificate of the server at {url} is not trusted here: {advice}", file=sys.stderr)
-        return None
-
-
-def _tls(cert: str) -> ssl.SSLContext:
-    """Trusts this certificate and no other, whatever name it was made out to: who has its key is our server. Raises
-    OSError."""
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusting.check_hostname = False
-    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    first, end, _ = Path(cert).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
-    trusting.load_verify_locations(cadata=first + end)  # not those it was issued by: they issued others too
-    return trusting

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.commands.say import _running, write
+from realtime.commands.reach import _running
+from realtime.commands.say import write
 
 FOLDER = Path(__file__).parent.parent / "access"
 CERT, CERT_KEY = str(FOLDER / "localhost.pem"), str(FOLDER / "localhost.key")
