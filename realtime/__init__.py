@@ -1,4 +1,4 @@
-"""The server: everything between a client's connection and a checkpoint's weights."""
+"""Serves speech: everything between a client's connection and a checkpoint's weights."""
 
 __version__ = "0.1.0"
-"""The version of the server, and of the clients that are published from the same commit."""
+"""Version of the server, and of the clients that are published from the same commit."""

@@ -1,4 +1,4 @@
-"""The composition root: settings and parts in, one server out. Every route has its row in `realtime.access.rules`."""
+"""Puts a server together from settings and parts. Every route here has its row in `realtime.access.rules`."""
 
 from __future__ import annotations
 
@@ -50,13 +50,15 @@ from realtime.voices.files import read_voices
 
 
 class Application:
-    """One server, put together: `asgi` serves it, and its lifespan keeps the engine running.
+    """Holds one server, put together: `asgi` serves it, and its lifespan keeps the engine running.
 
     `engine`, `sessions`, `metrics`, `access` and `catalogue` are what it is made of, for whoever runs it.
     """
 
     def __init__(self, config: Config, parts: Parts | None = None) -> None:
-        """Put the parts together; those not given are made as `config` says. Raises ConfigError and VoiceError."""
+        """Put the parts together. Parts that are not given are made as `config` says. Raises ConfigError and
+        VoiceError.
+        """
         self.config = config
         self.parts = parts if parts is not None else parts_of(config)
         folder = voices_folder(config.voices, config.model)
@@ -91,7 +93,7 @@ class Application:
         )
 
     def runtime(self, info: EngineInfo) -> Runtime:
-        """Tell a session what runs behind it."""
+        """Describe to a session what runs behind it."""
         return Runtime(
             checkpoint=info.checkpoint,
             kind=info.kind,
@@ -108,14 +110,17 @@ class Application:
         )
 
     def drain(self) -> None:
-        """Begin to stop: nothing new is let in by other ways than HTTP, sessions finish what they say, and after
-        `drain_s` seconds those that are left are cut."""
+        """Begin to stop.
+
+        Listeners let nothing new in. Sessions finish what they say; after `drain_s` seconds those that are left are
+        cut.
+        """
         for listener in self._listeners:
             listener.drain()
         asyncio.get_running_loop().call_later(self.config.drain_s, self.cut)
 
     def cut(self) -> None:
-        """End all sessions now; each is told."""
+        """End all sessions now, each with a word to its client."""
         self.sessions.cut()
 
     @contextlib.asynccontextmanager
@@ -123,7 +128,7 @@ class Application:
         hearing, lag = self.parts.hearing, measure_lag(self.metrics.lagged)
         beside = [asyncio.create_task(task) for task in (self.engine.run(), hearing.run(), lag)]
         try:
-            await hearing.named()  # before a session tells who listens
+            await hearing.named()  # a session tells its client at once who listens
             async with contextlib.AsyncExitStack() as listening:
                 for listener in self._listeners:
                     await listening.enter_async_context(listener.running())
@@ -173,8 +178,10 @@ class Application:
 
 
 def create_app(config: Config, parts: Parts | None = None) -> Application:
-    """Put a server together from settings, and from parts that stand in for those the settings would name. Raises
-    ConfigError and VoiceError."""
+    """Put a server together from settings. `parts` stand in for those that the settings would name.
+
+    Raises ConfigError and VoiceError.
+    """
     return Application(config, parts)
 
 
@@ -198,8 +205,11 @@ def _allowance(config: Config) -> Allowance:
 
 
 def peer_config(config: Config) -> PeerConfig:
-    """Where WebRTC calls come in: where the server listens, unless told otherwise. For a server on loopback these are
-    all addresses of the machine, for callers on it: Firefox calls from no loopback address and to none."""
+    """Return where WebRTC calls come in: where the server listens, unless the settings say otherwise.
+
+    For a server on loopback these are all addresses of the machine, for callers on it: Firefox calls from no loopback
+    address and to none.
+    """
     told_otherwise = bool(config.rtc_addresses or config.stun_server or config.turn_server)
     return PeerConfig(
         addresses=tuple(config.rtc_addresses),

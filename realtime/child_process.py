@@ -1,4 +1,4 @@
-"""Processes that the gateway starts: each has one end of a socket pair, and leaves when the other end closes."""
+"""Starts the processes of the gateway: each holds one end of a socket pair, and leaves when the other end closes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ _LEAVE_S = 2.0
 
 
 def start_child(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start `python -m module FD`, where FD is its end of a socket pair; returns the process and our end. It is born
-    with the terminal's signals blocked. Raises OSError."""
+    """Start `python -m module FD`, where FD is its end of a socket pair; return the process and our end.
+
+    The process is born with the terminal's signals blocked. Raises OSError.
+    """
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", module, str(theirs.fileno())]
     with theirs, _terminal_signals_blocked():
@@ -31,8 +33,10 @@ def start_child(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 async def reap(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the process to leave by itself; make it if it does not within 2 s. One that not even that ends, since it
-    waits for a device or a disk, is left behind."""
+    """Wait for a process to leave by itself, and kill it if it has not left within 2 s.
+
+    A process that cannot even be killed, since it waits for a device or a disk, is left behind with a line in the log.
+    """
     try:
         if not await _left(process):
             process.kill()
@@ -46,7 +50,7 @@ async def reap(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _left(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the process is gone, or goes in time."""
+    """Tell whether the process has gone, or goes within 2 s."""
     deadline = time.monotonic() + _LEAVE_S
     while process.poll() is None and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
@@ -55,8 +59,10 @@ async def _left(process: subprocess.Popen[bytes]) -> bool:
 
 @contextlib.contextmanager
 def _terminal_signals_blocked() -> Iterator[None]:
-    """A process started here is born with them blocked: the terminal's Ctrl-C reaches all its processes, and a worker
-    that still imports could not ignore it yet."""
+    """Block the terminal's signals while a process is started, so that it is born with them blocked.
+
+    The terminal's Ctrl-C reaches all processes, and a worker that is still importing could not ignore it yet.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

@@ -1,4 +1,4 @@
-"""The service's settings, typed, from four sources: flag > environment (VOICED_…) > file (TOML) > default.
+"""Reads the service's settings from four sources: flag > environment (VOICED_…) > file (TOML) > default.
 
 An unknown key is refused by name, with the nearest known one.
 """
@@ -24,12 +24,13 @@ _SERVICE_LINK = re.compile(
     r"VOICED_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-"""What Kubernetes sets in every pod beside a Service named voiced or voiced-…: addresses, none of our settings."""
+"""These two match the variables that Kubernetes sets in every pod beside a Service named voiced or voiced-…. They are
+addresses and none of our settings."""
 _SECRET = {"api_keys", "turn_password"}
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used; one sentence that names it, its source and the fix."""
+    """Says in one sentence which setting cannot be used, where it came from, and how to mend it."""
 
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -45,7 +46,7 @@ _ADDRESS = r"[^\[\]/?#@:\s]+(:[0-9]{1,5})?"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings. The comment behind each is its help."""
+    """Holds all settings. The description of each is its help text."""
 
     host: Annotated[str, Meta(description="address to listen on; loopback unless you mean otherwise")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="port to listen on; 0 picks a free one")] = 8080
@@ -150,20 +151,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"Config({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
     def shown(self) -> dict[str, Any]:
-        """All settings by name, as they may be printed and logged: keys are not."""
+        """Return all settings by name, as they may be printed and logged: asterisks stand for keys and passwords."""
         settings: dict[str, Any] = msgspec.to_builtins(self)
         return {name: "***" if name in _SECRET and value else value for name, value in settings.items()}
 
 
 def fields() -> dict[str, msgspec.inspect.Field]:
-    """Settings by name, with their types and help."""
+    """Return all settings by name, with their types and help."""
     info = msgspec.inspect.type_info(Config)
     assert isinstance(info, msgspec.inspect.StructType)
     return {field.name: field for field in info.fields}
 
 
 def as_toml(config: Config) -> str:
-    """A settings file that says the same, but for secrets."""
+    """Write the settings as a settings file. Secrets are left out, with a comment in their place."""
     return "".join(
         f'# {name} = "…" is set and not shown\n' if name in _SECRET and value else f"{name} = {as_toml_value(value)}\n"
         for name, value in config.shown().items()
@@ -171,7 +172,7 @@ def as_toml(config: Config) -> str:
 
 
 def as_toml_value(value: Any) -> str:
-    """A setting's value as a settings file has it."""
+    """Write a setting's value as a settings file has it."""
     if isinstance(value, list):
         return f"[{', '.join(map(as_toml_value, value))}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # else JSON and TOML agree
@@ -180,7 +181,11 @@ def as_toml_value(value: Any) -> str:
 def load_config(
     flags: Mapping[str, str], environment: Mapping[str, str] = os.environ, file: str | None = None
 ) -> Config:
-    """Put the settings together. `flags` and `environment` hold strings; raises ConfigError."""
+    """Put the settings together from all sources. Raises ConfigError.
+
+    `flags` and `environment` hold strings, by setting and by variable. `file` is the path of a settings file; without
+    it VOICED_CONFIG names one.
+    """
     values: dict[str, Any] = {}
     path = file or environment.get("VOICED_CONFIG")
     if path:
@@ -201,7 +206,11 @@ def _service_link(key: str, value: str) -> bool:
 
 
 def make_uploads(config: Config) -> None:
-    """Make the folder of uploaded voices, so that nobody hears of it with the first upload. Raises ConfigError."""
+    """Make the folder of uploaded voices and try to write into it, so that a mistake shows at start and not with the
+    first upload.
+
+    Raises ConfigError.
+    """
     if not config.uploads:
         return
     folder = Path(config.uploads).expanduser()
@@ -245,7 +254,10 @@ def _checked(raw: dict[str, Any], source: str, *, strict: bool) -> dict[str, Any
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be encoded: bytes that were no UTF-8 stand in an argument as surrogates, which cannot."""
+    """Tell whether a value can be encoded.
+
+    Bytes that were no UTF-8 stand in an argument as surrogates, which cannot.
+    """
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -254,13 +266,13 @@ def _is_text(value: str) -> bool:
 
 
 def _wrong(name: str, value: Any, source: str) -> str:
-    """What a setting may be, and what it is, unless that is secret."""
+    """Say what a setting may be, and what was given, unless that is secret."""
     given = "" if name in _SECRET else f", not {value!r:.100}"
     return f"Setting {name!r} {source} has to be {_wanted(fields()[name].type)}{given}."
 
 
 def _wanted(kind: msgspec.inspect.Type) -> str:
-    """What a setting may be, in words."""
+    """Say in words what a setting may be."""
     examples: list[str] = []
     if isinstance(kind, msgspec.inspect.Metadata):
         examples, kind = (kind.extra_json_schema or {}).get("examples", []), kind.type

@@ -1,4 +1,4 @@
-"""Where ids are made: random, and told apart by their prefix."""
+"""Makes ids: random ones, whose prefix says what they name."""
 
 from __future__ import annotations
 

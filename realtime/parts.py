@@ -1,4 +1,4 @@
-"""The parts of a server that others may give: what thinks, what translates, what speaks, and further ways in."""
+"""Names the parts of a server that others may give: brain, translator, hearing, engine, and further ways in."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Listener(Protocol):
     """Lets sessions in by other ways than HTTP, such as a TCP or a UDP port."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Take sessions in for as long as this is entered; it is left when the last one is over."""
+        """Take sessions in for as long as the context is entered. It is left only when the last session is over."""
 
     def drain(self) -> None:
         """Take no more sessions in, and let those under way finish what they say. `Sessions.cut` ends what is left."""
@@ -35,8 +35,11 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class ExtraWire:
-    """A WebSocket route of somebody else's. `rule` is its row in the table of routes; `connect` serves one connection
-    to its end, on a place that it asks `Sessions` for."""
+    """Adds a WebSocket route of somebody else's.
+
+    `rule` is its row in the table of routes. `connect` serves one connection to its end; it asks `Sessions` for a place
+    first.
+    """
 
     rule: Rule
     connect: Callable[[WebSocket, Sessions, Brain], Awaitable[None]]
@@ -44,10 +47,10 @@ class ExtraWire:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a server is put together from.
+    """Holds what a server is put together from.
 
-    `brain` decides what to say, `translator` serves translation sessions, `hearing` tells speech from silence,
-    `engine` speaks (None: a process of its own, as the configuration says). `wires` are further WebSocket routes,
+    `brain` decides what to say, `translator` serves translation sessions, `hearing` tells speech from silence. `engine`
+    speaks; None starts one in a process of its own, as the configuration says. `wires` are further WebSocket routes.
     `listeners` make further ways in.
     """
 
@@ -60,7 +63,7 @@ class Parts:
 
 
 def parts_of(config: Config) -> Parts:
-    """Make the parts that the settings name. Raises ConfigError for one that is not there."""
+    """Make the parts that the settings name. Raises ConfigError for one that cannot be made."""
     named: dict[str, Any] = {}
     if config.brain:
         named["brain"] = _made("brain", config.brain)
@@ -70,8 +73,11 @@ def parts_of(config: Config) -> Parts:
 
 
 def _made(setting: str, name: str) -> Any:
-    """Make the part that a setting names: by `module:factory`, also of a module in the working directory, or by the
-    factory of an installed entry point."""
+    """Make the part that a setting names.
+
+    The name is `module:factory`, where the module may lie in the working directory, or that of an installed entry
+    point.
+    """
     installed = {entry.name: entry for entry in entry_points(group=f"voiced.{setting}s")}
     if ":" not in name and name not in installed:
         raise ConfigError(

@@ -1,8 +1,8 @@
-"""What a session asks of an engine, and what the engine answers: plain structs that both import.
+"""Defines what a session asks of an engine, and what the engine answers: plain structs that both import.
 
-A session says *what* is to be voiced: a scene, the voices, the words. How a model is prompted for it is the affair of
-the model's own room in `realtime.engine.models`. No struct here holds a clock or a path: all times are durations, so
-an engine may run on another machine.
+A session says *what* is to be voiced: a scene, the voices, the words. How a model is prompted for it is decided in the
+model's own room in `realtime.engine.models`. No struct here holds a clock or a path: all times are durations, so an
+engine may run on another machine.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ class RegisteredClip(msgspec.Struct, frozen=True, tag="registered"):
 
 
 class Clip(msgspec.Struct, frozen=True, tag="clip"):
-    """Holds a clip that is sent along: 16-bit mono PCM at the codec's rate. It is encoded once and remembered by its
-    content."""
+    """Holds a clip that is sent along: 16-bit mono PCM at the codec's rate.
+
+    It is encoded once and remembered by its content.
+    """
 
     pcm: bytes
 
@@ -35,8 +37,8 @@ class Reference(msgspec.Struct, frozen=True):
 class Speaker(msgspec.Struct, frozen=True):
     """Describes one of several who speak in a dialogue.
 
-    `tag` is what stands before their words in the text, without brackets: SPEAKER0. The voice is taken from `clip`,
-    else from `description` (words for the scene), else the model picks one.
+    `tag` is what stands before their words in the text, without brackets: SPEAKER0. The voice is taken from `clip`, or
+    else from `description` (words for the scene); with neither, the model picks one.
     """
 
     tag: str
@@ -47,9 +49,9 @@ class Speaker(msgspec.Struct, frozen=True):
 class Voicing(msgspec.Struct, frozen=True):
     """Says who speaks and where: everything that comes before the words of a request.
 
-    `system` is the application's own instruction to the model; empty leaves the model's default. `scene` describes
-    the recording in lines of text. `voice` is the line by which a checkpoint knows one of its own voices. `references`
-    are examples of the voice, oldest first; `speakers` are those of a dialogue.
+    `system` is the application's own instruction to the model; empty leaves the model's default. `scene` describes the
+    recording in lines of text. `voice` is the line by which a checkpoint knows one of its own voices. `references` are
+    examples of the voice, oldest first. `speakers` are those of a dialogue.
     """
 
     system: str = ""
@@ -60,13 +62,13 @@ class Voicing(msgspec.Struct, frozen=True):
 
     @property
     def clips(self) -> list[RegisteredClip | Clip]:
-        """All clips that have to be encoded before the first word, in the order of their mention."""
+        """List all clips that have to be encoded before the first word: the speakers', then the references'."""
         of_speakers = [speaker.clip for speaker in self.speakers if speaker.clip is not None]
         return [*of_speakers, *(reference.clip for reference in self.references)]
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """How ids are drawn. `None` leaves the checkpoint's own default; `top_k=0` and `top_p=1` switch a filter off."""
+    """Says how ids are drawn. None leaves the checkpoint's own default; `top_k=0` and `top_p=1` switch a filter off."""
 
     temperature: float | None = None
     top_k: int | None = None
@@ -79,10 +81,12 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
     """Asks for `text` to be spoken: one clause, one request.
 
     With a `context_id`, what the same context spoke before comes between the voicing and the text, so that the voice
-    goes on where it stopped. `lead_s` is the audio in seconds that its listener still holds; it plays `speed` times as
-    fast as is spoken, and at most `max_lead_s` (None: the engine's own bound) are made ahead of it. A request that is
-    not `paced` has no listener: it is generated as fast as the paced ones allow. `more` says that the context goes on
-    with another clause at once: its place in the batch is kept for it. `max_frames` bounds what is spoken.
+    goes on where it stopped. `more` says that the context goes on with another clause at once: its place in the batch
+    is kept for it. `max_frames` bounds what is spoken.
+
+    `lead_s` is how many seconds of audio the listener still holds. The listener plays at `speed` times real time. At
+    most `max_lead_s` seconds are made ahead of it (None: the engine's own bound). A request that is not `paced` has no
+    listener: it is generated as fast as the paced ones allow.
     """
 
     request_id: str
@@ -100,8 +104,11 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
 
 
 class Used(msgspec.Struct, frozen=True):
-    """What a request has taken so far: positions of its prompt, of audio rows among them, and of those found cached;
-    frames spoken."""
+    """Counts what a request has taken so far.
+
+    `prompt_positions` are those of its prompt; `audio_positions` are the audio rows among them, `cached_positions`
+    those found in the cache. `frames` were spoken.
+    """
 
     prompt_positions: int = 0
     audio_positions: int = 0
@@ -113,10 +120,11 @@ EndReason = Literal["stop", "length", "cancelled", "failed", "overloaded", "inva
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The one last word on a request; all its audio came before.
+    """Ends a request: it is the last word on it, and all its audio came before.
 
-    stop: the model ended it · length: it hit the cap · cancelled · failed: our fault · overloaded: not admitted ·
-    invalid: the request's fault, and `field` says where. Counts are those of `Used`; `samples` are at the codec's rate.
+    `reason` is stop (the model ended it), length (it hit the cap), cancelled, failed (our fault), overloaded (it was
+    not admitted) or invalid (the request's fault; `field` says where). Counts are those of `Used`; `samples` are at the
+    codec's rate.
     """
 
     request_id: str

@@ -1,1 +1,1 @@
-"""Who may do what here: decided without I/O, from a request's head, a table and a clock."""
+"""Decides who may do what on this server, without I/O: from a request's head, a table of routes and a clock."""

@@ -1,4 +1,4 @@
-"""What clients send to say who they are, wherever they put it.
+"""Finds the keys and secrets that a client sends, wherever its protocol puts them.
 
 Seen on the wire: `Authorization: Bearer k` (OpenAI's SDKs), `Token k` (Deepgram's), `Basic base64(":k")`; the headers
 `api-key` (Azure's), `X-API-Key` (Cartesia's) and `xi-api-key` (ElevenLabs'); in browsers, which cannot set headers on a
@@ -20,9 +20,10 @@ REDACTED = "***"
 
 
 def credentials(headers: Mapping[str, str], subprotocols: Sequence[str] = (), query: str = "") -> list[str]:
-    """All that a request sent, without repeats. `headers` by lower-case name; `query` only where a key may be in it.
+    """List every credential that a request sent, without repeats.
 
-    What is malformed or longer than any key counts as sent and right for nobody: it is kept as an empty string.
+    `headers` are keyed by lower-case name. `query` is given only for routes where a key may stand in it. A credential
+    that is malformed or longer than any key is listed as an empty string: it was sent, and it opens nothing.
     """
     found = [key for key in [_authorization(headers.get("authorization"))] if key is not None]
     found += [headers[name].strip() for name in _HEADERS if name in headers]
@@ -33,7 +34,7 @@ def credentials(headers: Mapping[str, str], subprotocols: Sequence[str] = (), qu
 
 
 def redacted_query(query: bytes) -> bytes:
-    """The query string as it may be logged: without the key in it."""
+    """Return the query string with the key in it replaced, fit to be logged."""
     parts = query.split(b"&")
     return b"&".join(
         _QUERY.encode() + b"=" + REDACTED.encode() if unquote_plus(_name(part)) == _QUERY else part for part in parts

@@ -1,4 +1,7 @@
-"""API keys and the short-lived secrets minted with them. Neither is kept: only SHA-256 digests are."""
+"""Checks API keys, and mints the short-lived secrets that clients use in their place.
+
+Neither is kept: only their SHA-256 digests are.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ _MAX_KEY_CHARS = 256
 
 
 class ApiKeys:
-    """The keys that open this server."""
+    """Knows the keys that open this server. It is false when there are none."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        """Raises ValueError with one sentence for a key that cannot be used; it does not repeat the key."""
+        """Take the keys in. Raises ValueError with one sentence for a key that cannot be used; it does not repeat the
+        key.
+        """
         self._digests: list[bytes] = []
         for number, key in enumerate(keys, 1):
             fault = _fault(key)
@@ -31,9 +36,10 @@ class ApiKeys:
         return bool(self._digests)
 
     def name(self, candidate: str) -> str | None:
-        """What a key may be called in logs and records: the beginning of its digest; None for what is no key.
+        """Return the name a key has in logs and records (`key_` and the beginning of its digest), or None for what is
+        no key.
 
-        Takes as long for a wrong key as for a right one.
+        It takes as long for a wrong key as for a right one.
         """
         digest, found = _digest(candidate), None
         for known in self._digests:
@@ -44,8 +50,11 @@ class ApiKeys:
 
 @dataclass(frozen=True)
 class Secret:
-    """What a client secret stands for: sessions of one kind, set up as `session` says (JSON), until `expires_at`
-    (Unix seconds). `minted_by` names the key."""
+    """Says what a client secret stands for.
+
+    It opens sessions of one `kind`, set up as `session` says (JSON), until `expires_at` (Unix seconds). `minted_by` is
+    the name of the key it was minted with.
+    """
 
     kind: SecretKind
     session: bytes
@@ -54,7 +63,7 @@ class Secret:
 
 
 class TooManySecrets(Exception):
-    """No more secrets can be minted before one expires, in `retry_after_s` seconds."""
+    """Says that no more secrets can be minted before one expires, in `retry_after_s` seconds."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many client secrets have not expired yet; try again in {retry_after_s} s")
@@ -62,10 +71,13 @@ class TooManySecrets(Exception):
 
 
 class Secrets:
-    """Client secrets that have not expired, at most `limit`. The clock and chance are arguments."""
+    """Keeps the client secrets that have not expired, at most `limit`. The clock and chance are arguments."""
 
     def __init__(self, random_text: Callable[[], str], limit: int = 4096, *, shared: bool = False) -> None:
-        """`random_text` gives what nobody can guess. Where several keys share the server, none takes more than half."""
+        """Take `random_text`, which returns text that nobody can guess, and the bound.
+
+        `shared` says that several keys share the server: then no key may hold more than half of the secrets.
+        """
         self._random_text = random_text
         self._limit = limit
         self._limit_of_one = limit // 2 if shared else limit
@@ -76,7 +88,10 @@ class Secrets:
         return len(self._known)
 
     def mint(self, kind: SecretKind, session: bytes, seconds: int, minted_by: str, now: float) -> tuple[str, Secret]:
-        """A new secret's value, told this once, and what it stands for. Raises TooManySecrets."""
+        """Mint a secret that lasts `seconds` and return its value, which is told this once, with what it stands for.
+
+        `now` is Unix time. Raises TooManySecrets when the key, or the server, holds as many as it may.
+        """
         self._known = {digest: secret for digest, secret in self._known.items() if secret.expires_at > now}
         theirs = [secret.expires_at for secret in self._known.values() if secret.minted_by == minted_by]
         if len(theirs) >= self._limit_of_one:
@@ -89,13 +104,15 @@ class Secrets:
         return value, secret
 
     def redeem(self, value: str, now: float) -> Secret | None:
-        """What a value stands for, as often as it is asked until it expires."""
+        """Return what a value stands for, or None when it is unknown or has expired. A secret can be redeemed any
+        number of times.
+        """
         secret = self._known.get(_digest(value))
         return secret if secret is not None and now < secret.expires_at else None
 
 
 def _until(expiries: Iterable[int], now: float) -> int:
-    """Whole seconds until the first of them has passed."""
+    """Return the whole seconds until the first of `expiries` has passed, at least 1."""
     return max(1, int(min(expiries) - now) + 1)
 
 

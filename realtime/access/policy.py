@@ -1,4 +1,4 @@
-"""The decision on one request: is it known, may this page ask, who asks.
+"""Decides on one request: whether its route is known, whether this page may ask, and who asks.
 
 Origin: programs send none. A browser's page is let in when it comes from this server or is one of `allowed_origins`.
 "This server" is what the request's Host header says, and a page can make that say its own name by pointing its domain
@@ -22,7 +22,7 @@ from realtime.access.rules import RULES, Method, Rule, Table
 
 @dataclass(frozen=True)
 class Head:
-    """A request's head. Header names are lower case; a WebSocket handshake's method is WEBSOCKET."""
+    """Holds the head of a request. Header names are lower case; a WebSocket handshake's method is WEBSOCKET."""
 
     method: str
     path: str
@@ -33,7 +33,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Grant:
-    """Who got in. With a secret, `session` is the configuration it was minted with (JSON), and `name` its key's."""
+    """Says who was let in.
+
+    With a client secret, `session` is the configuration it was minted with (JSON), and `name` the name of the key that
+    minted it.
+    """
 
     by: Literal["nobody", "anonymous", "key", "secret"]
     name: str = ""
@@ -41,13 +45,15 @@ class Grant:
 
     @property
     def operator(self) -> bool:
-        """May see and change what belongs to the server."""
+        """Tell whether the client may see and change what belongs to the server."""
         return self.by in ("anonymous", "key")
 
 
 class Denied(Refused):
-    """Refuses a request at the door. The message names the fix and repeats nothing secret; `headers` go with the
-    answer."""
+    """Refuses a request before it reaches its route.
+
+    The message names the fix and repeats nothing secret. `headers` are sent with the answer.
+    """
 
     def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code, message)
@@ -55,7 +61,7 @@ class Denied(Refused):
 
 
 class Access:
-    """Who may do what on one server."""
+    """Decides who may do what on one server."""
 
     def __init__(
         self,
@@ -75,7 +81,11 @@ class Access:
         self._loopback = loopback
 
     def admit(self, head: Head, now: float) -> tuple[Rule, Grant]:
-        """The route's row and who asks. Raises Denied; `now` is Unix time."""
+        """Let a request in: return its route's row and who asks. `now` is Unix time.
+
+        Raises Denied. A route that is open to everybody raises it only if it does not exist; whoever is not known there
+        is granted as "nobody".
+        """
         rule = self._table.rule_for(head.method, head.path)
         if rule is None:
             raise _unknown(head, self._table.methods_of(head.path))
@@ -89,7 +99,7 @@ class Access:
         return rule, self._who(rule, head, now)
 
     def preflight(self, head: Head) -> Sequence[str]:
-        """The methods a page may use at a path, when a browser asks before it sends. Raises Denied."""
+        """List the methods that a page may use at a path, for a browser that asks before it sends. Raises Denied."""
         methods = [method for method in self._table.methods_of(head.path) if method != "WEBSOCKET"]
         if not methods:
             raise _unknown(head, self._table.methods_of(head.path))
@@ -97,7 +107,7 @@ class Access:
         return methods
 
     def shares_with(self, origin: str | None) -> bool:
-        """A page from this origin may read what is answered (CORS)."""
+        """Tell whether a page from this origin may read the answers (CORS)."""
         return origin is not None and origin.lower() in self._origins
 
     def _check_origin(self, head: Head) -> None:
@@ -134,7 +144,7 @@ class Access:
 
 
 def is_loopback(host: str) -> bool:
-    """An address to listen on that only this machine reaches."""
+    """Tell whether `host`, an address to listen on, is reached by this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -142,7 +152,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _netloc(origin: str) -> str:
-    """Host and port of an origin; empty for what is none."""
+    """Return the host and port of an origin, or an empty string for what is no origin."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -165,7 +175,7 @@ def _unknown(head: Head, methods: Sequence[Method]) -> Denied:
 
 
 def _is_address(host: str) -> bool:
-    """The Host header is an IP address or localhost, with or without a port."""
+    """Tell whether a Host header is an IP address or localhost, with or without a port."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or bool(ipaddress.ip_address(name))

@@ -1,7 +1,8 @@
-"""What one key may use of a server, and what it uses now. Pure: the clock is an input.
+"""Counts what each key uses of a server, against what it may use. Pure: the clock is an input.
 
-Without bounds one key could take every session, every voice and every second of the machine; these are what an operator
-sets against that. Who came without a key, or with a secret that a key minted, counts as that key's.
+Without bounds one key could take every session, every voice and every second of the machine. An operator sets these
+bounds against that. Use with a client secret counts for the key that minted it; all clients without a key share one
+account.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ _RETRY_S = 5
 class Allowance:
     """Bounds what each key may use; 0 is no bound.
 
-    `sessions`, `responses` and `offers` (of calls that are not connected yet) are counted at once. `speech_s` are
-    seconds of speech made within 24 hours of the first of them.
+    `sessions`, `responses` and `offers` (of calls that are not connected yet) bound how many there may be at one time.
+    `speech_s` bounds the seconds of speech made within 24 hours of the first of them.
     """
 
     sessions: int = 0
@@ -29,7 +30,7 @@ class Allowance:
 
 
 class Account:
-    """What one key uses. Every `begin_…` that returned is answered by one `end_…`."""
+    """Counts what one key uses. Every `begin_…` that returned is followed by one `end_…`."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self._allowance = allowance or Allowance()
@@ -74,7 +75,7 @@ class Account:
         self.responses -= 1
 
     def spoke(self, seconds: float, now: float) -> None:
-        """Count speech that was made at `now`."""
+        """Count `seconds` of speech that were made at `now`, in seconds."""
         self._spoken_s = self._spoken_today(now) + seconds
         if self._day_began is None:
             self._day_began = now
@@ -92,12 +93,15 @@ class Account:
 
 
 class Quotas:
-    """The accounts of a server's keys. They are as many as keys are, and are kept for the speech of the day."""
+    """Keeps the accounts of a server's keys.
+
+    There is one for each key, and none is dropped: it remembers the speech of the day.
+    """
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self._allowance = allowance
         self._accounts: dict[str, Account] = {}
 
     def account(self, key: str) -> Account:
-        """Give the account of a key, by its name; whoever has no key shares one."""
+        """Return the account of a key, by its name. Clients without a key share one."""
         return self._accounts.setdefault(key, Account(self._allowance))

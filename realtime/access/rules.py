@@ -1,7 +1,7 @@
-"""The table of routes and what each one asks for. What is not in it is refused.
+"""Lists the routes of the server and what each one asks for. A route that is not in the table is refused.
 
 A route takes an API key, where the server has any. Some take a client secret of one kind instead, for browsers; a few
-are open to everybody, whatever page asks. `policy` decides by it.
+are open to everybody, whatever page asks. `policy` decides by this table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _CLIP_BYTES = 10 * 1024 * _KIB  # the largest reference clip
 
 @dataclass(frozen=True)
 class Rule:
-    """One route: who gets in, and how large a body it reads. WebSocket messages have a limit of their own."""
+    """Describes one route: who gets in, and how large a body it reads.
+
+    The size of WebSocket messages is bounded elsewhere.
+    """
 
     method: Method
     path: str
@@ -61,12 +64,12 @@ class Table:
         self._patterns = tuple((rule, _pattern(rule.path)) for rule in rules)
 
     def rule_for(self, method: str, path: str) -> Rule | None:
-        """Give the row a request falls under, or None; HEAD counts as GET."""
+        """Return the row that a request falls under, or None; HEAD counts as GET."""
         wanted = "GET" if method == "HEAD" else method
         return next((rule for rule in self._matching(path) if rule.method == wanted), None)
 
     def methods_of(self, path: str) -> list[Method]:
-        """List what can be done at a path; empty where there is none."""
+        """List the methods that a path takes; the list is empty where there is no route."""
         return [rule.method for rule in self._matching(path)]
 
     def _matching(self, path: str) -> list[Rule]:
@@ -74,7 +77,9 @@ class Table:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """`{name}` stands for one segment of a path, `{name:path}` for all that follows."""
+    """Compile a path template, in which `{name}` stands for one segment of a path and `{name:path}` for all that
+    follows.
+    """
     parts = re.split(r"(\{[a-z]+(?::path)?\})", template)
     return re.compile(
         "".join(

@@ -1,4 +1,4 @@
-"""Who decides what to say: given the dialogue, a brain streams the text of the next response."""
+"""Defines a brain: given the dialogue, it decides what to say and streams the text of the next response."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Literal, Protocol
 
 
 class NothingToSay(Exception):
-    """There is no answer to this dialogue; the message tells the client why."""
+    """Says that there is no answer to this dialogue; the message tells the client why."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """A message of the dialogue.
+    """Holds one message of the dialogue.
 
-    `text` are its words: written, transcribed, or of an assistant's speech those that were heard. `cut_short` says that
-    the listener did not hear it to its end. `audio` is the user's recording (16-bit mono PCM at 24 kHz), where there is
-    one and it is still kept: for a brain that understands speech itself.
+    `text` holds its words: as written, as transcribed, or those of an assistant's speech that were heard. `cut_short`
+    says that the listener did not hear it to its end. `audio` is the user's recording (16-bit mono PCM at 24 kHz), for
+    a brain that understands speech itself; it is None where there is no recording or it is no longer kept.
     """
 
     role: Literal["system", "user", "assistant"]
@@ -29,7 +29,7 @@ class Said:
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """A call of one of the client's functions, as a brain asks for it or as it stands in the dialogue.
+    """Calls one of the client's functions: as a brain asks for it, or as it stands in the dialogue.
 
     `arguments` is a JSON text. `call_id` is what its output refers to; a brain may leave it empty, then one is made.
     """
@@ -42,7 +42,7 @@ class FunctionCall:
 
 @dataclass(frozen=True)
 class FunctionOutput:
-    """What a function gave for the call `call_id`."""
+    """Holds what a function returned for the call `call_id`."""
 
     call_id: str
     output: str
@@ -54,10 +54,10 @@ Entry = Said | FunctionCall | FunctionOutput
 
 @dataclass(frozen=True)
 class Dialogue:
-    """What a brain answers: the entries, oldest first, and how.
+    """Holds what a brain has to answer: the entries, oldest first.
 
-    `instructions` are the session's. `tools` are JSON schemas of what the client can be asked to do, `tool_choice`
-    which of them: "auto", "none", "required" or a name.
+    `instructions` are the session's. `tools` are JSON schemas of the functions that the client can be asked to call.
+    `tool_choice` says which of them may be called: "auto", "none", "required" or a name.
     """
 
     entries: tuple[Entry, ...]
@@ -67,7 +67,7 @@ class Dialogue:
 
 
 class Brain(Protocol):
-    """Anything that can hold up one side of a dialogue.
+    """Decides what one side of a dialogue says.
 
     `answers_turns` says that it understands what a user has said (`Said.audio`, or a transcript): the end of a user's
     turn then asks for a response by itself, unless the client does not want that. `needs_transcripts` says that it
@@ -81,23 +81,23 @@ class Brain(Protocol):
     def needs_transcripts(self) -> bool: ...
 
     def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
-        """Stream the next response: text in pieces, and calls. Raises NothingToSay where there is none.
+        """Stream the next response: pieces of text, and function calls. Raises NothingToSay when there is no answer.
 
-        It is closed as soon as nobody wants to hear more.
+        The stream is closed as soon as nobody wants to hear more.
         """
 
 
 class Reader:
-    """Speaks what the user wrote last: the model's own contract, for as long as no language model is attached.
+    """Speaks the text that the user wrote last, for as long as no language model is attached.
 
-    It does not understand what is said, so a turn of the user's asks it for nothing by itself.
+    It does not understand speech, so the end of a user's turn does not ask it for a response.
     """
 
     answers_turns = False
     needs_transcripts = False
 
     async def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
-        """Give the last words that a user wrote. Raises NothingToSay when there are none that can be spoken."""
+        """Yield the last words that a user wrote. Raises NothingToSay when there are none that can be spoken."""
         written = (
             entry.text for entry in reversed(dialogue.entries) if isinstance(entry, Said) and entry.role == "user"
         )

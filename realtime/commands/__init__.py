@@ -1,1 +1,1 @@
-"""The `voiced` command and its subcommands."""
+"""Implements the `voiced` command and its subcommands."""

@@ -24,21 +24,23 @@ _BENCHMARKS = {
     "webrtc": "two-way calls: sessions per core and lateness of packets, beside aiortc",
     "attacks": "hostile WebRTC callers: what the others notice, and what is left behind",
 }
-"""By name, the modules' own HELP: to ask them for it would import torch."""
+"""The HELP of each benchmark's module, repeated here: to ask the modules for it would import torch."""
 _OUTPUT_HELP = (
     "where to; the ending says the format: .wav, .mp3, .opus, .ogg, .aac, .flac or .pcm; - for bare PCM on stdout "
     "(default: %(default)s)"
 )
 _TALKATIVE = {"aioice": logging.WARNING, "aiortc": logging.WARNING, "python_multipart": logging.ERROR}
-"""What these tell below is the matter of a caller, not of who runs the server: each check of a path, each bad form."""
+"""The least level at which these libraries are logged. Below it they tell of each caller's path checks and bad forms,
+which do not concern whoever runs the server."""
 _SAY_SETTINGS = ("host", "port", "api_keys", "tls_cert", "model", "codec", "device", "voices", "uploads")
 _TALK_SETTINGS = (*_SAY_SETTINGS, "brain", "recogniser")
 _VOICES_SETTINGS = ("model", "voices", "uploads")
-"""The settings that a command's help shows, where most of them belong to `serve`; all of them are taken."""
+"""The settings that the help of `say` and of `voices` shows. Both take all others as well, but most matter to `serve`
+only."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. What goes wrong is one sentence on stderr."""
+    """Run one command and return its exit status. What goes wrong is told in one sentence on stderr."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser(given)
     options = parser.parse_args(given)
@@ -55,20 +57,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes whole names only: what abbreviates one flag today may be two tomorrow. A mistake is told in one line."""
+    """Parses arguments, taking whole names only: what abbreviates one flag today may fit two tomorrow.
+
+    A mistake is told in one line.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse, or exit with what is not known: each command says so itself, and where its own help is."""
+        """Parse, or exit with what is not known.
+
+        Each subcommand's parser does this itself, so that the message names the subcommand and its own help.
+        """
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Exit with what is wrong and where help is, without the usage: of a page of flags it shows only names."""
+        """Exit with what is wrong and where help is. The usage is left out: of a page of flags it would show only the
+        names.
+        """
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -138,8 +148,10 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _add_settings(parser: argparse.ArgumentParser, shown: Sequence[str] | None = None) -> None:
-    """Add one flag per setting, from the settings' own types and help. `shown` names those that the help lists, by
-    default all; the others are taken as well."""
+    """Add one flag for each setting, from the settings' own types and help.
+
+    `shown` names those that the help lists, by default all; the others are taken as well.
+    """
     parser.add_argument("--config", dest="config_file", default=None, metavar="FILE", help="settings file (TOML)")
     others = "" if shown is None else "; voiced serve --help lists the others, which are taken too"
     group = parser.add_argument_group(f"settings (also VOICED_… in the environment, or in the settings file{others})")
@@ -166,7 +178,7 @@ def _settings(options: argparse.Namespace) -> Config:
 
 
 def _load_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
-    """Importing a benchmark imports torch: only the one asked for is loaded."""
+    """Load the benchmark that is asked for and no other, since importing one imports torch."""
     module = import_module(f"realtime.bench.{name}")
     module.add_arguments(parser)
     parser.set_defaults(run=lambda options: _bench(module, options))

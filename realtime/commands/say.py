@@ -1,4 +1,4 @@
-"""`voiced say`: one text into one file, through the same server and client as everybody else."""
+"""Speaks one text into one file (`voiced say`), through the same server and client that everybody else uses."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _FORMATS: dict[str, ContainerFormat] = {
 
 
 class _Unsayable(ValueError):
-    """A wish that no engine can fulfil; one sentence."""
+    """Says in one sentence why no engine can fulfil the wish."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What to say, how, and where to put it."""
+    """Says what to speak, how, and where to put it."""
 
     text: str
     output: str
@@ -53,7 +53,10 @@ class Wish:
 
 
 async def say(wish: Wish, config: Config) -> int:
-    """Speak and save; returns the exit status. Ctrl-C cancels it; pressed again, it waits for nothing any more."""
+    """Speak the text, save it, and return the exit status.
+
+    The first Ctrl-C cancels it; the second ends the process at once.
+    """
     _cancel_on_interrupt()
     try:
         _check(wish)
@@ -82,7 +85,7 @@ async def say(wish: Wish, config: Config) -> int:
 
 
 def _check(wish: Wish) -> None:
-    """What can be known before anything is loaded. Raises _Unsayable."""
+    """Check what can be known before anything is loaded. Raises _Unsayable."""
     for name, given in (("the text", wish.text), ("--voice", wish.voice), ("--instructions", wish.instructions)):
         _check_utf8(name, given or "")
     if not wish.text.strip():
@@ -113,7 +116,7 @@ def _check_utf8(name: str, given: str) -> None:
 
 
 def _touch(target: Path) -> None:
-    """Raise OSError if the file could not be written; it stays as it is."""
+    """Raise OSError if the file could not be written. The file stays as it is."""
     there = target.exists()
     if there and not (target.is_file() or target.is_dir()):
         return  # a pipe's reader would take this for the end
@@ -124,7 +127,9 @@ def _touch(target: Path) -> None:
 
 
 def write(target: Path, pcm: bytes) -> None:
-    """The speech as a file, in the format its ending says. Raises OSError that names the file."""
+    """Write speech (16-bit mono `pcm` at 24 kHz) to a file, in the format its ending says. Raises OSError that names
+    it.
+    """
     format = _FORMATS[target.suffix.lower()]
     try:
         if format == "wav":
@@ -182,8 +187,11 @@ def _report(wish: Wish, speech: Speech, pcm: bytes) -> int:
 
 
 def _check_voice(name: str | None, config: Config) -> None:
-    """Raise _Unsayable for a voice that an engine of these settings will not have; the voices of a checkpoint that is
-    still to be fetched cannot be known. Raises VoiceError for a folder of voices that cannot be used."""
+    """Raise _Unsayable for a voice that an engine of these settings will not have.
+
+    The voices of a checkpoint that is still to be fetched cannot be known. Raises VoiceError for a folder of voices
+    that cannot be used.
+    """
     if name is None or (config.model and not Path(config.model).expanduser().is_dir()):
         return
     voices = list_voices(config)

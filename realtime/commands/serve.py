@@ -1,4 +1,4 @@
-"""`voiced serve`: the server in the foreground, telling how far it is and what runs."""
+"""Runs the server in the foreground (`voiced serve`), and tells how far it is and what runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from realtime.parts import Parts
 
 
 async def serve(config: Config) -> int:
-    """Run until told to stop. Returns 1 when the engine cannot load or the port is taken."""
+    """Run the server until it is told to stop. Returns the exit status: 1 when the engine cannot load, otherwise 0.
+
+    Raises OSError when the port is taken; ConfigError and VoiceError for settings that cannot be used.
+    """
     raise_descriptors(config.max_sessions)
     async with running(config) as (server, application, url):
         loop = asyncio.get_running_loop()
@@ -42,9 +45,10 @@ async def serve(config: Config) -> int:
 
 @contextlib.asynccontextmanager
 async def running(config: Config, parts: Parts | None = None) -> AsyncIterator[tuple[Server, Application, str]]:
-    """A server that listens; gives its WebSocket address. Leaving stops it and all it started.
+    """Run a server for as long as the context is entered; give the server, the application and its WebSocket address.
 
-    Raises OSError when the address is taken; ConfigError and VoiceError for settings that cannot be used.
+    Leaving stops the server and all it started. Raises OSError when the address is taken; ConfigError and VoiceError
+    for settings that cannot be used.
     """
     check_listening(config)
     application = create_app(config, parts)
@@ -67,7 +71,7 @@ async def running(config: Config, parts: Parts | None = None) -> AsyncIterator[t
 
 
 async def follow(engine: EngineClient) -> EngineInfo:
-    """Show the engine's loading stages on stderr until it is ready. Raises RuntimeError if it cannot be."""
+    """Show the engine's loading stages on stderr until it is ready. Raises RuntimeError if it cannot be loaded."""
     shown = ""
     while engine.info is None and engine.error is None:
         if engine.stage != shown:
@@ -78,7 +82,7 @@ async def follow(engine: EngineClient) -> EngineInfo:
 
 
 def describe(info: EngineInfo) -> str:
-    """What runs, in one line."""
+    """Describe what runs, in one line."""
     voice = "random weights: expect NOISE, not speech" if info.kind == "noise" else "speech"
     return (
         f"checkpoint {info.checkpoint} ({voice}) on {info.device}, {info.dtype}, {info.decoder} decoder, "
@@ -102,7 +106,9 @@ async def _announce(application: Application, url: str) -> None:
 
 
 class _Stopping:
-    """The first signal lets everybody finish speaking, the second cuts them off, the third does not wait for that."""
+    """Stops a server by steps: the first signal lets sessions finish speaking, the second cuts them off, the third
+    exits without waiting for that.
+    """
 
     def __init__(self, server: Server, application: Application) -> None:
         self._server = server
@@ -110,7 +116,7 @@ class _Stopping:
         self._times = 0
 
     def asked(self) -> None:
-        """A signal came."""
+        """Take one more step towards the end, for a signal that came."""
         self._times += 1
         self._server.should_exit = True
         if self._times == 1 and (count := len(self._application.sessions)):

@@ -1,1 +1,1 @@
-"""Whether somebody speaks: from audio to one score for each short window of it."""
+"""Tells whether somebody speaks: audio goes in, and a score for each short window of it comes out."""

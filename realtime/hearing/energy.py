@@ -1,4 +1,4 @@
-"""Speech found by loudness alone, where nothing better is installed: also music and a slammed door are speech to it."""
+"""Finds speech by loudness alone, where nothing better is installed. Music and a slammed door are speech to it too."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from realtime.hearing.windows import WINDOW_SAMPLES, Windows
 
 _BAND = slice(10, 110)
-"""300 to 3400 Hz in bins of 31.25 Hz: most of a voice, none of the mains hum."""
+"""The bins of 31.25 Hz from 300 to 3400 Hz hold most of a voice and none of the mains hum."""
 _QUIETEST_DB = -65.0
 _FLOOR_AT_FIRST_DB = -45.0
 _FLOOR_WINDOWS = 64
 """The noise floor is the quietest window of the last 2 s: there is one between the syllables of any sentence."""
 _SURE_DB, _DOUBTFUL_DB = 16.0, 4.0
 _MEAN_WINDOWS = 4
-"""A score is the mean of so many windows: a click of one window stays below a half, a stop consonant within a word
-makes no hole."""
+"""A score is the mean of this many windows, so that a click of one window stays below a half, and a stop consonant
+within a word does not pull the score down to silence."""
 
 
 class EnergyDetector:
-    """One listener's. Scores go from 0 to 1 between 4 and 16 dB above the noise floor."""
+    """Scores one listener's audio by loudness: from 0 at 4 dB above the noise floor to 1 at 16 dB above it."""
 
     name = "energy"
 
@@ -31,11 +31,13 @@ class EnergyDetector:
         self.reset()
 
     def push(self, pcm24k: bytes) -> tuple[float, ...]:
-        """One score for each window of 768 samples that is whole now. ValueError for half a sample."""
+        """Return a score for each window of 768 samples that `pcm24k` completes. Raises ValueError for half a
+        sample.
+        """
         return tuple(map(self._score, self._windows.push(pcm24k)))
 
     def reset(self) -> None:
-        """Start anew, for another stream."""
+        """Forget all audio so far, for another stream."""
         self._windows = Windows()
         self._levels: deque[float] = deque([_FLOOR_AT_FIRST_DB], _FLOOR_WINDOWS)
         self._recent: deque[float] = deque([0.0] * _MEAN_WINDOWS, _MEAN_WINDOWS)

@@ -1,4 +1,4 @@
-"""Which windows are worth a look by a detector that costs something."""
+"""Decides which windows are worth a look by a detector that costs something."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ _SILENT_RMS = 4.0
 _CALM_WINDOWS = 16
 _CALM_SCORE = 0.1
 _LOUDER = 1.26
-"""2 dB above the loudest of half a second of stationary noise; its own loudness strays by less than 0.5 dB."""
+"""A window opens the gate when it is 2 dB louder than the loudest of the last half second. Stationary noise cannot do
+that by itself: its loudness strays by less than 0.5 dB."""
 
 
 class Gate:
-    """Closed after half a second in which the detector found no speech; opened by the first window that is louder than
-    that was. Speech as loud as the noise under it opens the gate: together they are 3 dB louder."""
+    """Passes the windows in which there may be speech.
+
+    It closes after half a second in which the detector found none, and opens at the first window that is louder than
+    that half second was. Speech as loud as the noise under it opens the gate: together they are 3 dB louder.
+    """
 
     def __init__(self) -> None:
         self._calm: deque[float] = deque([_SILENT_RMS] * _CALM_WINDOWS, _CALM_WINDOWS)
 
     def passes(self, rms: float) -> bool:
-        """Whether the detector should see this window; then `judge` must follow."""
+        """Tell whether the detector should see a window of loudness `rms` (in units of a 16-bit sample).
+
+        Where it does, `judge` has to follow.
+        """
         if len(self._calm) < _CALM_WINDOWS:
             return True
         loudest = max(self._calm)
@@ -31,7 +38,7 @@ class Gate:
         return False
 
     def judge(self, rms: float, score: float) -> None:
-        """What the detector found in a window that passed."""
+        """Take the score that the detector gave to a window that passed."""
         if score < _CALM_SCORE:
             self._calm.append(rms)
         else:

@@ -1,4 +1,4 @@
-"""What a session needs of whoever hears: streams that take audio and tell how likely speech is in it."""
+"""Defines what a session needs of hearing: streams that take audio and tell how likely speech is in it."""
 
 from __future__ import annotations
 
@@ -12,52 +12,54 @@ Heard = Callable[[tuple[float, ...]], None]
 
 
 class Stream(Protocol):
-    """What one listener says, until it is closed."""
+    """Takes what one listener says, until it is closed."""
 
     def push(self, pcm: bytes) -> None:
-        """More 24 kHz 16-bit mono PCM, whole samples in pieces of any size. Each window of `windows.WINDOW_SAMPLES`
-        that became whole gets exactly one score, now or later."""
+        """Take more 24 kHz 16-bit mono PCM: whole samples, in pieces of any size.
+
+        Each window of `windows.WINDOW_SAMPLES` that became whole gets exactly one score, now or later.
+        """
 
     def close(self) -> None:
-        """Nobody wants to know any more; no more scores come. May be called twice."""
+        """End the stream: no more scores come. May be called twice."""
 
 
 class Hearing(Protocol):
-    """Whoever hears."""
+    """Opens streams whose audio is scored for speech."""
 
     @property
     def name(self) -> str:
-        """What clients are told that listens to them; empty while nothing does."""
+        """Return the name by which clients are told what listens to them; empty while nothing does."""
 
     async def run(self) -> None:
-        """Keep running what it needs, until cancelled."""
+        """Keep running what the hearing needs, until cancelled."""
 
     async def named(self) -> None:
-        """Until the name is known, or will not be soon. `run` must be running."""
+        """Wait until the name is known, or will not be soon. `run` must be running."""
 
     def open(self, heard: Heard) -> Stream:
-        """A new stream, whose scores go to `heard`."""
+        """Open a stream whose scores go to `heard`."""
 
 
 class InlineHearing:
-    """Detectors asked where the audio comes in, with the same promises as the process: for tests and tools."""
+    """Scores audio where it comes in, with the same promises as the process that hears: for tests and tools."""
 
     def __init__(self) -> None:
         self._detectors = Detectors()
 
     @property
     def name(self) -> str:
-        """The name of the detectors; the first to ask waits until one is open."""
+        """Return the name of the detectors. The first call opens one."""
         return self._detectors.name
 
     async def run(self) -> None:
-        """Nothing needs to be kept running."""
+        """Return at once: nothing needs to be kept running."""
 
     async def named(self) -> None:
-        """Nobody needs to wait."""
+        """Return at once: the name is always known."""
 
     def open(self, heard: Heard) -> Stream:
-        """A stream whose scores come before `push` returns."""
+        """Open a stream whose scores go to `heard` before `push` returns."""
         return _InlineStream(self._detectors, heard)
 
 

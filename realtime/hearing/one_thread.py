@@ -1,4 +1,4 @@
-"""A library that computes on OpenMP threads, loaded so that it uses the caller's alone."""
+"""Loads a library that computes on OpenMP threads so that it uses the caller's thread alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ _LIMIT = "OMP_THREAD_LIMIT"
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """What is first imported in here gets one thread: its OpenMP reads the limit as it is loaded. Four threads that
-    wait for each other take five times as long over a small net. Afterwards the variable is as before: processes that
-    are started inherit it."""
+    """Limit OpenMP to one thread in each library that is first imported in this context.
+
+    OpenMP reads the limit from the environment as it is loaded. Four threads that wait for each other take five times
+    as long over a small net. Afterwards the variable is as it was before, since processes that are started inherit it.
+    """
     before = os.environ.get(_LIMIT)
     os.environ[_LIMIT] = "1"
     try:

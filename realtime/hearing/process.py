@@ -1,8 +1,9 @@
-"""The gateway's side of the process that hears: start it with its first listener, keep it running, hand each stream
-its own scores.
+"""Runs the process that hears, from the gateway's side: starts it with its first listener, keeps it running, and hands
+each stream its own scores.
 
-Every window that was pushed gets exactly one score, even if the process dies or hangs: what it did not answer is given
-to the next one, and what nobody could look at in time counts as silence, so that a turn under way comes to its end.
+Every window that was pushed gets exactly one score, even if the process dies or hangs. Windows that it did not answer
+are given to the next process. Windows that no process could look at in time count as silence, so that a turn under way
+comes to its end.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from realtime.hearing.windows import WINDOW_BYTES
 log = logging.getLogger("voiced.hearing")
 
 _PATIENCE_S = 3.0
-"""So long a window waits for a process: longer than it takes to notice that one hangs and to start another."""
+"""How long a window waits for a process. It is longer than it takes to notice that one hangs and to start another."""
 _HUNG_S = 1.5
 _START_S = 30.0
 _BEHIND_S = 0.5
-"""With more speech than it can look at, the process is given no more than it answers within this time."""
+"""A process that owes an answer for longer than this is sent no more audio until it has caught up."""
 _LOOK_S = 0.25
 _NAME_S = 10.0
 _RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -41,7 +42,7 @@ _STEADY_S = 30.0
 
 @dataclass
 class _Window:
-    """One that waits for its score."""
+    """Holds a window of PCM that waits for its score. `since` is monotonic seconds."""
 
     since: float
     pcm: bytes
@@ -49,8 +50,11 @@ class _Window:
 
 
 class HearingProcess:
-    """Whoever hears, in a process of its own. Run `run` in a task while it is needed. The first process tells its name
-    and leaves, unless there is a stream by then; from the first stream on there is always one."""
+    """Scores audio in a process of its own. Run `run` in a task while it is needed.
+
+    The first process is started at once to learn its name; it leaves again unless there is a stream by then. From the
+    first stream on there is always a process.
+    """
 
     def __init__(self) -> None:
         self._name = ""
@@ -62,34 +66,37 @@ class HearingProcess:
         self._started = 0.0
         self._ready: _Connection | None = None  # to a process that takes audio
         self._outgoing: list[bytes] = []
-        self._unanswered: deque[float] = deque()  # when the windows were sent that it has not answered, oldest first
+        self._unanswered: deque[float] = deque()  # for each window it has not answered, when it was sent; oldest first
         self._answered = 0.0
         self._away = False
         self._told_behind = False
 
     @property
     def name(self) -> str:
-        """What clients are told that listens to them; empty while nothing does, and until `named`."""
+        """Return the name by which clients are told what listens to them.
+
+        It is empty until `named` has returned, and while no process answers.
+        """
         return "" if self._away else self._name
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker that runs now."""
+        """Return the process id of the worker that runs now, or None."""
         return self._process.pid if self._process is not None else None
 
     @property
     def ready(self) -> bool:
-        """Whether one takes audio."""
+        """Tell whether a worker takes audio now."""
         return self._ready is not None
 
     async def named(self) -> None:
-        """Until the name is known, for 10 s at most. `run` must be running."""
+        """Wait until the name is known, for 10 s at most. `run` must be running."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_NAME_S):
                 await self._named.wait()
 
     async def run(self) -> None:
-        """Keep a process running while it is needed, until cancelled. Afterwards nothing listens."""
+        """Keep a process running while it is needed, until cancelled. After that, all audio counts as silence."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_running())
@@ -98,7 +105,7 @@ class HearingProcess:
             self._give_up()
 
     def open(self, heard: Heard) -> Stream:
-        """A new stream; its scores come from the event loop, some milliseconds after each window."""
+        """Open a stream whose scores go to `heard`, from the event loop, some milliseconds after each window."""
         stream = _ProcessStream(self, next(self._numbers), heard)
         self._streams[stream.number] = stream
         self._wanted.set()
@@ -138,7 +145,7 @@ class HearingProcess:
         self._outgoing.append(packed(message))
 
     def _flush(self) -> None:
-        """All that was sent in this pass of the loop leaves at once."""
+        """Send in one write all that this pass of the event loop has put together."""
         outgoing, self._outgoing = b"".join(self._outgoing), []
         if self._ready is not None:
             self._ready.write(outgoing)
@@ -190,7 +197,10 @@ class HearingProcess:
             failures += 1
 
     async def _run_worker(self) -> bool:
-        """From a worker's start to its end; True when it told its name and nobody listened. Raises OSError."""
+        """Run a worker from its start to its end. Raises OSError.
+
+        True says that it left as planned: it told its name, and there was no stream.
+        """
         # spawning takes milliseconds and happens at start, with the first stream and after a crash only
         process, ours = start_child("realtime.hearing.worker")
         self._process, self._started = process, time.monotonic()
@@ -234,7 +244,7 @@ class HearingProcess:
 
 
 class _ProcessStream:
-    """A stream and its windows that wait for a score, oldest first."""
+    """Holds one listener's stream, and its windows that wait for a score, oldest first."""
 
     def __init__(self, process: HearingProcess, number: int, heard: Heard) -> None:
         self._process = process
@@ -259,7 +269,7 @@ class _ProcessStream:
         self._process._close(self.number)
 
     def take(self, scores: tuple[float, ...]) -> None:
-        """The process answered: the scores of the oldest windows that it was sent."""
+        """Take the scores that the process gave to the oldest windows it was sent."""
         told: list[float] = []
         for score in scores:
             told += self._skipped()
@@ -269,17 +279,17 @@ class _ProcessStream:
         self._tell(told + self._skipped())
 
     def skip(self) -> None:
-        """The newest windows will not be looked at: each counts as the one before it."""
+        """Score the newest windows, which will not be looked at, like the one before them."""
         self._tell(self._skipped())
 
     def give_up(self) -> None:
-        """Nobody can look at what waits: it counts as silence."""
+        """Score all windows that wait as silence, since no process can look at them."""
         scores, self._last = [0.0] * len(self.waiting), 0.0
         self.waiting.clear()
         self._tell(scores)
 
     def send(self) -> None:
-        """Have a process that is new here look at all that waits."""
+        """Send all windows that wait to a process that has just started."""
         if self.waiting:
             self._process._look_at(self.number, [window.pcm for window in self.waiting], time.monotonic())
         for window in self.waiting:
@@ -297,13 +307,13 @@ class _ProcessStream:
             return
         try:
             self._heard(tuple(scores))
-        except Exception:  # the boundary of this stream: all others are told from here as well
+        except Exception:  # one stream's fault must not reach the others, which are told from this loop as well
             log.exception("a stream is closed: its scores cannot be delivered")
             self.close()
 
 
 class _Connection(asyncio.Protocol):
-    """Our end, to one worker."""
+    """Holds our end of the socket to one worker. `rests` says that the worker leaves as planned."""
 
     def __init__(self, receive: Callable[[_Connection, Outbound], None]) -> None:
         self._receive = receive
@@ -326,7 +336,7 @@ class _Connection(asyncio.Protocol):
         self._over.set()
 
     async def over(self) -> None:
-        """Until the worker is gone, or this end is closed."""
+        """Wait until the worker is gone, or this end is closed."""
         await self._over.wait()
 
     def write(self, data: bytes) -> None:
@@ -334,6 +344,6 @@ class _Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """The worker leaves, once it notices."""
+        """Close this end. The worker leaves when it notices."""
         if self._transport is not None:
             self._transport.abort()

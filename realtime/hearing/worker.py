@@ -1,7 +1,7 @@
-"""The process that hears: audio of all streams in, their scores out, in the order in which the audio came.
+"""Hears: the process that takes the audio of all streams and tells their scores, in the order in which the audio came.
 
-Started as `python -m realtime.hearing.worker FD` with one end of a socket pair. It leaves when the other end closes,
-and ignores the terminal's signals: the gateway decides when it ends.
+It is started as `python -m realtime.hearing.worker FD` with one end of a socket pair. It leaves when the other end
+closes, and ignores the terminal's signals: the gateway decides when it ends.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from realtime.hearing.detector import Detectors, SpeechDetector
 from realtime.hearing.messages import Audio, Inbound, Listen, Ready, Rest, Scores, StreamScores
 
 _LONGEST_PASS_S = 0.005
-"""What was found is told after so long, also when more audio waits: the first stream of a pass does not wait for the
+"""Scores are sent after this time even if more audio waits, so that the first stream of a pass does not wait for the
 last one."""
 
 
 class Hearer:
-    """All streams, and what was found in them since it was last told."""
+    """Scores all streams, and keeps the scores that were not told yet."""
 
     def __init__(self) -> None:
         self._detectors = Detectors()
@@ -34,11 +34,11 @@ class Hearer:
 
     @property
     def detector(self) -> str:
-        """The name of the detectors."""
+        """Return the name of the detectors."""
         return self._detectors.name
 
     def apply(self, message: Inbound) -> None:
-        """Take one message in. Audio of a stream that did not begin is dropped."""
+        """Act on one message from the gateway. Audio of a stream that did not begin is dropped."""
         match message:
             case Listen():
                 self._listening[message.stream] = self._detectors.take()
@@ -50,14 +50,14 @@ class Hearer:
                     self._detectors.give_back(detector)
 
     def told(self) -> Scores | None:
-        """What was found; from then on it counts as told."""
+        """Return the scores since the last call, or None if there are none. They count as told from then on."""
         found, self._found = self._found, {}
         streams = [StreamScores(stream, tuple(scores)) for stream, scores in found.items() if scores]
         return Scores(streams) if streams else None
 
 
 def serve(connection: socket.socket) -> None:
-    """Hear for ever. Raises EOFError, or another error of the connection, when the other end is gone."""
+    """Answer messages for ever. Raises EOFError, or another error of the connection, when the other end is gone."""
     inbox, hearer, decoder = Inbox(connection), Hearer(), msgspec.msgpack.Decoder(Inbound)
     connection.sendall(packed(Ready(hearer.detector)))
     gc.collect()
@@ -79,7 +79,7 @@ def _tell(connection: socket.socket, hearer: Hearer) -> None:
 
 
 def main() -> None:
-    """Entry point of the process, which is born with these signals blocked."""
+    """Run the process, which is born with the terminal's signals blocked."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     gone = contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError)  # the gateway's end: then we end too

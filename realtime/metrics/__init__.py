@@ -1,1 +1,1 @@
-"""What is measured of a gateway."""
+"""Measures what a gateway does."""

@@ -1,8 +1,7 @@
-"""What is measured of a gateway, in a registry of its own. Names, labels and buckets; whoever measures gets its meters
-from here.
+"""Holds what is measured of a gateway, in a registry of its own: the names, labels and buckets.
 
-Labels have few values, all of them ours. What stands somewhere anyway (sessions, the engine's gauges) is read when
-somebody asks, by `ReadWhenScraped`.
+Whoever measures gets its meters from here. Labels have few values, all of them ours. What stands somewhere anyway
+(sessions, the engine's gauges) is read when somebody asks, by `ReadWhenScraped`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ DropReason = Literal["refused", "gave_way"]
 
 _GAP_S = 0.01
 _WEBRTC_GAP_S = 0.03
-"""A WebRTC listener is sent 20 ms at a time, and holds some packets against those that come a little late."""
+"""A WebRTC listener is sent 20 ms at a time and buffers a few packets, so a shorter delay is not heard as a gap."""
 
 _FIRST_AUDIO_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _GAPS_S = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -33,7 +32,7 @@ _LAGS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 class Metrics:
-    """The meters of one gateway. `sessions` gives those open now."""
+    """Holds the meters of one gateway. `sessions` lists those that are open now."""
 
     def __init__(self, engine: EngineClient, sessions: Callable[[], Iterable[OpenSession]]) -> None:
         self.registry = registry = CollectorRegistry()
@@ -129,19 +128,19 @@ class Metrics:
         return SessionMeters(transport, meters, sample_rate, _WEBRTC_GAP_S if plays else _GAP_S, plays=plays)
 
     def refused(self, reason: RefusalReason) -> None:
-        """A session was not let in."""
+        """Count a session that was not let in."""
         self._refused.labels(reason).inc()
 
     def show_connections(self, open_now: Callable[[], int], limit: int) -> None:
-        """From now on the page has how many connections are open, and how many may be."""
+        """Publish how many connections are open, as `open_now` tells, and how many may be."""
         Gauge("voiced_connections", "Connections open now.", registry=self.registry).set_function(open_now)
         Gauge("voiced_connections_limit", "Connections that may be open.", registry=self.registry).set(limit)
 
     def connection_dropped(self, reason: DropReason) -> None:
-        """A connection was refused, or closed to make room."""
+        """Count a connection that was refused, or closed to make room."""
         self._connections_dropped.labels(reason).inc()
 
     def lagged(self, seconds: float, now: float) -> None:
-        """The event loop was so late; `now` is its clock."""
+        """Count how many seconds late the event loop was; `now` is its clock."""
         self._lag.observe(seconds)
         self._lag_worst.push(seconds, now)

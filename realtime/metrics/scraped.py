@@ -1,4 +1,4 @@
-"""Where a gateway stands, read when somebody asks: its sessions, its engine, its event loop."""
+"""Reads the state of a gateway when somebody asks for it: its sessions, its engine, its event loop."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from realtime.metrics.session_meters import Transport
 
 @dataclass(frozen=True)
 class OpenSession:
-    """A session that is there: how it is connected, and how many messages wait to go out to it."""
+    """Describes an open session: how it is connected, and how many messages wait to go out to it."""
 
     transport: Transport
     unsent: int
 
 
 class ReadWhenScraped(Collector):
-    """Collects it; `sessions` gives those open now."""
+    """Collects the state of a gateway for Prometheus. `sessions` lists those that are open now."""
 
     def __init__(self, engine: EngineClient, sessions: Callable[[], Iterable[OpenSession]], lag: Worst) -> None:
         self._engine = engine

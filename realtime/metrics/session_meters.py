@@ -1,7 +1,7 @@
-"""What one call's listener gets, measured as it goes out: first audio, gaps, lead. The clock is an input.
+"""Measures what one session's listener gets, as it goes out: first audio, gaps, lead. The clock is an input.
 
-The listener is modelled as `session.playout` does: it starts to play with the first audio, plays in real time and
-waits when it runs dry. Where the server plays, what goes out is what is played, also after the response is over.
+The listener is modelled as in `session.playout`: it starts to play with the first audio, plays in real time and waits
+when it runs dry. Where the server plays, what goes out is what is played, also after the response is over.
 """
 
 from __future__ import annotations
@@ -27,23 +27,26 @@ from protocol.server_events import (
 from realtime.request import Ended
 
 Transport = Literal["websocket", "webrtc", "speech", "cartesia", "translation", "other"]
-"""How a client is connected; "other" is a wire of somebody else's."""
+"""Names how a client is connected; "other" is a wire of somebody else's."""
 
 GapCause = Literal["speech", "words"]
 
 
 @dataclass(frozen=True)
 class TransportMeters:
-    """Where what is measured goes. Those that differ by transport are already that transport's."""
+    """Holds the meters that one transport's sessions feed.
+
+    Meters with a label for the transport are given with that label set.
+    """
 
     opened: Counter
     first_audio: Histogram
     gap: dict[GapCause, Histogram]
     lead: Histogram
     audio: Counter
-    responses: Counter  # by status and reason, still
+    responses: Counter  # all labels are still to be set: transport, status, reason
     engine_first_audio: Histogram
-    clauses: Counter  # by reason, still
+    clauses: Counter  # the label for the reason is still to be set
     frames: Counter
     prompt_positions: Counter
     cached_positions: Counter
@@ -53,9 +56,12 @@ class TransportMeters:
 
 @dataclass
 class _Spoken:
-    """A response whose speech is not over: when it began, when its running clause was asked of the engine and whether
-    that has given audio, whether any did, when its listener runs dry (None: it has not heard anything), and whether
-    the response itself has ended."""
+    """Follows a response whose speech is not over. All times are monotonic seconds.
+
+    `asked_at` is when its running clause was asked of the engine; `clause_begun` says that this clause has given audio,
+    `audible` that any clause has. `empties_at` is when the listener runs dry; None says that it has not heard anything.
+    `ended` says that the response itself has ended.
+    """
 
     begun_at: float
     asked_at: float = 0.0
@@ -66,9 +72,11 @@ class _Spoken:
 
 
 class SessionMeters:
-    """Told of one call what happens, with `now` in monotonic seconds. Silence of `gap_from_s` in the middle of a
-    response is a gap; shorter delays are not, but they add up until the listener has caught up. With `plays` it is the
-    server that plays."""
+    """Measures one session from what it is told; `now` is monotonic seconds.
+
+    Silence of `gap_from_s` or more in the middle of a response is a gap. Shorter delays are not, but they add up until
+    the listener has caught up. `plays` says that the server itself plays the speech.
+    """
 
     def __init__(
         self, transport: Transport, meters: TransportMeters, sample_rate: int, gap_from_s: float, *, plays: bool
@@ -81,7 +89,7 @@ class SessionMeters:
         self._spoken: dict[str, _Spoken] = {}
 
     def told(self, event: ServerEvent, now: float) -> None:
-        """The session wants the client to be told this."""
+        """Count an event that the session sends to its client."""
         match event:
             case ResponseCreated():
                 self._spoken[event.response.id] = _Spoken(now)
@@ -102,14 +110,16 @@ class SessionMeters:
                 self._meters.idle_timeouts.inc()
 
     def clause_asked(self, clause_id: str, now: float) -> None:
-        """The engine is asked to speak a clause."""
+        """Note that the engine is asked to speak a clause."""
         spoken = self._spoken.get(response_of(clause_id))
         if spoken is not None:
             spoken.asked_at, spoken.clause_begun = now, False
 
     def clause_audio(self, clause_id: str, now: float, waiting_s: Callable[[str], float]) -> None:
-        """Audio of a clause came from the engine; `waiting_s` tells the seconds of a response's speech that were made
-        before it and have not gone out."""
+        """Note audio of a clause that came from the engine.
+
+        `waiting_s` returns, for a response's id, the seconds of its speech that were made before and have not gone out.
+        """
         response_id = response_of(clause_id)
         spoken = self._spoken.get(response_id)
         if spoken is None or spoken.clause_begun:
@@ -123,7 +133,7 @@ class SessionMeters:
             self._meters.lead.observe(unplayed_s + waiting_s(response_id))
 
     def clause_ended(self, ended: Ended) -> None:
-        """The engine's last word on a clause."""
+        """Count the end of a clause at the engine."""
         meters = self._meters
         meters.clauses.labels(ended.reason).inc()
         meters.frames.inc(ended.frames)
@@ -131,7 +141,7 @@ class SessionMeters:
         meters.cached_positions.inc(ended.cached_positions)
 
     def sent(self, response_id: str, samples: int, now: float) -> None:
-        """Speech of a response went out."""
+        """Count `samples` of a response's speech that went out at `now`."""
         seconds = samples / self._rate
         self._meters.audio.inc(seconds)
         spoken = self._spoken.get(response_id)
@@ -148,7 +158,7 @@ class SessionMeters:
         spoken.empties_at += seconds
 
     def hung_up(self) -> None:
-        """The call is over: what was still being said ends with it."""
+        """End all responses that are still being spoken, since the session is over."""
         for spoken in self._spoken.values():
             if not spoken.ended:
                 self._end("cancelled", "disconnected")
@@ -159,12 +169,12 @@ class SessionMeters:
 
 
 def response_of(clause_id: str) -> str:
-    """The response that a clause belongs to: its id begins with that."""
+    """Return the id of the response that a clause belongs to: the clause's id begins with it."""
     return clause_id.rpartition(".")[0]
 
 
 def _reason(response: Response) -> str:
-    """Why it ended like this, as one of the codes of the protocol; empty for a completed one."""
+    """Return why a response ended, as one of the protocol's codes; empty for a completed one."""
     details = response.status_details
     if details is None:
         return ""

@@ -1,4 +1,4 @@
-"""What is measured of WebRTC calls: how they connect and end, and how packets fare on the way."""
+"""Measures WebRTC calls: how they connect and end, and how their packets fare on the way."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 ConnectOutcome = Literal["connected", "never_connected", "refused"]
-"""never_connected: an offer was answered, and no media came of it in time. refused: the offer was not answered."""
+"""never_connected: an offer was answered, and the call was not connected in time. refused: the offer was not
+answered."""
 
 CloseReason = Literal["client", "server", "lost", "failed"]
-"""client: it hung up · server: we did, or the session ended · lost: it answered no more · failed: our fault."""
+"""client: it hung up · server: we hung up, or the session ended · lost: the client stopped answering · failed: our
+fault."""
 
 _LATENESS_S = (0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1)
 _ROUND_TRIPS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -20,9 +22,12 @@ _LOSSES = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 @dataclass(frozen=True)
 class PacketTotals:
-    """What became of one call's audio packets so far: `sent`, and those of the caller that were `received` or `lost`;
-    lost ones were `recovered` from what came after them, or `concealed`. Received and yet not heard are those that were
-    `late` (given up before they came, or fit for no stream), `undecodable`, or in `excess` of the time that passed."""
+    """Counts what became of one call's audio packets so far.
+
+    We `sent` these. The caller's were `received` or `lost`. Lost ones were `recovered` from the packet after them, or
+    `concealed`. Some that were received are not heard: they were `late` (given up before they came, or fit for no
+    stream), `undecodable`, or in `excess` of the time that passed.
+    """
 
     sent: int = 0
     received: int = 0
@@ -35,7 +40,7 @@ class PacketTotals:
 
 
 class WebRtcMeters:
-    """The meters of all WebRTC calls of one gateway. Packets are RTP packets of audio."""
+    """Holds the meters of all WebRTC calls of one gateway. Packets are RTP packets of audio."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, told: str, labels: tuple[str, ...] = ()) -> Counter:
@@ -85,23 +90,23 @@ class WebRtcMeters:
             self._closed.labels(reason)
 
     def connect_ended(self, outcome: ConnectOutcome) -> None:
-        """An offer came to something, or to nothing."""
+        """Count what became of an offer."""
         self._connects.labels(outcome).inc()
 
     def call_closed(self, reason: CloseReason) -> None:
-        """A call that was connected is over."""
+        """Count the end of a call that was connected."""
         self._closed.labels(reason).inc()
 
     def packet_late(self, seconds: float) -> None:
-        """A packet went out, so long after it was due."""
+        """Count a packet that went out `seconds` after it was due."""
         self._lateness.observe(max(0.0, seconds))
 
     def packets_of_call(self) -> PacketWatch:
-        """What takes in the packets of one call."""
+        """Return a watch that counts the packets of one call."""
         return PacketWatch(self)
 
     def count(self, more: PacketTotals) -> None:
-        """So many more packets."""
+        """Add what one call's packets grew by to the counters."""
         self._sent.inc(more.sent)
         self._received.inc(more.received)
         self._lost.inc(more.lost)
@@ -112,8 +117,11 @@ class WebRtcMeters:
         self._excess.inc(more.excess)
 
     def path(self, round_trip_s: float | None, outbound_loss: float | None) -> None:
-        """How the way to a caller is now, where that is known: seconds there and back, and the share (0 to 1) of our
-        packets that it missed."""
+        """Count how good the way to a caller is now, as far as that is known.
+
+        `round_trip_s` is seconds there and back. `outbound_loss` is the share (0 to 1) of our packets that the caller
+        missed.
+        """
         if round_trip_s is not None:
             self._round_trip.observe(round_trip_s)
         if outbound_loss is not None:
@@ -121,14 +129,14 @@ class WebRtcMeters:
 
 
 class PacketWatch:
-    """One call's packets. `look` at them every few seconds, and when the call ends."""
+    """Counts one call's packets. Call `look` every few seconds, and when the call ends."""
 
     def __init__(self, meters: WebRtcMeters) -> None:
         self._meters = meters
         self._counted = PacketTotals()
 
     def look(self, totals: PacketTotals) -> None:
-        """The call's totals now; what they grew by is counted."""
+        """Take the call's totals as they are now, and count what they grew by."""
         counted = self._counted
         more = PacketTotals(
             totals.sent - counted.sent,

@@ -1,1 +1,1 @@
-"""Voices by name: those in folders, those uploaded, those of the checkpoint."""
+"""Finds voices by name: those in folders, those uploaded, and those of the checkpoint."""

@@ -1,5 +1,7 @@
-"""All voices that can be asked for: the checkpoint's, those of the voices folder, uploaded ones, and OpenAI's names for
-them. Lives in the event loop; disk and encoding are waited for elsewhere.
+"""Keeps all voices that can be asked for: the checkpoint's, those of the voices folder, uploaded ones, and OpenAI's
+names for them.
+
+It lives in the event loop. Work on the disk is done in threads, encoding in the engine.
 """
 
 from __future__ import annotations
@@ -33,16 +35,16 @@ from realtime.voices.files import (
 
 
 class VoiceTaken(Exception):
-    """There is a voice of this name, or one is being made."""
+    """Says that there is a voice of this name already, or that one is being made."""
 
 
 class CatalogueFull(Exception):
-    """No further voice is kept; one sentence."""
+    """Says in one sentence that no further voice is kept."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A clip as it came, and what was said about it."""
+    """Holds a clip as it was uploaded (a WAV or FLAC file), with what the client said about it."""
 
     name: str
     clip: bytes
@@ -53,7 +55,11 @@ class Upload:
 
 @dataclass(frozen=True)
 class Listed:
-    """A voice as it is shown. `stands_for` is what an alias means, empty for whichever voice the model picks."""
+    """Describes a voice to a client.
+
+    `stands_for` is the voice that an alias means; it is empty when the model picks one. `created_at` is Unix time, for
+    uploaded voices only.
+    """
 
     name: str
     kind: Literal["clip", "scene", "alias"]
@@ -62,10 +68,16 @@ class Listed:
 
 
 class Catalogue:
-    """The voices of one server, live: what is uploaded can be asked for at once, also by sessions that are open."""
+    """Keeps the voices of one server. An uploaded voice can be asked for at once, also by sessions that are open
+    already.
+    """
 
     def __init__(self, registered: list[RegisteredVoice], uploads: Path | None, max_uploads: int) -> None:
-        """`registered` comes from the voices folder, `uploads` is where uploaded voices are kept. Raises VoiceError."""
+        """Take the voices of the voices folder (`registered`), and read those of `uploads`, the folder that keeps
+        uploaded ones.
+
+        Without such a folder uploaded voices last until the server stops. Raises VoiceError.
+        """
         self._registered = list(registered)
         self._folder = uploads
         self._max_uploads = max_uploads
@@ -84,12 +96,15 @@ class Catalogue:
         return [VoiceClip(voice.name, _pcm(voice), voice.transcript) for voice in self._registered]
 
     def voices(self, info: EngineInfo) -> Mapping[str, Voice]:
-        """All voices by name, as sessions see them; a checkpoint's own win. Live: it follows what comes and goes."""
+        """Return all voices by name, as sessions see them; where two have one name, the checkpoint's own wins.
+
+        The mapping is live: it follows what is uploaded and deleted.
+        """
         scenes = {name: Voice(name, "scene", line) for name, line in info.scene_voices.items()}
         return ChainMap(scenes, self._clips, self._aliases(info))
 
     def listed(self, info: EngineInfo) -> list[Listed]:
-        """All voices as they are shown."""
+        """List all voices as they are shown to clients: the checkpoint's, then clips by name, then aliases."""
         shown = [Listed(name, "scene") for name in info.scene_voices]
         shown += [
             Listed(name, "clip", self._uploaded[name].created_at if name in self._uploaded else None)
@@ -101,12 +116,15 @@ class Catalogue:
         return shown + [Listed(name, "alias", None, meant) for name, meant in meanings.items() if name not in taken]
 
     def deletable(self, name: str) -> bool:
-        """It was uploaded."""
+        """Tell whether the voice was uploaded by a client; no other can be deleted."""
         return name in self._uploaded
 
     async def add(self, upload: Upload, engine: EngineClient, info: EngineInfo) -> Listed:
-        """Take a voice in: check the clip, have it encoded, keep it. Raises VoiceTaken and CatalogueFull;
-        AudioError for the clip; VoiceRefused and EngineLost of the engine; OSError of the disk."""
+        """Check the clip of an uploaded voice, have the engine encode it, and keep it.
+
+        Raises VoiceTaken and CatalogueFull; AudioError for the clip; VoiceRefused and EngineLost from the engine;
+        OSError from the disk.
+        """
         async with self._reserved(upload.name, info):
             samples = await asyncio.to_thread(read_reference, upload.clip, sample_rate=info.sample_rate)
             pcm = to_pcm16(samples)
@@ -125,7 +143,10 @@ class Catalogue:
             return Listed(upload.name, "clip", consent.created_at)
 
     async def delete(self, name: str, engine: EngineClient) -> None:
-        """Drop an uploaded voice; what speaks with it goes on. KeyError if there is none; OSError of the disk."""
+        """Delete an uploaded voice; speech that is being made with it goes on.
+
+        Raises KeyError if there is no such voice, or it is being made; OSError from the disk.
+        """
         if name not in self._uploaded or name in self._taking:
             raise KeyError(name)
         self._taking.add(name)

@@ -1,6 +1,7 @@
-"""Registered voices on disk: a folder of `name.wav` (or .flac) with the words said in it in `name.txt`. An uploaded
-voice has a `name.json` beside it: when it came, from whom, and the consent that was stated. And the names that
-OpenAI's clients ask for.
+"""Reads and writes registered voices on disk.
+
+A folder holds `name.wav` (or .flac) with the words said in it in `name.txt`. An uploaded voice has a `name.json` beside
+it: when it came, from whom, and the consent that was stated. The names that OpenAI's clients ask for are here as well.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ OPENAI_NAMES = (
     "shimmer",
     "verse",
 )
-"""Names that stock clients send, some of them no others."""
+"""Names that OpenAI's clients send. Some of these clients can send no others, so each has to mean something here."""
 
 
 class VoiceError(ValueError):
-    """A voices folder that cannot be used; one sentence with the fix."""
+    """Says in one sentence what is wrong with a voices folder, and how to mend it."""
 
 
 @dataclass(frozen=True)
 class RegisteredVoice:
-    """A voice on disk."""
+    """Names a voice on disk: its clip and the words that are said in it."""
 
     name: str
     clip: Path
@@ -58,7 +59,9 @@ class RegisteredVoice:
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """The record of an upload: Unix time, the name of the key it came with, what was stated, and which clip it was."""
+    """Records an upload: its Unix time, the name of the key it came with, what was stated, and the clip's SHA-256
+    digest.
+    """
 
     created_at: int
     uploaded_by: str
@@ -67,7 +70,9 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 def read_voices(folder: Path) -> list[RegisteredVoice]:
-    """All voices of a folder, by name. Other audio files in it are warned of. Raises VoiceError."""
+    """Read all voices of a folder, sorted by file name. Logs a warning for audio files of other formats. Raises
+    VoiceError.
+    """
     voices: list[RegisteredVoice] = []
     for clip in _files(folder):
         kind = clip.suffix.lower()
@@ -94,7 +99,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _transcript(clip: Path) -> str:
-    """The words said in a clip."""
+    """Read the words said in a clip, from the text file beside it."""
     text = clip.with_suffix(".txt")
     try:
         transcript = " ".join(text.read_text(encoding="utf-8").split())
@@ -110,7 +115,7 @@ def _transcript(clip: Path) -> str:
 
 
 def read_uploads(folder: Path) -> list[tuple[RegisteredVoice, Consent]]:
-    """The uploaded voices that a folder keeps; none if it does not exist yet. Raises VoiceError."""
+    """Read the uploaded voices that a folder keeps; none if it does not exist yet. Raises VoiceError."""
     try:
         folder.stat()
     except FileNotFoundError:
@@ -121,8 +126,11 @@ def read_uploads(folder: Path) -> list[tuple[RegisteredVoice, Consent]]:
 
 
 def write_upload(folder: Path, name: str, pcm: bytes, rate: int, transcript: str, consent: Consent) -> None:
-    """Keep an uploaded voice. The clip comes last and at once: what is there is whole. Raises OSError that names the
-    file, and then leaves nothing behind."""
+    """Write an uploaded voice to the folder: its record, its words, and its clip (16-bit mono `pcm` at `rate` Hz).
+
+    The clip is moved into place last, so that a voice that is there is whole. Raises OSError that names the file, and
+    then leaves nothing behind.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     clip = folder / f"{name}.wav"
     record, text, unfinished = (clip.with_suffix(kind) for kind in (".json", ".txt", ".part"))
@@ -142,7 +150,7 @@ def write_upload(folder: Path, name: str, pcm: bytes, rate: int, transcript: str
 
 
 def delete_upload(folder: Path, name: str) -> None:
-    """Delete an uploaded voice with its record. Raises OSError."""
+    """Delete an uploaded voice with its words and its record. Raises OSError."""
     clip = folder / f"{name}.wav"
     for path in (clip, clip.with_suffix(".txt"), clip.with_suffix(".json")):
         with contextlib.suppress(FileNotFoundError):
@@ -150,8 +158,10 @@ def delete_upload(folder: Path, name: str) -> None:
 
 
 def aliases(voices: Sequence[str], default: str) -> dict[str, str]:
-    """Which of a checkpoint's voices each of OpenAI's names stands for: in turn, in the order the checkpoint lists
-    them; `default` (empty: whichever the model picks) where it lists none."""
+    """Map each of OpenAI's names to one of a checkpoint's voices: in turn, in the order the checkpoint lists them.
+
+    Where it lists none, all stand for `default`; an empty one means that the model picks a voice.
+    """
     return {name: voices[at % len(voices)] if voices else default for at, name in enumerate(OPENAI_NAMES)}
 
 

@@ -1,4 +1,4 @@
-"""`voiced voices`: the voices that a server with these settings begins with. Loads no checkpoint."""
+"""Lists the voices that a server with these settings begins with, for `voiced voices`. It loads no checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Scene(msgspec.Struct, frozen=True):
 
 
 class _Manifest(msgspec.Struct, frozen=True):
-    """What `voiced.json` of a checkpoint says of its voices; foreign checkpoints have none."""
+    """Holds what the `voiced.json` of a checkpoint says of its voices; foreign checkpoints have no such file."""
 
     name: str = ""
     voices: list[_Scene] = []
@@ -25,7 +25,10 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 def list_voices(config: Config) -> dict[str, str]:
-    """Voices by name, with where each is from; of two of one name, the one that speaks. Raises VoiceError."""
+    """Return for each voice's name where it is from. Where two have one name, it is the one that would speak.
+
+    Raises VoiceError.
+    """
     manifest = _manifest(Path(config.model).expanduser() if config.model else built_in())
     folder = voices_folder(config.voices, config.model)
     own = {voice.name: f"checkpoint {manifest.name}: {voice.description}" for voice in manifest.voices}
@@ -40,5 +43,5 @@ def list_voices(config: Config) -> dict[str, str]:
 def _manifest(folder: Path) -> _Manifest:
     try:
         return msgspec.json.decode((folder / "voiced.json").read_bytes(), type=_Manifest)
-    except (OSError, msgspec.DecodeError):  # no folder: a hub id
+    except (OSError, msgspec.DecodeError):  # `model` may be a hub id: then there is no folder to look into
         return _Manifest()
