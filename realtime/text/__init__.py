@@ -1,8 +1,9 @@
-"""The text front end: what happens to written English before a checkpoint reads it.
+"""Prepares written English before a checkpoint reads it: the text front end.
 
-`front_end("normalise")` gives the spoken form in plain letters, for checkpoints that read text;
-`front_end("phonemes")` the phone notation of `symbols`, for checkpoints trained on it. Both are pure functions of the
-text, take any string and never raise."""
+`front_end("normalise")` gives the spoken form in plain letters, for checkpoints that read text. `front_end("phonemes")`
+gives the phone notation of `symbols`, for checkpoints trained on it. Both are pure functions of the text, take any
+string and never raise.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ KINDS: dict[str, Callable[[str], str]] = {"none": str, "normalise": normalise, "
 
 
 def front_end(kind: str) -> Callable[[str], str]:
-    """The front end of that name. Raises ValueError for one that does not exist."""
+    """Return the front end of that name. Raises ValueError for one that does not exist."""
     if kind not in KINDS:
         raise ValueError(f"front end is {kind!r}; it is one of {', '.join(map(repr, KINDS))}.")
     return KINDS[kind]

@@ -1,4 +1,4 @@
-"""The bundled pronouncing dictionary: loaded once, on first use."""
+"""Reads the bundled pronouncing dictionary, once, on first use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib.resources import files
 
 @cache
 def entries() -> dict[str, str]:
-    """Lower-case word to its symbols."""
+    """Return the dictionary: for each lower-case word, its symbols in the notation of `symbols`."""
     packed = (files(__package__) / "dictionary.xz").read_bytes()
     return dict(line.split(" ", 1) for line in lzma.decompress(packed).decode().split("\n"))
 
 
 def dictionary_words() -> list[str]:
-    """Plain words of a length that says something, in alphabetical order."""
+    """List the dictionary's words of 3 to 12 letters that have nothing but letters, in alphabetical order."""
     return [word for word in entries() if word.isalpha() and 3 <= len(word) <= 12]

@@ -1,9 +1,9 @@
-"""Marks of form taken out of text: terminal escape codes, SSML and HTML tags, character references, Markdown.
+"""Takes marks of form out of text: terminal escape codes, SSML and HTML tags, character references, Markdown.
 
-Words stay, in their order. What a mark says of speech is kept as far as punctuation says it: a break is a comma, a
-paragraph a line, a cell of a table ends with a comma, and a substitute is said for what it stands for. A tag that is
-none of those known here is text. No pattern looks at a character more often than its bounds say, so that time grows
-with the text's length alone.
+Words stay, in their order. Where a mark says something about the speech, punctuation takes its place: a break becomes a
+comma, a paragraph a line, and a cell of a table ends with a comma. A substitute (`<sub alias>`) is said in place of its
+text. A tag that is not known here is text. The repetitions of every pattern are bounded, so that time grows with the
+text's length alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CELL_OF_DASHES = re.compile(r":?-+:?")
 
 
 def without_tags(text: str) -> str:
-    """`text` without escape codes and the tags known here, and with the characters that character references name."""
+    """Remove escape codes and the tags known here, and put characters in place of the references that name them."""
     if "\x1b" in text:
         text = _ESCAPE_CODE.sub("", text)
     if "<" in text:
@@ -51,7 +51,7 @@ def without_tags(text: str) -> str:
 
 
 def without_markdown(text: str) -> str:
-    """`text` without Markdown's marks. They are looked for behind no other white space than spaces and line breaks."""
+    """Remove Markdown's marks. As white space before a mark, only spaces and line breaks count."""
     text = _QUOTE.sub("", text)
     if "|" in text:
         text = "\n".join(map(_row, text.split("\n")))
@@ -74,7 +74,10 @@ def _referred(match: re.Match[str]) -> str:
 
 
 def _row(line: str) -> str:
-    """A line of a table as its cells; the line that rules it off is empty. Any other line as it is."""
+    """Return a table's line as its cells with commas between, and the line of dashes under its head as an empty one.
+
+    Any other line is returned as it is.
+    """
     row = line.strip()
     if len(row) < 3 or row[0] != "|" or row[-1] != "|" or (row.count("|") == 2 and row[1] != " "):
         return line

@@ -1,7 +1,7 @@
-"""Written English to spoken English: numbers, dates, times, money, units, abbreviations, addresses become words.
+"""Turns written English into spoken English: numbers, dates, times, money, units, abbreviations, addresses become
+words.
 
 `normalise` promises, for any string:
-
 - it returns and never raises; running it on its own result changes nothing that is spoken;
 - `[SPEAKERn]` tags stay as they are, and so do words, letters of other scripts, line breaks and punctuation;
 - nothing else is dropped silently but what has no sound: control and format characters, emoji and pictographs, and
@@ -39,7 +39,7 @@ _PLAIN = {
 
 
 def normalise(text: str) -> str:
-    """The spoken form of `text`; see the module's promises."""
+    """Return the spoken form of `text`; the module says what is promised."""
     return "".join(part if TAG.fullmatch(part) else _spoken(part) for part in TAG.split(text))
 
 
@@ -51,7 +51,7 @@ def _spoken(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without characters that have no sound; any other space becomes a plain one."""
+    """Remove characters that have no sound, and make every other space a plain one."""
     if text.isascii() and text.isprintable():
         return text
     text = _SYMBOLS.sub(" ", text)
@@ -88,7 +88,7 @@ def _month(name: str) -> str:
 
 
 def _address(match: re.Match[str]) -> str:
-    """A URL or e-mail address, sign by sign; digits one by one."""
+    """Read a URL or an e-mail address sign by sign, and its digits one by one."""
     body = match.group()
     tail = re.search(r"[.,!?;:)'\"\]]+$", body)
     end = tail.group() if tail else ""
@@ -142,7 +142,7 @@ def _clock(match: re.Match[str]) -> str:
 
 
 def _timestamp(match: re.Match[str]) -> str:
-    """ "2026-11-28T10:00Z" as a date, a time and a zone that the rules behind this one read."""
+    """Write "2026-11-28T10:00Z" as a date, a time and a zone, which later rules read."""
     date, between, clock, sign, hours, minutes = match.groups()
     zone = " UTC" if match.group().endswith("Z") else ""
     if sign:
@@ -156,7 +156,7 @@ def _half(half: str | None) -> str:
 
 
 def _day(match: re.Match[str]) -> str:
-    """ "March 3rd, 1987", "Mar. 3"."""
+    """Read "March 3rd, 1987" and "Mar. 3"."""
     spoken = f"{_month(match['month'])} {ordinal(int(match['day']))}"
     return f"{spoken}, {year(int(match['year']))}" if match["year"] else spoken
 
@@ -180,12 +180,12 @@ def _unit(match: re.Match[str]) -> str:
 
 
 def _measured_range(match: re.Match[str]) -> str:
-    """ "10%-20%"."""
+    """Read "10%-20%"."""
     return f"{_read(match['low'])} to {_read(match['number'])} {known.plural(known.UNITS[match['unit']])}"
 
 
 def _power(match: re.Match[str]) -> str:
-    """ "3.0e-5"."""
+    """Read "3.0e-5"."""
     sign = "minus " if match[2] == "-" else ""
     return f"{read(match[1])} times ten to the {sign}{read(match[3])}"
 
@@ -208,20 +208,20 @@ def _range(match: re.Match[str]) -> str:
 
 
 def _plain(number: str) -> str:
-    """A number alone: four digits from 1100 to 2099 as a year."""
+    """Read a number that stands alone: four digits from 1100 to 2099 as a year."""
     if len(number) == 4 and number.isdecimal() and (1100 <= int(number) < 2100):
         return year(int(number))
     return _read(number)
 
 
 def _group(match: re.Match[str]) -> str:
-    """A telephone number: its groups digit by digit, a pause between."""
+    """Read a telephone number: its groups digit by digit, with a pause between them."""
     plus = "plus " if match.group().startswith("+") else ""
     return plus + ", ".join(digits(part) for part in re.findall(r"\d+", match.group()))
 
 
 def _card(match: re.Match[str]) -> str:
-    """The number of a card: its groups digit by digit, a pause between."""
+    """Read the number of a card: its groups digit by digit, with a pause between them."""
     groups = re.findall(r"\d+", match.group())
     if len(groups) == 1:
         groups = re.findall(r"\d{4}", groups[0])
@@ -375,7 +375,7 @@ def _rules() -> list[_Rule]:
 
 
 def _initials(match: re.Match[str]) -> str:
-    """ "U.S." becomes "US": read as letters; the last point stays where the sentence ends with it."""
+    """Write "U.S." as "US", so that it is read as letters. The last point stays where the sentence ends with it."""
     ends = not match.string[match.end() :].strip() or re.match(r"\s+[A-Z][a-z]+\s+[a-z]", match.string[match.end() :])
     return match[1].replace(".", "") + ("." if ends else "")
 
@@ -385,7 +385,7 @@ def _lone(match: re.Match[str]) -> str:
 
 
 def _apart(match: re.Match[str], spoken: str) -> str:
-    """What a number is read as, with a space to letters on either side."""
+    """Put a space between a number that was read and letters on either side of it."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
     apart = [" " if side.isalnum() or side == "'" else "" for side in (before, after)]
     return apart[0] + spoken + apart[1]

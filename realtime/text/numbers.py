@@ -1,4 +1,4 @@
-"""Numbers as words, in American English, without `and`: the form the checkpoint's training text has."""
+"""Says numbers as words, in American English without `and`: the form that the checkpoint's training text has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _IRREGULAR = {
 
 
 def digits(text: str) -> str:
-    """Each digit as a word; other characters are left out."""
+    """Say each digit as a word; other characters are left out."""
     return " ".join(_ONES[int(character)] for character in text if character in "0123456789")
 
 
 def cardinal(value: int) -> str:
-    """`-42` is "minus forty two". From 10^15 on the digits are read one by one."""
+    """Say a whole number: `-42` is "minus forty two". From 10^15 on the digits are read one by one."""
     if value < 0:
         return "minus " + cardinal(-value)
     if value >= _LIMIT:
@@ -36,7 +36,9 @@ def cardinal(value: int) -> str:
 
 
 def read(text: str) -> str:
-    """A run of digits, with an optional fraction behind a point: "007" and very long runs digit by digit."""
+    """Say a run of digits that may have a fraction behind a point. "007" and runs of more than 15 are read digit by
+    digit.
+    """
     whole, point, fraction = text.partition(".")
     if len(whole) > 15 or (len(whole) > 1 and whole[0] == "0"):
         spoken = digits(whole)
@@ -46,7 +48,7 @@ def read(text: str) -> str:
 
 
 def ordinal(value: int) -> str:
-    """`21` is "twenty first"."""
+    """Say a number as a rank: `21` is "twenty first"."""
     head, space, last = cardinal(value).rpartition(" ")
     if last in _IRREGULAR:
         last = _IRREGULAR[last]
@@ -58,7 +60,7 @@ def ordinal(value: int) -> str:
 
 
 def year(value: int) -> str:
-    """`1987` is "nineteen eighty seven", `2005` "two thousand five", `1900` "nineteen hundred"."""
+    """Say a year: `1987` is "nineteen eighty seven", `2005` "two thousand five", `1900` "nineteen hundred"."""
     century, rest = divmod(value, 100)
     if not 1000 <= value <= 9999 or value % 1000 < 10:
         return cardinal(value)
@@ -68,6 +70,6 @@ def year(value: int) -> str:
 
 
 def decade(value: int) -> str:
-    """`1990` is "nineteen nineties", `90` "nineties"."""
+    """Say a decade: `1990` is "nineteen nineties", `90` "nineties"."""
     head, space, last = year(value).rpartition(" ")
     return head + space + (last[:-1] + "ies" if last.endswith("y") else last + "s")

@@ -1,8 +1,9 @@
-"""English text to the phone notation of `symbols`: the form a checkpoint reads whose manifest asks for `phonemes`.
+"""Turns English text into the phone notation of `symbols`, which checkpoints read whose manifest asks for `phonemes`.
 
-It is the notation the checkpoint was trained on, sign for sign: words with a space between, a comma where the speaker
-pauses, one of `.?!` at the end of each sentence and a space behind it, `[SPEAKERn]` tags followed by a space, a line
-break before a tag within the text."""
+It is the notation that the checkpoint was trained on, sign for sign: words with a space between, a comma where the
+speaker pauses, one of `.?!` at the end of each sentence and a space behind it, `[SPEAKERn]` tags followed by a space,
+and a line break before a tag within the text.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ _SPELLED = frozenset(
         "sos sql suv tv tvs uk un url us usa usb vip vpn www"
     ).split()
 )
-"""Words whose letters are named though the dictionary has, or the rules would make, a word of them; upper case for a
-few."""
+"""Abbreviations that are spelled out, though the dictionary or the rules would read them as words. Those in the next
+set are spelled out only in capitals."""
 _SPELLED_IN_CAPITALS = frozenset(["ai", "eu", "id", "io", "ip", "it", "us", "un", "or"])
 
 _SHORT_WORDS = frozenset(
@@ -46,7 +47,7 @@ _SHORT_WORDS = frozenset(
     "he her hi him his hot how if in is it let man may me my new no not now of off ok old on one or our out put red "
     "run sad say see she so the to too top two up use war was way we who why win yes yet you".split()
 )
-"""Words even in capitals; others of up to three letters are spelled then."""
+"""Short words that are read as words even in capitals. Any other word of up to three capitals is spelled out."""
 
 _SAID = {
     "does": "dˈʌz", "lives": "lˈɪvz", "miz": "mˈɪz", "tuple": "tˈʌpəl", "oh": "ˈO", "hmm": "hˈʌm", "mm": "ˈʌm",
@@ -56,7 +57,8 @@ _VERBS = {
     "use": "jˈuz", "close": "klˈOz", "object": "əbʤˈɛkt", "produce": "pɹədˈus", "live": "lˈɪv", "record": "ɹɪkˈɔɹd",
     "present": "pɹizˈɛnt",
 }  # fmt: skip
-"""Words that sound otherwise where no noun can stand."""
+"""Words that sound different as verbs than as nouns. They are read like this unless a word of the next set, which only
+a noun follows, stands before them."""
 _NOUN_BEHIND = frozenset(
     ("a an the this that my your his her its our their of no more in with any some very is are was").split()
 )
@@ -71,8 +73,11 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|[.?!]+|\n+|[^\S\n]+|.", re.D
 
 
 def to_phonemes(text: str) -> str:
-    """`text` in the phone notation. Any string is taken: letters of other alphabets are written in Latin ones first,
-    ideographs are counted aloud, and whatever else has a sound is named. Nothing to say gives an empty string."""
+    """Write `text` in the phone notation; text with nothing to say gives an empty string.
+
+    Any string is taken. Letters of other alphabets are written in Latin ones first, ideographs are counted aloud, and
+    whatever else has a sound is named.
+    """
     pieces, tag, first = [], "", True
     for part in TAG.split(normalise(text)):
         if TAG.fullmatch(part):
@@ -89,7 +94,7 @@ def to_phonemes(text: str) -> str:
 
 
 def _sentences(text: str) -> str:
-    """One speaker's text."""
+    """Write one speaker's text in the phone notation."""
     result: list[str] = []
     words: list[str] = []  # of the sentence so far: symbols, or "," for a pause
     before = ""
@@ -122,7 +127,7 @@ def _sentences(text: str) -> str:
 
 
 def _new_sentence(tokens: list[str], at: int) -> bool:
-    """A line that goes on in small letters belongs to the sentence."""
+    """Tell whether a line break at `at` ends the sentence. A line that goes on in small letters still belongs to it."""
     behind = next((token for token in tokens[at + 1 :] if not token.isspace()), "")
     return not behind[:1].islower()
 
@@ -142,7 +147,9 @@ def _the_before_vowels(words: list[str]) -> None:
 
 
 def _say(word: str, before: str, shouted: bool) -> str:
-    """Symbols of one word of Latin letters and apostrophes; `before` is the word in front of it, in small letters."""
+    """Return the symbols of one word of Latin letters and apostrophes; `before` is the word in front of it, in small
+    letters.
+    """
     if all(character in _SYMBOLS for character in word) and not word.isascii():
         return word  # the notation itself
     small = word.lower()
@@ -164,7 +171,9 @@ def _say(word: str, before: str, shouted: bool) -> str:
 
 @lru_cache(maxsize=20_000)
 def pronounce(word: str) -> str:
-    """Symbols of a lower-case word: from the dictionary, from a word it is made of, letter by letter, or by rule."""
+    """Return the symbols of a lower-case word: from the dictionary, from words it is made of, by rule, or spelled
+    out.
+    """
     if word in _SAID:
         return _SAID[word]
     known_as = entries().get(word)
@@ -207,7 +216,7 @@ def _past(phones: str) -> str:
 
 
 def _stem(word: str, ending: str) -> str | None:
-    """Symbols of the known word that `ending` was put behind: hop+ped, hope+d, carr(y)ied."""
+    """Return the symbols of the known word that `ending` was put behind: hop+ped, hope+d, carr(y)ied."""
     if not word.endswith(ending) or len(word) < len(ending) + 3:
         return None
     base = word[: len(word) - len(ending)]
@@ -252,7 +261,7 @@ def _derived(word: str) -> str | None:
 
 
 def _compound(word: str) -> str | None:
-    """Two known words of at least three letters each, the shorter one as long as can be."""
+    """Read a word as two known words of at least three letters each, whose lengths differ as little as possible."""
     places = sorted(range(3, len(word) - 2), key=lambda at: abs(len(word) - 2 * at))
     for at in places if len(word) <= 24 else ():
         left, right = entries().get(word[:at]), entries().get(word[at:])
@@ -262,12 +271,12 @@ def _compound(word: str) -> str | None:
 
 
 def _spell(word: str) -> str:
-    """The names of the letters, as words of their own."""
+    """Name the letters of a word, each as a word of its own."""
     return " ".join(_LETTERS[letter] for letter in word if letter in _LETTERS)
 
 
 def _latin(token: str) -> list[str]:
-    """Words of the letters a-z and apostrophes for a word in any script; capitals stay capitals."""
+    """Write a word of any script in words of the letters a-z and apostrophes; capitals stay capitals."""
     token = token.replace("’", "'")
     if token.isascii():
         return _parts(token)
@@ -289,7 +298,7 @@ def _latin(token: str) -> list[str]:
 
 
 def _parts(token: str) -> list[str]:
-    """`GitHub` and `ChatGPT` are two words each, `LLMs` is one."""
+    """Split a word at its inner capitals: `GitHub` and `ChatGPT` are two words each, `LLMs` is one."""
     if token.islower() or token.isupper() or token.istitle() or token.lower() in entries():
         return [token]
     if re.fullmatch(r"[A-Z]{2,}'?s", token):
@@ -315,12 +324,15 @@ def _transcribe(character: str, name: str) -> str:
 
 
 def _letter_name(name: str) -> str:
-    """`HIRAGANA LETTER KA` is read ka, `HANGUL SYLLABLE HAN` han, any other letter by the last word of its name."""
+    """Return how a letter is read by its Unicode name: `HIRAGANA LETTER KA` is ka, `HANGUL SYLLABLE HAN` is han.
+
+    Any letter is read by the last word of its name.
+    """
     return "".join(letter for letter in name.rpartition(" ")[2].lower() if "a" <= letter <= "z")
 
 
 def _named(character: str) -> list[str]:
-    """A sign without a reading of its own, by its Unicode name; a digit of any script as a digit."""
+    """Name a sign without a reading of its own by its Unicode name, and a digit of any script as a digit."""
     if character.isdecimal():
         return [digits(str(unicodedata.decimal(character)))]
     if unicodedata.category(character)[0] == "M":

@@ -1,8 +1,9 @@
-"""The phone notation: one character a phone, `ˈ` before a stressed vowel, a space between words, punctuation kept.
+"""Defines the phone notation: one character for each phone, `ˈ` before a stressed vowel, a space between words.
 
-The phones are the 40 of flite and of the CMU dictionary (with schwa apart); the characters are IPA where IPA has a
-single one, and a capital for the diphthongs. Text already in this notation passes through the tokenizer one symbol at
-a time."""
+Punctuation is kept. The phones are the 40 of flite and of the CMU dictionary (with schwa apart). The characters are IPA
+where IPA has a single one, and capitals for the diphthongs. Text that is already in this notation passes through the
+tokenizer one symbol at a time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the normaliser: what abbreviations, units, signs and foreign letters are called."""
+"""Holds the tables of the normaliser: how abbreviations, units, signs and foreign letters are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABBREVIATIONS = {
     "misc": "miscellaneous", "max": "maximum", "min": "minimum", "tel": "telephone", "Tel": "telephone",
     "Ph.D": "p h d", "a.k.a": "also known as", "cf": "compare",
 }  # fmt: skip
-"""Written with a point behind."""
+"""Abbreviations that are written with a point behind, and what they are read as."""
 
 BEFORE_NUMBER = {"No": "number", "no": "number", "Fig": "figure", "fig": "figure", "p": "page", "pp": "pages",
                  "Vol": "volume", "vol": "volume", "Ch": "chapter", "ch": "chapter", "Sec": "section"}  # fmt: skip
@@ -41,13 +41,16 @@ UNITS = {
     "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree", "%": "percent", "‰": "per mille", "px": "pixel",
     "rpm": "revolutions per minute", "bpm": "beats per minute", "dpi": "dots per inch", "fps": "frames per second",
 }  # fmt: skip
-"""In the singular; see `plural`."""
+"""Units and what they are read as, in the singular; `plural` gives the plural."""
 
 _SAME = frozenset(["hertz", "gigahertz", "megahertz", "kilohertz", "percent", "mille"])
 
 
 def plural(unit: str) -> str:
-    """`degree Celsius` becomes `degrees Celsius`; what is per something, or counts no pieces, stays."""
+    """Return the plural of a unit: `degree Celsius` becomes `degrees Celsius`.
+
+    Units that are per something, or that name no things to count (`percent`), stay as they are.
+    """
     head, space, tail = unit.partition(" ")
     if head in _SAME or head.endswith("s") or head == "per":
         return unit
