@@ -1,1 +1,1 @@
-"""Translation sessions: a translator beside a session that speaks."""
+"""Runs translation sessions: a translator beside a session that speaks."""

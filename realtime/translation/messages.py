@@ -1,4 +1,7 @@
-"""What goes into a translation session and what comes out of it: inputs it is told, effects it asks for. Plain data."""
+"""Defines what goes into a translation session and what comes out of it: inputs it is told, effects it asks for.
+
+All are plain data.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +18,26 @@ from realtime.translation.translator import AudioPiece, Rendered, Transcribed, W
 
 @dataclass(frozen=True)
 class Taken:
-    """The translator took the next piece of what it was fed."""
+    """Says that the translator took the next piece of what it was fed."""
 
     piece: AudioPiece | Words
 
 
 @dataclass(frozen=True)
 class Translated:
-    """The translator has given all there is, after `EndSource`."""
+    """Says that the translator has given all there is, after `EndSource`."""
 
 
 @dataclass(frozen=True)
 class TranslationFailed:
-    """The translator broke; `message` is for the client."""
+    """Says that the translator broke; `message` is for the client."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The server ends the session."""
+    """Says that the server ends the session. `code` is that of a WebSocket's close."""
 
     code: int
     reason: str
@@ -64,33 +67,33 @@ class Tell:
 
 @dataclass(frozen=True)
 class Ask:
-    """Give an event to the session that speaks."""
+    """Send an event to the session that speaks."""
 
     event: ClientEvent
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Give the translator more."""
+    """Give the translator one more piece."""
 
     piece: AudioPiece | Words
 
 
 @dataclass(frozen=True)
 class Retarget:
-    """What is fed from here on is translated into this language."""
+    """Translate what is fed from here on into this language."""
 
     language: str
 
 
 @dataclass(frozen=True)
 class EndSource:
-    """Nothing more is fed."""
+    """Tell the translator that nothing more is fed."""
 
 
 @dataclass(frozen=True)
 class HangUp:
-    """End the connection, after everything told before."""
+    """End the connection, after everything told before. `code` is that of a WebSocket's close."""
 
     code: int
     reason: str

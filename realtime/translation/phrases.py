@@ -1,4 +1,4 @@
-"""The phrase table of the built-in translator: English and what it is in other languages, without final punctuation."""
+"""Holds the phrase table of the built-in translator: English phrases in other languages, without final punctuation."""
 
 from __future__ import annotations
 
@@ -60,4 +60,4 @@ def _read(table: str) -> dict[str, dict[str, str]]:
 
 
 PHRASES = _read(_TABLE)
-"""By target language: an English phrase, in lower case and without apostrophes, and its translation."""
+"""For each target language, English phrases (in lower case, without apostrophes) and their translations."""

@@ -1,5 +1,6 @@
-"""A translation session as a sans-I/O object: told what came from the client, from the translator and from the session
-that speaks, it says what to do.
+"""Decides what a translation session does, sans I/O.
+
+It is told what came from the client, from the translator and from the session that speaks; it answers with what to do.
 """
 
 from __future__ import annotations
@@ -37,20 +38,21 @@ from realtime.translation.translator import PIECE_MS, AudioPiece, Rendered, Tran
 
 _PIECE_BYTES = SAMPLE_RATE * 2 * PIECE_MS // 1000
 _MAX_WAITING_PIECES = 300
-"""Frames and words that the translator has not taken: a minute of audio."""
+"""Bounds the pieces that the translator has not taken. It is a minute of audio."""
 
 _MAX_WAITING_CHARS = 1200
-"""Translation that is not spoken yet: more than a minute of speech."""
+"""Bounds the translation that is not spoken yet. It is more than a minute of speech."""
 
 _DEAF_MS = 10_000
-"""So much audio without a word of its transcript, where transcripts are given: the client expects to be understood."""
+"""Where transcripts are given by the client, a client that sends this much audio without a word of transcript seems to
+expect that its speech is recognised here. It is told that it is not."""
 
 _BEHIND = "translation_behind"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Effective settings of a session; None is off, or not set yet."""
+    """Holds the effective settings of a session; None is off, or not set yet."""
 
     transcription: protocol.Transcription | None = None
     noise_reduction: protocol.NoiseReduction | None = None
@@ -58,7 +60,7 @@ class Settings:
     voice: str = ""
 
     def updated(self, change: protocol.SessionChange, translator: Translator, runtime: Runtime) -> Settings:
-        """These settings with a client's change; raises Refused for what cannot be served."""
+        """Return these settings with a client's change. Raises Refused for what cannot be served."""
         result = self
         if change.audio is not UNSET and change.audio.input is not UNSET:
             given = change.audio.input
@@ -80,14 +82,14 @@ class Settings:
         return result
 
     def _reduction(self, new: protocol.NoiseReduction | None) -> protocol.NoiseReduction | None:
-        """A strength that is left out stays as it was, and is full at first."""
+        """Fill in a strength that is left out: it stays as it was, and is full at first."""
         if new is None or new.strength is not UNSET:
             return new
         return protocol.NoiseReduction(new.type, 1.0 if self.noise_reduction is None else self.noise_reduction.strength)
 
 
 def _primary(language: str) -> str:
-    """The language of a code, without its region."""
+    """Return the language of a code, without its region."""
     return language.partition("-")[0].lower()
 
 
@@ -99,7 +101,10 @@ def _check_language(language: str, translator: Translator) -> None:
 
 
 class Interpreting:
-    """One translation session. `new_id(prefix)` gives unique ids; `setup` is what it begins with."""
+    """Decides what one translation session does.
+
+    `new_id(prefix)` makes unique ids. `setup` is the configuration that the session begins with.
+    """
 
     def __init__(
         self,
@@ -116,8 +121,8 @@ class Interpreting:
         self._speech = Speech(AudioOutput(voice=runtime.default_voice or UNSET))
         self._session: Session | None = None
         self._pcm = bytearray()
-        self._input_ms = 0  # whole frames
-        self._elapsed_ms = 0  # of these the translator has taken
+        self._input_ms = 0  # audio that was cut into whole pieces
+        self._elapsed_ms = 0  # how much of that the translator has taken
         self._waiting_pieces = 0
         self._worded = False  # words have been given
         self._told: set[str] = set()  # codes of errors that are told once, not with every piece of audio
@@ -127,7 +132,7 @@ class Interpreting:
         self._out: list[Effect] = []
 
     def receive(self, message: Input) -> list[Effect]:
-        """Take one input in; returns what to do about it, in order."""
+        """Take one input in, and return what to do about it, in order."""
         if self._closed:
             return []
         try:
@@ -217,7 +222,9 @@ class Interpreting:
             self._refuse_once("transcripts_needed", message, "audio")
 
     def _cut(self, audio: bytes) -> bool:
-        """Cut the input into frames, whatever pieces it comes in; false when some were lost."""
+        """Cut the input into pieces of `PIECE_MS`, in whatever sizes it comes, and feed them. False says that some were
+        lost.
+        """
         taken = True
         self._pcm += audio
         while len(self._pcm) >= _PIECE_BYTES:
@@ -234,7 +241,7 @@ class Interpreting:
             raise Refused(code, message, param)
 
     def _feed(self, piece: AudioPiece | Words) -> bool:
-        """Give the translator a piece, if it does not have too many already."""
+        """Give the translator a piece. False says that too many wait already, and this one is lost."""
         if self._waiting_pieces >= _MAX_WAITING_PIECES:
             return False
         self._waiting_pieces += 1
@@ -260,7 +267,7 @@ class Interpreting:
         self._ask(self._speech.say(piece, self._elapsed_ms))
 
     def _spoken(self, event: core.ServerEvent) -> None:
-        """What the session that speaks says."""
+        """Act on an event of the session that speaks."""
         match event:
             case core.SessionCreated():
                 self._session = event.session
@@ -292,7 +299,7 @@ class Interpreting:
             self._finish_if_idle()
 
     def _lost(self, code: str, reason: str) -> None:
-        """The stream broke: what waits in it is not spoken."""
+        """Tell that the text stream broke, and that the text which waits in it is not spoken."""
         message = f"Part of the translation is in the transcript and not spoken: {reason}"
         self._error(ErrorBody("server_error", code, message))
         self._ask(self._speech.over())
@@ -301,7 +308,7 @@ class Interpreting:
     # --- the end ---
 
     def _finish_if_idle(self) -> None:
-        """Once everything is translated and spoken, the session that was asked to close does."""
+        """End a session that was asked to close, once everything is translated and spoken."""
         if self._translated and self._speech.idle:
             self._end(1000, "")
 
@@ -344,7 +351,9 @@ class Interpreting:
 
 
 def _marked(text: str) -> str:
-    """Source words as a transcript of the translation shows them; the space around them stays outside."""
+    """Put source words into brackets, to mark them in a transcript of the translation. The space around them stays
+    outside.
+    """
     words = text.strip()
     before, _, after = text.partition(words)
     return f"{before}[{words}]{after}" if words else text

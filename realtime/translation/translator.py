@@ -1,4 +1,4 @@
-"""Interpreting: what is said in one language, as it is said, into words of another.
+"""Defines translators: they turn what is said in one language, as it is said, into words of another.
 
 `Translator` is what a speech translation pipeline looks like from outside. `PhraseTranslator` is the one that is built
 in: it hears nothing, takes its transcripts from the client, and knows a few dozen phrases.
@@ -19,7 +19,7 @@ PIECE_MS = 200
 
 @dataclass(frozen=True)
 class AudioPiece:
-    """200 ms of what is said, 16-bit mono PCM at 24 kHz, and where in the input it ends."""
+    """Holds 200 ms of what is said (16-bit mono PCM at 24 kHz), and where in the input it ends, in milliseconds."""
 
     pcm: bytes
     end_ms: int
@@ -27,7 +27,7 @@ class AudioPiece:
 
 @dataclass(frozen=True)
 class Words:
-    """A piece of the transcript, where it is given: what was said in the frames before it, up to `end_ms`."""
+    """Holds a piece of a given transcript: what was said in the audio before it, up to `end_ms`."""
 
     text: str
     end_ms: int
@@ -35,15 +35,18 @@ class Words:
 
 @dataclass(frozen=True)
 class Transcribed:
-    """A piece of the source transcript. Joined in order, the pieces are the transcript."""
+    """Holds a piece of the source transcript. Joined in order, the pieces are the transcript."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A piece of the translation, spaces included. `translated` false: these are source words that have none.
-    `complete`: a sentence ends here, and can be spoken."""
+    """Holds a piece of the translation, spaces included.
+
+    Where `translated` is false, these are source words that have no translation. `complete` says that a sentence ends
+    here and can be spoken.
+    """
 
     text: str
     translated: bool = True
@@ -51,28 +54,34 @@ class Rendered:
 
 
 class Translator(Protocol):
-    """A pipeline from one language. It says where its transcripts come from: "given" ones are fed to it as `Words`."""
+    """Translates speech from one language into others.
+
+    `transcripts` says where its transcripts come from: "given" ones are fed to it as `Words`.
+    """
 
     @property
     def name(self) -> str:
-        """What clients are told that it is."""
+        """Return the name by which clients are told what translates."""
 
     @property
     def transcripts(self) -> Literal["given", "heard"]:
-        """Who understands the speech: the client, or the pipeline."""
+        """Say who understands the speech: the client ("given") or the translator ("heard")."""
 
     @property
     def source(self) -> str:
-        """The language it translates from."""
+        """Return the language it translates from, as a code without a region: en."""
 
     @property
     def targets(self) -> Sequence[str]:
-        """The languages it translates to."""
+        """List the languages it translates into, as codes without a region."""
 
     def translate(
         self, source: AsyncIterator[AudioPiece | Words], target: str
     ) -> AsyncIterator[Transcribed | Rendered]:
-        """Translate until the source ends, and then what is left of it."""
+        """Translate until the source ends, and then what is left of it. `target` is one of `targets`.
+
+        Pieces of the transcript and of the translation are yielded as they are ready.
+        """
 
 
 _PHRASE_END = re.compile(r"(?<![.!?…,;:])[.!?…,;:]++[\"')\]]*+(?=\s|$)|\n")
@@ -85,12 +94,12 @@ _LONGEST_CHARS = 1000
 
 
 class PhraseTranslator:
-    """English into German, Spanish and French from a table of everyday phrases: it exercises translation sessions while
-    no pipeline is attached, and is no more than that.
+    """Translates English into German, Spanish and French by a table of everyday phrases.
 
-    A phrase is what stands between punctuation marks; one that is longer than 1000 characters, or that no word was
-    added to for two seconds of audio, is over too. It is translated as a whole or not at all: put together from single
-    words it would be wrong, and nobody would notice.
+    It exercises translation sessions while no real translator is attached, and is no more than that. A phrase is what
+    stands between punctuation marks. A phrase also ends when it is longer than 1000 characters, or when two seconds of
+    audio bring no further word. It is translated as a whole or not at all: put together from single words it would be
+    wrong, and nobody would notice.
     """
 
     name = "phrases"
@@ -101,7 +110,7 @@ class PhraseTranslator:
     async def translate(
         self, source: AsyncIterator[AudioPiece | Words], target: str
     ) -> AsyncIterator[Transcribed | Rendered]:
-        """Raises KeyError for a target that is not served."""
+        """Translate phrase by phrase. Raises KeyError for a target that is not served."""
         phrases = _Phrases(target)
         async for piece in source:
             if isinstance(piece, Words):
@@ -113,7 +122,7 @@ class PhraseTranslator:
 
 
 class _Phrases:
-    """The words of one stream that wait for the end of their phrase, and the phrases for that of their sentence."""
+    """Collects the words of one stream until their phrase ends, and translates each phrase."""
 
     def __init__(self, target: str) -> None:
         self._table = PHRASES[target]
@@ -135,7 +144,7 @@ class _Phrases:
         return self._render(ready)
 
     def finish(self) -> list[Rendered]:
-        """What waits is all there is of its sentence."""
+        """Translate what waits, as the end of its sentence."""
         ready, self._waiting = self._waiting, ""
         rendered = self._render(ready)
         if self._mid_sentence:
@@ -164,6 +173,6 @@ class _Phrases:
 
 
 def _key(words: str) -> str:
-    """A phrase as the table has it."""
+    """Return a phrase in the form that the table has it."""
     plain = words.lower().replace("’", "'").replace(",", "")
     return " ".join(_CONTRACTIONS.get(word, word) for word in plain.split())
