@@ -1,1 +1,1 @@
-"""One WebRTC peer, the answering side. It knows nothing of sessions, protocols or the engine."""
+"""Implements one WebRTC peer, the side that answers. It knows nothing of sessions, protocols or the engine."""

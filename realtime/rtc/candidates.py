@@ -1,4 +1,4 @@
-"""ICE candidates of an offer, and which of them we send checks to (RFC 8839 section 5.1). Pure."""
+"""Reads the ICE candidates of an offer, and decides which of them are sent checks (RFC 8839 section 5.1). Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TYPES = frozenset(("host", "srflx", "prflx", "relay"))
 
 @dataclass(frozen=True, slots=True)
 class RemoteCandidate:
-    """Where the other side says it can be reached over UDP. `address` is a literal address in canonical form."""
+    """Says where the other side can be reached over UDP. `address` is a literal address in canonical form."""
 
     foundation: str
     priority: int
@@ -21,9 +21,11 @@ class RemoteCandidate:
 
 
 def parse_candidate(value: str) -> RemoteCandidate | None:
-    """The candidate in the value of one `a=candidate` line; None for one that cannot be used here: TCP, a
-    second component, a name in place of an address (mDNS: such a peer is found by its own checks), an address
-    nobody can be reached at. Raises ValueError for a line that is no candidate."""
+    """Read the value of one `a=candidate` line; return None for a candidate that cannot be used here.
+
+    That is one for TCP, for a second component, with an address that nobody can be reached at, or with a name in place
+    of an address (mDNS: such a peer is found by its own checks). Raises ValueError for a line that is no candidate.
+    """
     fields = value.split()
     if len(fields) < 8 or fields[6] != "typ":
         raise ValueError("too few fields")
@@ -46,9 +48,11 @@ def parse_candidate(value: str) -> RemoteCandidate | None:
 def reachable(
     candidates: Iterable[RemoteCandidate], our_addresses: Iterable[str], only_here: bool = False
 ) -> tuple[RemoteCandidate, ...]:
-    """Those we may send checks to. Checks go to whatever address an offer names, so loopback and link-local
-    ones count only between peers of one machine: when all our own addresses are loopback. With `only_here`, none but
-    our own addresses count."""
+    """Return the candidates that we may send checks to.
+
+    Checks go to whatever address an offer names. So loopback and link-local ones count only between peers of one
+    machine: when all our own addresses are loopback. With `only_here`, none but our own addresses count.
+    """
     ours = [ipaddress.ip_address(address) for address in our_addresses]
     if only_here:
         return tuple(candidate for candidate in candidates if ipaddress.ip_address(candidate.address) in ours)

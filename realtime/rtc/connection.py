@@ -1,7 +1,7 @@
-"""The secured path to one peer: DTLS, SRTP and SCTP over `ice`. The only file that knows aiortc.
+"""Keeps the secured path to one peer: DTLS, SRTP and SCTP over `ice`. This is the only file that knows aiortc.
 
-Their transports are used and none of their media classes, which decode in a thread per call, wait in a jitter buffer of
-their own and fall deaf after an empty payload. Media does not pass through their pump either: a datagram is decrypted
+aiortc's transports are used and none of its media classes, which decode in a thread per call, wait in a jitter buffer
+of their own and fall deaf after an empty payload. Media does not pass through its pump either: a datagram is decrypted
 and delivered as it is read from the socket, and sent without a queue.
 
 Relied on, beyond what it documents (aiortc 1.16):
@@ -37,7 +37,7 @@ from realtime.rtc.sdp import MAX_MESSAGE_BYTES, Fingerprint, Offer
 log = logging.getLogger("voiced.rtc")
 
 EVENTS_LABEL = "oai-events"
-"""The data channel that counts; the other side creates it."""
+"""The label of the data channel that carries events; the other side creates it. Channels of other labels are closed."""
 
 GATHER_S = 5.0
 _CLOSE_S = 2.0
@@ -50,7 +50,7 @@ _MAX_FRAGMENTS = 1024
 
 
 class Receiver(Protocol):
-    """Who is told what comes. `now` is the event loop's time."""
+    """Is told what comes from the peer. `now` is the event loop's time."""
 
     def rtp_arrived(self, data: bytes, now: float) -> None: ...
     def rtcp_arrived(self, data: bytes, now: float) -> None: ...
@@ -60,8 +60,11 @@ class Receiver(Protocol):
 
 
 class Connection:
-    """The path to the peer that made `offer`. Addresses: those offered to it; none: all of this machine's. With
-    `only_here` loopback is one of them, and nothing counts that comes from another machine."""
+    """Connects to the peer that made `offer`.
+
+    `addresses` are those offered to it; with none, all addresses of this machine are. With `only_here` loopback is one
+    of them, and nothing counts that comes from another machine.
+    """
 
     def __init__(
         self,
@@ -92,49 +95,54 @@ class Connection:
 
     @property
     def connected(self) -> bool:
-        """Whether media can flow: a path is found and the other side is who the offer says."""
+        """Tell whether media can flow: a path is found, and the other side is who the offer says."""
         return not self._closing and self._dtls._state is State.CONNECTED
 
     @property
     def heard_at(self) -> float:
-        """The loop's time when something authenticated last came."""
+        """Return the loop's time at which something authenticated last came from the peer."""
         return self._ice.heard_at
 
     @property
     def rtt_s(self) -> float | None:
-        """Round trip of the last consent check."""
+        """Return the round trip of the last consent check in seconds; None before the first."""
         return self._ice.rtt_s
 
     @property
     def candidate_types(self) -> tuple[str, str]:
-        """Of the pair in use, ours and theirs; empty without one."""
+        """Return the candidate types of the pair in use, ours and theirs; empty without one."""
         pair = self._ice._nominated.get(1)
         return (pair.local_candidate.type, pair.remote_candidate.type) if pair is not None else ("", "")
 
     @property
     def ice_credentials(self) -> tuple[str, str]:
+        """Return our ICE user fragment and password."""
         return self._ice.local_username, self._ice.local_password
 
     @property
     def fingerprint(self) -> Fingerprint:
+        """Return the SHA-256 fingerprint of our certificate."""
         found = next(print_ for print_ in self._certificate.getFingerprints() if print_.algorithm == "sha-256")
         return Fingerprint(found.algorithm, found.value)
 
     @property
     def max_message_bytes(self) -> int:
-        """What the other side takes at most."""
+        """Return the size of the largest message that may be sent: the peer's bound, or ours if that is less."""
         limit = self._offer.data.max_message_bytes if self._offer.data is not None else 0
         return min(limit, MAX_MESSAGE_BYTES) if limit else MAX_MESSAGE_BYTES
 
     @property
     def messages_bytes_waiting(self) -> int:
-        """Bytes of messages that are not acknowledged yet."""
+        """Return how many bytes of messages the peer has not acknowledged yet."""
         if self._channel is None or self._sctp is None:
             return 0
         return self._channel.bufferedAmount + self._sctp.bytes_outstanding
 
     async def gather(self) -> tuple[Candidate, ...]:
-        """Open sockets and ask the servers, in `GATHER_S` at most. Raises OSError if no address can be bound."""
+        """Open sockets, ask the STUN and TURN servers, and return our candidates, in `GATHER_S` at most.
+
+        Raises OSError if no address can be bound.
+        """
         async with asyncio.timeout(GATHER_S):
             await self._ice.gather_candidates()
         found = self._ice.local_candidates
@@ -147,8 +155,10 @@ class Connection:
         return tuple(found)
 
     async def connect(self) -> None:
-        """Returns once media can flow and SCTP has begun. Without end while nobody answers; raises
-        ConnectionError if somebody answers who cannot be talked to."""
+        """Return once media can flow and SCTP has begun; wait without end while nobody answers.
+
+        Raises ConnectionError if somebody answers who cannot be talked to.
+        """
         await self._ice.connect()
         fingerprints = [RTCDtlsFingerprint(print_.algorithm, print_.value) for print_ in self._offer.fingerprints]
         await self._dtls.start(RTCDtlsParameters(fingerprints))
@@ -160,8 +170,10 @@ class Connection:
             await self._sctp.start(RTCSctpCapabilities(self._offer.data.max_message_bytes), self._offer.data.port)
 
     async def close(self, last_words: bool = False) -> None:
-        """Say goodbye, if there is anybody, and release everything, in 2 s at most. With `last_words`, messages that
-        are under way get a second more to arrive. May be called twice."""
+        """Say goodbye to the peer, if it is there, and release everything, in 2 s at most.
+
+        With `last_words`, messages that are under way get a second more to arrive. May be called twice.
+        """
         if self._closing:
             return
         if last_words:
@@ -173,27 +185,30 @@ class Connection:
         if self._sctp is not None:
             await self._sctp.stop()
         await self._dtls.stop()
-        # A TURN server that has gone would be asked for half a minute; its allocation ends by itself.
+        # A TURN server that does not answer would be asked for half a minute. Its allocation ends by itself.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._ice.close()
 
     def send_rtp(self, packet: bytes) -> bool:
-        """Whether it left: not without a connection, nor while the socket is full."""
+        """Send an RTP packet and tell whether it left. It does not without a connection, nor while the socket is
+        full.
+        """
         return self.connected and self._ice.send_now(self._dtls._tx_srtp.protect(packet))
 
     def send_rtcp(self, packet: bytes) -> bool:
+        """Send an RTCP packet and tell whether it left."""
         return self.connected and self._ice.send_now(self._dtls._tx_srtp.protect_rtcp(packet))
 
     def send_message(self, text: str) -> bool:
-        """Whether there was an open channel to take it."""
+        """Send a text and tell whether there was an open channel to take it."""
         if self._closing or self._channel is None or self._channel.readyState != "open":
             return False
         self._channel.send(text)
         return True
 
     def _media_arrived(self, data: bytes) -> None:
-        """An SRTP or SRTCP packet from an address that passed a check."""
+        """Take an SRTP or SRTCP packet from an address that passed a check."""
         srtp = self._dtls._rx_srtp
         if srtp is None or self._closing or len(data) < 12:
             return
@@ -204,7 +219,7 @@ class Connection:
         try:
             plain = srtp.unprotect_rtcp(data) if is_rtcp else srtp.unprotect(data)
         except (pylibsrtp.Error, ValueError):
-            return  # not theirs, a replay, or too long
+            return  # it was not encrypted by this peer, it is a replay, or it is too long
         now = self._loop.time()
         self._sources.add(source)
         self._ice.heard_at = now
@@ -245,7 +260,7 @@ class Connection:
 
 @functools.lru_cache(maxsize=1)
 def _certificate(day: int) -> RTCCertificate:
-    """One for all calls of a day: making one costs as much as a handshake."""
+    """Make a certificate, once for all calls of a `day`: making one costs as much as a handshake."""
     return RTCCertificate.generateCertificate()
 
 
@@ -260,7 +275,7 @@ class _Dtls(RTCDtlsTransport):
 
 
 class _Sctp(RTCSctpTransport):
-    """SCTP that ends the call when the other side breaks it or makes us hold more than its bounds."""
+    """Runs SCTP, and ends the call when the other side breaks its rules or makes us hold more than the bounds allow."""
 
     def __init__(self, dtls: _Dtls, ice: Ice, on_broken: Callable[[str], None]) -> None:
         super().__init__(dtls)
@@ -270,7 +285,7 @@ class _Sctp(RTCSctpTransport):
 
     @property
     def bytes_outstanding(self) -> int:
-        """Bytes taken from the channel and not acknowledged yet."""
+        """Return how many bytes were taken from the channel and are not acknowledged yet."""
         return int(self._flight_size) + sum(len(chunk.user_data) for chunk in self._outbound_queue)
 
     async def _handle_data(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The path to one peer: an ICE agent on aioice, with its sockets. The only file that knows aioice's insides.
+"""Finds the path to one peer: an ICE agent on aioice, with its sockets. Only this file knows aioice's insides.
 
 Relied on, beyond what it documents (aioice 0.13):
 - Connection calls `get_component_candidates`, `check_incoming`, `query_consent`, `_check_list_maybe_fail` and
@@ -30,21 +30,24 @@ _CONSENT_EVERY_S = 5.0
 _CONSENT_LOST_S = 30.0  # RFC 7675 section 5.1
 
 _MAX_WAITING_DATAGRAMS = 64
-_MAX_HANDSHAKE_DATAGRAMS = 256  # of some 20 that a handshake has, were each lost again and again
+_MAX_HANDSHAKE_DATAGRAMS = 256  # a handshake has some 20: this allows for each being lost and sent again many times
 _MAX_REMOTE_ADDRESSES = 64
 _LOOPBACK = "127.0.0.1"
-_MANY_ADDRESSES = 4  # of one machine; containers give it dozens
+_MANY_ADDRESSES = 4  # a machine that runs containers has dozens of addresses: not all of them are offered
 
 
 def signalled(candidate: RemoteCandidate) -> Candidate:
-    """A candidate of an offer, as aioice takes it."""
+    """Return a candidate of an offer in aioice's form."""
     # An offer may repeat what a peer learned of itself; aioice takes only the types that are signalled.
     kind = "srflx" if candidate.type == "prflx" else candidate.type
     return Candidate(candidate.foundation, 1, "udp", candidate.priority, candidate.address, candidate.port, kind)
 
 
 class _Socket(aioice.ice.StunProtocol):
-    """One local address: STUN to aioice, the rest to its reader; whatever arrives, nothing is raised into the loop."""
+    """Receives on one local address: STUN goes to aioice, the rest to its reader.
+
+    Whatever arrives, no exception is raised into the event loop.
+    """
 
     receiver: Ice
 
@@ -62,7 +65,9 @@ class _Socket(aioice.ice.StunProtocol):
 
 
 class Ice(aioice.ice.Connection):
-    """aioice's agent. It stands in for aiortc's ICE transport too, of which DTLS uses `_recv`, `_send` and `role`."""
+    """Runs aioice's agent. It also stands in for aiortc's ICE transport, of which DTLS uses `_recv`, `_send` and
+    `role`.
+    """
 
     def __init__(
         self,
@@ -85,7 +90,7 @@ class Ice(aioice.ice.Connection):
         self._first_check = asyncio.Event()
         self._handshake_datagrams = 0
         self.secured = False
-        """The handshake is over."""
+        """Whether the DTLS handshake is over."""
         self._recv, self._send = self.recv, self.send
 
     @property
@@ -112,7 +117,10 @@ class Ice(aioice.ice.Connection):
             self.data_received(data, 1)
 
     def _may_be_handshake(self) -> bool:
-        """A handshake has an end; who goes on throwing records at one is not listened to. Later all are data."""
+        """Tell whether one more DTLS record is taken before the handshake is over; afterwards all records are.
+
+        A handshake has an end: a peer that goes on sending records without finishing one is not listened to.
+        """
         self._handshake_datagrams += 1
         return self.secured or self._handshake_datagrams <= _MAX_HANDSHAKE_DATAGRAMS
 
@@ -129,8 +137,10 @@ class Ice(aioice.ice.Connection):
         addresses: list[str],
         timeout: int = 5,  # noqa: ASYNC109, aioice's signature
     ) -> list[Candidate]:
-        """As aioice's, on our addresses and with our sockets; and it looks up no name of a literal address, which
-        would cost a thread."""
+        """Gather candidates as aioice does, but on our addresses and with our sockets.
+
+        It looks up no name for a literal address, which would cost a thread.
+        """
         loop = asyncio.get_running_loop()
         if self.only_here:
             others = [address for address in addresses if ":" not in address]
@@ -163,7 +173,7 @@ class Ice(aioice.ice.Connection):
         return candidates
 
     async def _reflexive(self, socket: aioice.ice.StunProtocol) -> Candidate | None:
-        """How the STUN server sees this socket; None if that is what it already is."""
+        """Ask the STUN server for the address it sees of this socket; return None if that is the socket's own."""
         assert self.stun_server is not None
         base = socket.local_candidate
         if ":" in base.host:
@@ -207,13 +217,16 @@ class Ice(aioice.ice.Connection):
         super().check_incoming(message, addr, protocol)
 
     def _check_list_maybe_fail(self) -> None:
-        """Never: the other side may be found by its own checks until the deadline for connecting."""
+        """Never fail: the other side may be found by its own checks until the deadline for connecting."""
 
     def _remote_candidates_expected(self) -> bool:
         return False  # the offer has all of them; connect() needs no timer to look for more
 
     async def query_consent(self) -> None:
-        """Ask whether we may go on sending (RFC 7675). Silence is the peer's matter and has a shorter deadline."""
+        """Ask the peer again and again whether we may go on sending (RFC 7675), and end the call without its consent.
+
+        A peer that is silent altogether is noticed elsewhere, by a shorter deadline.
+        """
         loop = asyncio.get_running_loop()
         agreed_at = loop.time()
         while loop.time() - agreed_at < _CONSENT_LOST_S:

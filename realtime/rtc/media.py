@@ -1,5 +1,7 @@
-"""The audio of one call as RTP and RTCP: what is sent, what arrives, and the reports about both. Pure: bytes and times
-in, bytes and packets out; `now` is any monotonic clock in seconds."""
+"""Turns the audio of one call into RTP and RTCP and back: packets out, packets in, and the reports about both.
+
+Pure: bytes and times go in, bytes and packets come out. `now` is any monotonic clock in seconds.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ _MAX_SOURCES = 4
 _NTP_EPOCH_S = 2208988800  # from 1900 to 1970
 
 _LOSSY_S = 10.0
-"""A way that lost nothing for so long is taken for one that loses nothing."""
+"""A peer that reports no loss for this time is no longer taken for one that misses packets."""
 
 
 class Media:
-    """Both directions of the offered `audio`, as far as they are used. `wall_clock_s`: what to add to `now` for the
-    time since 1970; only differences of it matter, so it is taken once and no step of the clock reaches the stream."""
+    """Carries both directions of the offered `audio`, as far as they are used.
+
+    `wall_clock_s` is what to add to `now` for the time since 1970. Only differences of it matter, so it is taken once,
+    and no step of the clock reaches the stream.
+    """
 
     def __init__(self, audio: Audio, wall_clock_s: float) -> None:
         self.incoming: Mapping[int, str] = MappingProxyType(dict(audio.codecs) if audio.we_receive else {})
@@ -33,7 +38,7 @@ class Media:
         self.received = 0
         self.rtt_s: float | None = None
         self.lossy = False
-        """Whether the peer misses packets: from a report that says so until none has for a while."""
+        """Whether the peer misses packets: true from a report of loss until none has told of any for 10 s."""
         self._clock_rate = RTP_CLOCKS[codec]
         self._wall_clock_s = wall_clock_s
         self._last_sent: tuple[float, int] | None = None
@@ -43,20 +48,24 @@ class Media:
 
     @property
     def lost_fraction(self) -> float | None:
-        """Of our packets, as the peer last told; None before."""
+        """Return the share (0 to 1) of our packets that the peer last told it missed; None before it told."""
         return self._told.lost_fraction if self._told is not None else None
 
     def packet(self, payload: bytes, ticks: int, now: float) -> bytes:
-        """The next packet, to be sent now."""
+        """Return the next packet, `ticks` of the RTP clock long, to be sent now."""
         self._last_sent = (now, self.stream.timestamp)
         return self.stream.packet(payload, ticks)
 
     def skip(self, ticks: int) -> None:
+        """Let `ticks` of the RTP clock pass without packets."""
         self.stream.skip(ticks)
 
     def rtp_arrived(self, data: bytes, now: float) -> AudioPacket | None:
-        """The packet in `data`, if its source sends a codec we agreed on. That includes what it sends of other payload
-        types: events and comfort noise take numbers of the sequence, and would be taken for lost without."""
+        """Return the packet in `data` if its source sends a codec we agreed on, otherwise None.
+
+        That includes packets of other payload types from this source, such as events and comfort noise. They take
+        numbers of its sequence, and would be taken for lost packets otherwise.
+        """
         packet = parse_rtp(data)
         if packet is None:
             return None
@@ -73,6 +82,7 @@ class Media:
         return packet
 
     def rtcp_arrived(self, data: bytes, now: float) -> None:
+        """Take in what the peer reports."""
         reports = parse_rtcp(data)
         for ssrc, ntp_middle in reports.sender_reports:
             if ssrc in self._sources:
@@ -93,7 +103,7 @@ class Media:
         self.lossy = self._lost_at is not None and now - self._lost_at < _LOSSY_S
 
     def report(self, now: float) -> bytes:
-        """What we say of both directions; due about once a second."""
+        """Return the RTCP packet that reports on both directions; it is due about once a second."""
         blocks = [source.report(now) for source in self._sources.values()]
         stream = self.stream
         if self._last_sent is None:
@@ -105,6 +115,7 @@ class Media:
         return said + source_description(stream.ssrc, self.cname)
 
     def goodbye(self, now: float) -> bytes:
+        """Return a last report with a goodbye."""
         return self.report(now) + goodbye(self.stream.ssrc)
 
     def _ntp(self, now: float) -> int:

@@ -1,4 +1,4 @@
-"""One WebRTC peer, the answering side: audio packets and text messages both ways, until one side has gone."""
+"""Answers one WebRTC peer: audio packets and text messages both ways, until one side has gone."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ _CLOSED_HERE = "closed here"
 
 @dataclass(frozen=True)
 class PeerConfig:
-    """`addresses`: local ones to offer; none: all of this machine's but loopback. `only_here`: all of them, loopback
-    too, for callers on this machine and no others. `stun`, `turn`: servers as URLs,
-    `stun:host:port` and `turn:host:port?transport=udp`. `connect_s`: from the start until the path and the channel
-    stand; `silence_s`: without anything from the peer until it counts as gone."""
+    """Says where a peer can reach us, and how long we wait for it.
+
+    `addresses` are the local ones to offer; none stands for all of this machine's but loopback. `only_here` offers all
+    of them and loopback too, for callers on this machine and no others. `stun` and `turn` are servers as URLs,
+    `stun:host:port` and `turn:host:port?transport=udp`. `connect_s` bounds the time from the start until the path and
+    the channel stand. After `silence_s` without anything from the peer it counts as gone.
+    """
 
     addresses: tuple[str, ...] = ()
     only_here: bool = False
@@ -43,7 +46,11 @@ class PeerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerStats:
-    """`lost_fraction` (0 to 1) is of our audio, as the peer last told; None before."""
+    """Tells how a call's packets fare.
+
+    `lost_fraction` (0 to 1) is the share of our audio that the peer last told it missed; None before it told. `rtt_s`
+    is the round trip in seconds, where it is known.
+    """
 
     rtt_s: float | None
     packets_sent: int
@@ -52,10 +59,12 @@ class PeerStats:
 
 
 class Peer:
-    """Made by `answering`; `run` or `discard` must be called, even after `close`, for they release what is held.
+    """Talks to one peer. It is made by `answering`.
 
-    `answer`: the session description to send back. `encoding`: the codec `send_audio` takes, '' if we send none.
-    `incoming`: payload type to codec of the audio that `on_audio` gets."""
+    `run` or `discard` must be called, even after `close`, for they release what is held. `answer` is the session
+    description to send back. `encoding` is the codec that `send_audio` takes, empty if we send none. `incoming` maps
+    the payload types of the audio that `on_audio` gets to their codecs.
+    """
 
     def __init__(
         self,
@@ -95,11 +104,13 @@ class Peer:
         on_message: Callable[[str], None],
         on_open: Callable[[], None],
     ) -> Peer:
-        """The peer for `offer`, its sockets open and `answer` written; in 5 s at most. `on_audio` gets every packet
-        of a source of our codecs, those of other payload types among them (they keep its sequence whole), with the
-        loop's time, at once, in the order of arrival; `on_message` every text of the channel; `on_open` is called
-        once, when messages can be sent or, for an offer without a channel, audio. Raises OSError if no socket can be
-        bound, TimeoutError (one too) if gathering takes longer."""
+        """Make the peer for `offer`, with its sockets open and `answer` written, in 5 s at most.
+
+        `on_audio` gets every packet of a source of our codecs with the loop's time, at once, in the order of arrival.
+        Packets of other payload types are among them: they keep the sequence whole. `on_message` gets every text of the
+        channel. `on_open` is called once, when messages can be sent; for an offer without a channel, when audio can.
+        Raises OSError if no socket can be bound; TimeoutError, which is one too, if gathering takes longer.
+        """
         peer = cls(offer, config, on_audio, on_message, on_open)
         try:
             candidates = await peer._connection.gather()
@@ -123,31 +134,37 @@ class Peer:
 
     @property
     def connected(self) -> bool:
-        """Whether audio can flow."""
+        """Tell whether audio can flow."""
         return self._connection.connected
 
     @property
     def candidate_types(self) -> tuple[str, str]:
-        """Of the path in use, ours and theirs: host, srflx, prflx or relay; empty before there is one."""
+        """Return the candidate types of the path in use, ours and theirs: host, srflx, prflx or relay.
+
+        Both are empty before there is a path.
+        """
         return self._connection.candidate_types
 
     @property
     def lossy(self) -> bool:
-        """Whether the peer misses packets of ours: from a report that says so until none has for ten seconds."""
+        """Tell whether the peer misses packets of ours: from a report of loss until none has told of any for ten
+        seconds.
+        """
         return self._media is not None and self._media.lossy
 
     @property
     def messages_bytes_waiting(self) -> int:
-        """Bytes of messages that the peer has not acknowledged."""
+        """Return how many bytes of messages the peer has not acknowledged."""
         return self._connection.messages_bytes_waiting
 
     @property
     def max_message_bytes(self) -> int:
-        """The largest message the peer takes, in UTF-8."""
+        """Return the size of the largest message that may be sent, in bytes of UTF-8."""
         return self._connection.max_message_bytes
 
     @property
     def stats(self) -> PeerStats:
+        """Return how the packets fare so far."""
         media = self._media
         told = media.rtt_s if media is not None else None
         return PeerStats(
@@ -158,8 +175,10 @@ class Peer:
         )
 
     async def run(self) -> str:
-        """Connect and stay until it is over; returns why. When it returns or is cancelled, all sockets and tasks are
-        released."""
+        """Connect, stay until the call is over, and return why it ended.
+
+        When it returns or is cancelled, all sockets and tasks are released.
+        """
         connecting = self._loop.create_task(self._connect())
         try:
             return await self._until_over(connecting)
@@ -172,7 +191,7 @@ class Peer:
                 await closing
 
     def close(self) -> None:
-        """End it; `run` returns 'closed here' once messages sent before are acknowledged, 1 s later at most."""
+        """End the call: `run` returns 'closed here' once messages sent before are acknowledged, 1 s later at most."""
         self.ended(_CLOSED_HERE)
 
     async def discard(self) -> None:
@@ -181,17 +200,22 @@ class Peer:
 
     @property
     def away(self) -> bool:
-        """Nothing has come of the peer for so long that it may be gone."""
+        """Tell whether nothing has come from the peer for so long (5 s) that it may be gone."""
         return self.silent_s(self._loop.time()) > _AWAY_S
 
     def silent_s(self, now: float) -> float:
-        """Seconds since anything authenticated came, at the loop's time `now`: RTP, RTCP, a message, a check or its
-        answer."""
+        """Return the seconds since anything authenticated came, at the loop's time `now`.
+
+        That is RTP, RTCP, a message, a check or its answer.
+        """
         return max(0.0, now - self._connection.heard_at)
 
     def send_audio(self, payload: bytes, ticks: int) -> None:
-        """Send one packet now, `ticks` of the RTP clock long. Without a connection only time passes; while the
-        socket is full the packet is lost. Raises ValueError for a payload that fits no packet."""
+        """Send one packet now, `ticks` of the RTP clock long.
+
+        Without a connection only time passes; while the socket is full the packet is lost. Raises ValueError for a
+        payload that fits no packet.
+        """
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise ValueError(f"a payload of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} fit a packet")
         if self._media is None or not self.encoding or not self._connection.connected:
@@ -205,8 +229,11 @@ class Peer:
             self._media.skip(ticks)
 
     def send_message(self, text: str) -> None:
-        """Send a text on the channel; dropped while there is none. A peer that leaves 1 MiB unacknowledged is
-        given up. Raises ValueError for a text of more than `max_message_bytes`."""
+        """Send a text on the channel; it is dropped while there is none.
+
+        A peer that leaves 1 MiB unacknowledged is given up. Raises ValueError for a text of more than
+        `max_message_bytes`.
+        """
         size = len(text.encode())
         if size > self.max_message_bytes:
             raise ValueError(f"a message of {size} bytes; the peer takes {self.max_message_bytes}")
@@ -251,7 +278,8 @@ class Peer:
         if self._media is not None:
             self._connection.send_rtcp(self._media.goodbye(self._loop.time()))
         await self._connection.close(last_words=self._over.done() and self._over.result() == _CLOSED_HERE)
-        self.ended(_CLOSED_HERE)  # nobody waits for either future any more
+        # both futures are settled, so that neither is left pending
+        self.ended(_CLOSED_HERE)
         self._opened.cancel()
 
     # What the connection tells its receiver.
@@ -274,11 +302,12 @@ class Peer:
             self._deliver(self._on_open)
 
     def ended(self, reason: str) -> None:
+        """Note why the call is over. The first reason counts."""
         if not self._over.done():
             self._over.set_result(reason)
 
     def _deliver(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Our owner's fault is not the peer's, and ends this call only."""
+        """Call our owner back. A fault of the owner's is not the peer's, and ends this call only."""
         try:
             callback(*arguments)
         except Exception:

@@ -1,4 +1,4 @@
-"""How well one stream arrives: the numbers of a receiver report (RFC 3550 sections 6.4.1, A.3, A.8). Pure."""
+"""Measures how well one stream arrives: the numbers of a receiver report (RFC 3550 sections 6.4.1, A.3, A.8). Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MAX_MISORDER = 100
 
 
 class Reception:
-    """Of the stream `ssrc` whose timestamps run at `clock_rate` Hz."""
+    """Measures the stream `ssrc`, whose timestamps run at `clock_rate` Hz. `now` is seconds of a monotonic clock."""
 
     def __init__(self, ssrc: int, clock_rate: int) -> None:
         self.ssrc = ssrc
@@ -17,7 +17,7 @@ class Reception:
         self._clock_rate = clock_rate
         self._first = -1
         self._highest = 0  # extended by the cycles of the 16-bit number
-        self._odd = -1  # where a stream that jumped would go on
+        self._odd = -1  # the number that would follow a packet out of sequence, if the sender had restarted there
         self._jitter = 0.0
         self._transit: float | None = None
         self._reported_expected = 0
@@ -26,6 +26,7 @@ class Reception:
         self._last_report_at = 0.0
 
     def arrived(self, sequence: int, timestamp: int, now: float) -> None:
+        """Count a packet by its sequence number and timestamp."""
         if self._first < 0:
             self._begin(sequence)
         ahead = (sequence - self._highest) & 0xFFFF
@@ -45,10 +46,11 @@ class Reception:
         self._transit = transit
 
     def sender_reported(self, ntp_middle: int, now: float) -> None:
+        """Note a sender report: `ntp_middle` is the middle 32 bits of its NTP time."""
         self._last_report, self._last_report_at = ntp_middle, now
 
     def report(self, now: float) -> ReportBlock:
-        """What is to be said now; the fraction lost counts from the last call."""
+        """Return what is to be reported now. The fraction lost counts from the last call."""
         expected = self._highest - self._first + 1
         expected_since = expected - self._reported_expected
         lost_since = expected_since - (self.received - self._reported_received)

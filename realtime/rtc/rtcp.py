@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550 section 6): the reports we read and write. Pure; times in seconds of any monotonic clock."""
+"""Reads and writes RTCP reports (RFC 3550 section 6). Pure; times are seconds of any monotonic clock."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ _SENDER = struct.Struct("!LQLLL")
 
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
-    """What a receiver says of one stream. `lost_fraction` 0 to 1 since the report before; `lost` in all;
-    `jitter` in ticks of the stream's clock; `last_report` and `delay` in 1/65536 s: the middle of the last
-    sender report's NTP time, 0 without one, and how long ago it came."""
+    """Holds what a receiver says of one stream.
+
+    `lost_fraction` (0 to 1) counts since the report before, `lost` in all. `jitter` is in ticks of the stream's clock.
+    `last_report` is the middle of the last sender report's NTP time, 0 without one; `delay` is how long ago that came.
+    Both are in 1/65536 s.
+    """
 
     ssrc: int
     lost_fraction: float
@@ -30,7 +33,10 @@ class ReportBlock:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What one compound packet says. `sender_reports`: SSRC to the middle 32 bits of its NTP time."""
+    """Holds what one compound packet says.
+
+    `sender_reports` are pairs of an SSRC and the middle 32 bits of its NTP time. `goodbyes` are the SSRCs that left.
+    """
 
     blocks: tuple[ReportBlock, ...]
     sender_reports: tuple[tuple[int, int], ...]
@@ -38,7 +44,7 @@ class Reports:
 
 
 def parse_rtcp(data: bytes) -> Reports:
-    """What is understood of `data`; nothing, if it is no RTCP. Stops at the first packet that is not whole."""
+    """Read what is understood of `data`; nothing, if it is no RTCP. It stops at the first packet that is not whole."""
     blocks: list[ReportBlock] = []
     senders: list[tuple[int, int]] = []
     goodbyes: list[int] = []
@@ -64,23 +70,26 @@ def parse_rtcp(data: bytes) -> Reports:
 def sender_report(
     ssrc: int, ntp: int, timestamp: int, packets: int, octets: int, blocks: Sequence[ReportBlock]
 ) -> bytes:
-    """`ntp`: the 64 bits of NTP time at which the stream's clock shows `timestamp`."""
+    """Write a sender report. `ntp` is the 64 bits of NTP time at which the stream's clock shows `timestamp`."""
     body = _SENDER.pack(ssrc, ntp, timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
     return _packet(SENDER_REPORT, len(blocks), body + b"".join(_written(block) for block in blocks))
 
 
 def receiver_report(ssrc: int, blocks: Sequence[ReportBlock]) -> bytes:
+    """Write a receiver report, for a peer that sends nothing itself."""
     return _packet(
         RECEIVER_REPORT, len(blocks), struct.pack("!L", ssrc) + b"".join(_written(block) for block in blocks)
     )
 
 
 def source_description(ssrc: int, cname: str) -> bytes:
+    """Write a source description with the canonical name of `ssrc`."""
     item = struct.pack("!LBB", ssrc, _CNAME, len(cname.encode())) + cname.encode()
     return _packet(SOURCE_DESCRIPTION, 1, item + bytes(4 - len(item) % 4))
 
 
 def goodbye(ssrc: int) -> bytes:
+    """Write the packet that ends the stream `ssrc`."""
     return _packet(GOODBYE, 1, struct.pack("!L", ssrc))
 
 

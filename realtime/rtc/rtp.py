@@ -1,4 +1,4 @@
-"""RTP packets (RFC 3550 section 5.1, RFC 8285 for the header extension): read, and written for one stream. Pure."""
+"""Reads RTP packets, and writes those of one stream (RFC 3550 section 5.1, RFC 8285 for the header extension). Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ONE_BYTE_EXTENSIONS = 0xBEDE
 
 
 def parse_rtp(data: bytes) -> AudioPacket | None:
-    """The packet in `data`, an empty payload included; None if it is no RTP packet."""
+    """Return the packet in `data`, also one with an empty payload; None if it is no RTP packet."""
     if len(data) < 12:
         return None
     flags, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
@@ -36,8 +36,10 @@ def parse_rtp(data: bytes) -> AudioPacket | None:
 
 
 class OutgoingStream:
-    """The RTP stream we send. Sequence number and timestamp begin at random (RFC 3550) unless given.
-    `mid_extension` (0: none) is the id of the header extension that carries `mid` in every packet."""
+    """Writes the RTP stream that we send. Its sequence number and timestamp begin at random (RFC 3550).
+
+    `mid_extension` (0: none) is the id of the header extension that carries `mid` in every packet.
+    """
 
     def __init__(self, payload_type: int, mid: str = "", mid_extension: int = 0) -> None:
         self.ssrc = secrets.randbits(32) or 1
@@ -55,7 +57,7 @@ class OutgoingStream:
             self._extension = struct.pack("!HH", _ONE_BYTE_EXTENSIONS, len(named) // 4) + named
 
     def packet(self, payload: bytes, ticks: int) -> bytes:
-        """The next packet, `ticks` of the RTP clock long."""
+        """Return the next packet, `ticks` of the RTP clock long."""
         header = _HEADER.pack(self._flags, self._payload_type, self._sequence, self.timestamp, self.ssrc)
         self._sequence = (self._sequence + 1) & 0xFFFF
         self.packets += 1
@@ -64,5 +66,5 @@ class OutgoingStream:
         return b"".join((header, self._extension, payload))
 
     def skip(self, ticks: int) -> None:
-        """Time that passes without packets."""
+        """Let `ticks` of the RTP clock pass without packets."""
         self.timestamp = (self.timestamp + ticks) & 0xFFFFFFFF

@@ -1,5 +1,7 @@
-"""Session descriptions: what an offer asks of us, and the answer to it (RFC 8866, 9429, 8843). Pure; parsing takes
-time linear in the offer, which is bounded first."""
+"""Reads session descriptions and writes the answer (RFC 8866, 9429, 8843).
+
+Pure; parsing takes time linear in the offer, whose size is bounded first.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ MAX_OFFER_BYTES = 16 * 1024
 MAX_CANDIDATES = 20
 MAX_SECTIONS = 16
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Of a data channel message, either way; announced in the answer."""
+"""Bounds a data channel message, either way. The answer announces it."""
 
 CODECS: Mapping[str, str] = MappingProxyType(
     {"opus": "opus/48000/2", "G722": "G722/8000", "PCMU": "PCMU/8000", "PCMA": "PCMA/8000"}
 )
-"""What we speak, and how `a=rtpmap` writes it."""
+"""The codecs we speak, and how `a=rtpmap` writes each."""
 
 _STATIC_TYPES = {0: "PCMU", 8: "PCMA", 9: "G722"}
 _FINGERPRINT_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -37,12 +39,12 @@ _ICE_PWD = re.compile(r"[A-Za-z0-9+/=_-]{22,256}")
 
 
 class BadOffer(ValueError):
-    """The offer cannot be answered. The message is one sentence that names the line and what would be right."""
+    """Says why an offer cannot be answered: one sentence that names the line and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Of a certificate: `algorithm` in lower case, `value` as upper-case hex pairs between colons."""
+    """Identifies a certificate: `algorithm` in lower case, `value` as upper-case hex pairs between colons."""
 
     algorithm: str
     value: str
@@ -50,7 +52,9 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One `m=` section. `mid` is empty where the offer gives none; `accepted` says whether we take part in it."""
+    """Describes one `m=` section. `mid` is empty where the offer gives none; `accepted` says whether we take part in
+    it.
+    """
 
     kind: str
     protocol: str
@@ -61,9 +65,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """The offered audio. `codecs`: payload type to codec name, only what we speak, in the offer's order.
-    `direction` is ours, as the answer states it. `mid_extension`: the id of the header extension for mid, 0
-    without."""
+    """Describes the offered audio.
+
+    `codecs` maps payload types to the names of codecs we speak, in the offer's order. `direction` is ours, as the
+    answer states it. `mid_extension` is the id of the header extension for mid, 0 without one.
+    """
 
     mid: str
     codecs: Mapping[int, str]
@@ -72,16 +78,18 @@ class Audio:
 
     @property
     def we_send(self) -> bool:
+        """Tell whether we send audio."""
         return self.direction in ("sendrecv", "sendonly")
 
     @property
     def we_receive(self) -> bool:
+        """Tell whether the peer sends audio."""
         return self.direction in ("sendrecv", "recvonly")
 
 
 @dataclass(frozen=True, slots=True)
 class DataChannels:
-    """Where the other side takes SCTP, and the largest message it takes in bytes (0: any size)."""
+    """Says where the other side takes SCTP, and the largest message it takes in bytes (0: any size)."""
 
     mid: str
     port: int
@@ -90,8 +98,11 @@ class DataChannels:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A session description we can answer. `setup` is our DTLS role, 'active' (client) or 'passive' (server);
-    `transport_mid` is the section whose transport carries the bundle."""
+    """Holds a session description that we can answer.
+
+    `setup` is our DTLS role, 'active' (client) or 'passive' (server). `transport_mid` is the section whose transport
+    carries the bundle.
+    """
 
     sections: tuple[Section, ...]
     bundled: bool
@@ -108,8 +119,11 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What the answer says of us. `candidates`: values of `a=candidate` lines; `host` and `port`: the default
-    one, where a client without ICE would send. `ssrc` and `cname` are of our audio."""
+    """Holds what the answer says of us.
+
+    `candidates` are values of `a=candidate` lines. `host` and `port` are the default one, where a client without ICE
+    would send. `ssrc` and `cname` are those of our audio.
+    """
 
     session_id: int
     ice_ufrag: str
@@ -124,7 +138,7 @@ class Local:
 
 @dataclass(slots=True)
 class _Lines:
-    """The attributes of a session or of one section: name to values, in order."""
+    """Holds the attributes of a session or of one section: for each name its values, in order."""
 
     media: tuple[str, ...] = ()
     attributes: dict[str, list[str]] = field(default_factory=dict)
@@ -135,7 +149,7 @@ class _Lines:
 
 
 def parse_offer(text: str) -> Offer:
-    """What the offer `text` asks. Raises BadOffer, and nothing else, for one that cannot be answered."""
+    """Read what the offer `text` asks. Raises BadOffer, and nothing else, for one that cannot be answered."""
     if len(text) > MAX_OFFER_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_OFFER_BYTES:
         raise BadOffer(f"The offer is larger than {MAX_OFFER_BYTES} bytes; send one with fewer candidates and codecs.")
     session, media = _split(text)
@@ -191,7 +205,7 @@ def parse_offer(text: str) -> Offer:
 
 
 def write_answer(offer: Offer, local: Local) -> str:
-    """The answer to `offer`, complete: all candidates are in it."""
+    """Write the answer to `offer`. It is complete: all candidates are in it."""
     lines = ["v=0", f"o=- {local.session_id} 1 IN {_address(local.host)}", "s=-", "t=0 0"]
     if offer.bundled:
         accepted = [section.mid for section in offer.sections if section.accepted and section.mid]
@@ -214,7 +228,7 @@ def write_answer(offer: Offer, local: Local) -> str:
 
 
 def _split(text: str) -> tuple[_Lines, list[_Lines]]:
-    """The session's attributes, and those of each section."""
+    """Split an offer into the session's attributes and those of each section."""
     session = current = _Lines()
     media: list[_Lines] = []
     rows = text.split("\n")
@@ -283,7 +297,9 @@ def _codec(encoding: str | None, number: int) -> str | None:
 
 
 def _mid_extension(lines: _Lines, mid: str) -> int:
-    """The id that packets name their section with, where it fits the one-byte form (RFC 8285)."""
+    """Return the id of the header extension that names a packet's section; 0 without one that fits a byte (RFC
+    8285).
+    """
     if not 1 <= len(mid) <= 16:
         return 0
     for value in lines.attributes.get("extmap", ()):
@@ -322,7 +338,7 @@ def _credentials(lines: _Lines, session: _Lines) -> tuple[str, str]:
 
 
 def _fingerprints(lines: _Lines, session: _Lines) -> tuple[Fingerprint, ...]:
-    """Those of algorithms we know, each once."""
+    """Return the fingerprints of algorithms we know, each once."""
     found: dict[Fingerprint, None] = {}
     for value in lines.attributes.get("fingerprint") or session.attributes.get("fingerprint") or ():
         algorithm, _, digest = value.partition(" ")
