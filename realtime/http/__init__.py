@@ -1,1 +1,1 @@
-"""How HTTP is served: connections, what passes before every route, replies."""
+"""Serves HTTP: connections, what passes before every route, replies."""

@@ -1,7 +1,8 @@
-"""The door: every request and every handshake passes `Access` before anything of it is read.
+"""Checks every request and every handshake with `Access`, before anything of it is read.
 
-Puts who got in into the scope (`grant_of`), a request id and CORS headers on every answer, and bounds bodies in size
-and time. Refusals of a WebSocket are answers to its handshake: clients see a status and a sentence, not a close code.
+It puts who was let in into the scope (`grant_of`), a request id and CORS headers on every answer, and bounds bodies in
+size and time. A WebSocket is refused by the answer to its handshake: clients see a status and a sentence, not a close
+code.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ _EXPOSED_HEADERS = "Location, x-request-id"
 
 
 def grant_of(connection: HTTPConnection) -> Grant:
-    """Who a request comes from."""
+    """Return who a request comes from."""
     grant = connection.scope["state"]["grant"]
     assert isinstance(grant, Grant)
     return grant
 
 
 class AccessMiddleware:
-    """The middleware around all routes."""
+    """Passes a request on to its route only if it may reach it."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -75,7 +76,7 @@ class AccessMiddleware:
             return
         try:
             await self._app(scope, _Body(receive, rule.max_body_bytes).receive, tagged.send)
-        except ClientDisconnect:  # nobody is left to be answered
+        except ClientDisconnect:  # no client is left to be answered
             return
         except Exception:  # the boundary of this request
             log.exception("request %s to %s failed", request_id, rule.path)
@@ -95,7 +96,7 @@ class AccessMiddleware:
 
 
 class _Tagged:
-    """What goes out, with the headers every answer has."""
+    """Adds to an answer the headers that every answer has."""
 
     def __init__(self, send: Send, request_id: str, shared_with: str | None) -> None:
         self._send = send
@@ -116,7 +117,7 @@ class _Tagged:
 
 
 class _Body:
-    """What comes in, at most so much of it and by a deadline: nobody holds a request open by sending slowly."""
+    """Reads a body up to a size and a deadline, so that nobody holds a request open by sending slowly."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive

@@ -1,4 +1,4 @@
-"""A WebSocket as its protocols use it: whole messages both ways, and a client that is gone or stuck is an error."""
+"""Carries whole messages over a WebSocket, and raises an error for a client that is gone or stuck."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realtime.http.websocket_connection import PING_TIMEOUT_S, SCOPE_KEY, WebSoc
 
 
 class ClientSocket:
-    """One accepted connection. Messages are bytes; those of a text message are its UTF-8."""
+    """Sends and receives on one accepted connection. Messages are bytes; a text message is given as its UTF-8."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -20,12 +20,12 @@ class ClientSocket:
 
     @property
     def stalled(self) -> bool:
-        """The client has stopped taking what was sent."""
+        """Tell whether the client has stopped taking what was sent."""
         return self._link is not None and self._link.stalled
 
     @property
     def drain(self) -> asyncio.Event:
-        """Set when the server is about to stop."""
+        """Return the event that is set when the server is about to stop."""
         return asyncio.Event() if self._link is None else self._link.drain
 
     async def send(self, data: bytes, *, binary: bool = False) -> None:
@@ -52,7 +52,7 @@ class ClientSocket:
                 raise ConnectionError("the client is gone") from error
 
     async def messages(self) -> AsyncIterator[tuple[bytes, bool]]:
-        """Messages until the client leaves, and whether each is a binary one."""
+        """Yield messages until the client leaves, each with whether it is a binary one."""
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
@@ -61,6 +61,8 @@ class ClientSocket:
             yield (str(message.get("text")).encode(), False) if data is None else (data, True)
 
     async def incoming(self) -> AsyncIterator[bytes]:
-        """Messages until the client leaves; a binary one is given like text, for it may be JSON all the same."""
+        """Yield messages until the client leaves. Binary ones are given like text, since some clients send JSON in
+        them.
+        """
         async for data, _ in self.messages():
             yield data

@@ -1,4 +1,4 @@
-"""As many connections as there are descriptors for. Whoever asks for nothing makes room for whoever comes.
+"""Accepts as many connections as there are descriptors for. Connections without a request make room for new ones.
 
 A connection counts from when it is accepted until it is closed, whatever it is in between: a TLS handshake, requests, a
 WebSocket. asyncio alone would accept until no descriptor is left, then log that as fast as it can.
@@ -20,7 +20,7 @@ from realtime.metrics.registry import DropReason
 log = logging.getLogger("voiced.http")
 
 _QUIET_S = 60.0
-"""Connections are short of room until none was dropped for so long: one episode, one line in the log."""
+"""A shortage of room is over when no connection was dropped for this long. Each shortage gets one line in the log."""
 
 _PAUSE_S = 0.5
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
@@ -28,12 +28,15 @@ _NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-Afte
 
 
 class Connections:
-    """Those that are open, at most `limit`, and a few more for the moment in which others are being closed for them."""
+    """Keeps the connections that are open, at most `limit`.
+
+    A few more may be open for the moment in which others are being closed for them.
+    """
 
     def __init__(
         self, limit: int, dropped: Callable[[DropReason], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`dropped` hears of each connection that was refused, or closed to make room."""
+        """Call `dropped` for each connection that is refused, or closed to make room. `clock` is monotonic seconds."""
         self.limit = limit
         self._dropped = dropped
         self._clock = clock
@@ -48,12 +51,14 @@ class Connections:
 
     @property
     def waiting(self) -> int:
-        """How many have no request under way."""
+        """Return how many connections have no request under way."""
         return len(self._waiting)
 
     def make_room(self) -> bool:
-        """Whether one more may come in. Where all are in use, the one that has waited for a request the longest is
-        closed for it."""
+        """Tell whether one more connection may come in.
+
+        Where there is no room, the connection that has waited for a request the longest is closed for it.
+        """
         if len(self._open) - len(self._leaving) < self.limit:
             return True
         if len(self._leaving) >= self._most_leaving:
@@ -61,7 +66,7 @@ class Connections:
         return self.close_one_that_waits()
 
     def close_one_that_waits(self) -> bool:
-        """Close the connection that has waited for a request the longest; False where all are at work."""
+        """Close the connection that has waited for a request the longest; return False where all are at work."""
         if not self._waiting:
             return False
         descriptor = next(iter(self._waiting))
@@ -73,26 +78,26 @@ class Connections:
         return True
 
     def refused(self) -> None:
-        """One was closed as soon as it was accepted."""
+        """Note that a connection was closed as soon as it was accepted."""
         self._note("refused")
 
     def opened(self, connection: socket.socket) -> None:
-        """One came in."""
+        """Note a connection that came in."""
         self._open[connection.fileno()] = connection
         self._waiting[connection.fileno()] = None
 
     def closed(self, descriptor: int) -> None:
-        """One is gone; may be called twice."""
+        """Note that a connection is gone; may be called twice."""
         self._open.pop(descriptor, None)
         self._waiting.pop(descriptor, None)
         self._leaving.discard(descriptor)
 
     def works(self, descriptor: int) -> None:
-        """A request is under way on this one, or it became a WebSocket."""
+        """Note that a request is under way on a connection, or that it became a WebSocket."""
         self._waiting.pop(descriptor, None)
 
     def waits(self, descriptor: int) -> None:
-        """This one is waiting for a request, from now on."""
+        """Note that a connection waits for a request, from now on."""
         if descriptor in self._open and descriptor not in self._leaving:
             self._waiting.setdefault(descriptor)
 
@@ -110,7 +115,7 @@ class Connections:
 
 
 class Listener(socket.socket):
-    """A socket to listen on that accepts no more than `connections` has room for; all others it refuses at once."""
+    """Listens, and accepts no more connections than `connections` has room for; all others it refuses at once."""
 
     def __init__(self, family: int, connections: Connections) -> None:
         super().__init__(family)
@@ -119,7 +124,7 @@ class Listener(socket.socket):
         self._paused_until = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection. Raises BlockingIOError where there is none, or none that is let in."""
+        """Accept the next connection. Raises BlockingIOError where there is none, or none that is let in."""
         try:
             connection, address = super().accept()
         except OSError as error:
@@ -141,8 +146,12 @@ class Listener(socket.socket):
         super().close()
 
     def _refuse_without_descriptor(self, error: OSError) -> NoReturn:
-        """Files or calls took what was kept for them and more: give one descriptor up to refuse whoever waits, who
-        would otherwise be reported again and again."""
+        """Give up the spare descriptor to refuse whoever waits, since asyncio would report them again and again
+        otherwise.
+
+        This happens when files or calls took more descriptors than were kept for them. Raises BlockingIOError; OSError
+        where not even the spare one was left, so that asyncio pauses.
+        """
         self._connections.close_one_that_waits()
         had_one = self._spare is not None
         if self._spare is not None:
@@ -160,7 +169,7 @@ class Listener(socket.socket):
 
 
 class _Accepted(socket.socket):
-    """An accepted connection, which tells when it is closed."""
+    """Is an accepted connection that tells when it is closed."""
 
     def __init__(self, connection: socket.socket, connections: Connections) -> None:
         super().__init__(connection.family, connection.type, connection.proto, fileno=connection.detach())
@@ -172,7 +181,7 @@ class _Accepted(socket.socket):
 
 
 def _refuse(connection: socket.socket) -> None:
-    """Close it, with an answer that costs no waiting. Over TLS it is none, and the handshake fails."""
+    """Close a connection with an answer that costs no waiting. Over TLS it is none, and the handshake fails."""
     with connection, contextlib.suppress(OSError):
         connection.setblocking(False)
         connection.send(_NO_ROOM)

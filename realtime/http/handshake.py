@@ -1,4 +1,4 @@
-"""How a WebSocket's handshake is let in or refused: clients see a status and a sentence, not a close code."""
+"""Lets a WebSocket's handshake in, or refuses it: clients see a status and a sentence, not a close code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realtime.shell.sessions import Place, Sessions
 
 
 async def admitted(websocket: WebSocket, sessions: Sessions) -> Place | None:
-    """Give the place of a session that may begin; otherwise answer the handshake with the reason and give None."""
+    """Return the place of a session that may begin; otherwise answer the handshake with the reason and return None."""
     try:
         return sessions.admit(grant_of(websocket).name, websocket.query_params.get("ticket"))
     except Refused as refused:

@@ -1,5 +1,7 @@
-"""uvicorn's HTTP connection with what a sound file needs that is sent while it is made: it can be dropped at once, it
-buffers little, and it tells when the server stops. Every wait for the peer has a deadline.
+"""Extends uvicorn's HTTP connection by what a sound file needs that is sent while it is made.
+
+It can be dropped at once, it buffers little, and it tells when the server stops. Every wait for the peer has a
+deadline.
 
 Relied on, beyond what it documents (uvicorn 0.54):
 - H11Protocol is made with `config`, `server_state`, `app_state` and `_loop`. It calls `handle_events`,
@@ -28,21 +30,21 @@ from realtime.http.connections import Connections
 _STATE_KEY = "voiced.http_connection"
 _SEND_BUFFER_BYTES = 64 * 1024
 _HEAD_DEADLINE_S = 10.0
-"""A request's head takes no longer to arrive, be it the first one or a later one. With nothing of it, uvicorn closes a
-connection that was used 5 s after its last answer."""
+"""How long a request's head may take to arrive, be it the first one or a later one. uvicorn itself closes a connection
+on which nothing comes for 5 s after an answer."""
 
 _DISCARD_S = 10.0
 _DISCARD_BYTES = 16 * 1024 * 1024
-"""What still comes of a request that is answered is read and thrown away, for so long and up to so much: to close on it
-would be a reset, which takes the answer away from a peer that has not read it."""
+"""What still comes of a request that was answered is read and thrown away, within these bounds of time and size. To
+close on it would be a reset, which takes the answer away from a peer that has not read it."""
 
 _GIVE_UP_S = 30.0
-"""A peer that takes nothing for so long is dropped by the kernel: also the last bytes of an answer, which nobody here
-waits for, do not keep a connection for ever."""
+"""A peer that takes nothing for this long is dropped by the kernel. Without that, the last bytes of an answer, which
+nothing here waits for, could keep a connection for ever."""
 
 
 class CountedState(ServerState):
-    """What the connections of a server share, and how many there may be of them."""
+    """Holds what the connections of a server share, and how many there may be of them."""
 
     def __init__(self, open_now: Connections) -> None:
         super().__init__()
@@ -50,9 +52,10 @@ class CountedState(ServerState):
 
 
 class HttpConnection(H11Protocol):
-    """The connection, which the application finds with `http_connection_of`.
+    """Serves one HTTP connection; the application finds it with `http_connection_of`.
 
-    `drain` is set when the server stops: what is being answered may finish, within uvicorn's deadline."""
+    `drain` is set when the server stops: what is being answered may finish, within uvicorn's deadline.
+    """
 
     def __init__(
         self,
@@ -97,7 +100,7 @@ class HttpConnection(H11Protocol):
         self._settle()
 
     def _settle(self) -> None:
-        """Find out what is waited for now; each wait for the peer has its deadline."""
+        """Find out what is waited for now, and set the deadline for it if it is the peer."""
         if self._phase == "upgraded" or self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
@@ -123,7 +126,7 @@ class HttpConnection(H11Protocol):
         self._deadline = self.loop.call_later(patience, self._socket_transport.close)
 
     def close_politely(self) -> bool:
-        """Close the connection once the peer has sent what it is sending; False where it is sending nothing."""
+        """Close the connection once the peer has sent what it is sending; return False where it is sending nothing."""
         if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR) and not self.flow.read_paused:
             return False
         self._enter("discarding")
@@ -154,7 +157,9 @@ class HttpConnection(H11Protocol):
 
 
 class _ClosedPolitely(asyncio.Transport):
-    """A connection's transport as uvicorn uses it: closed while the peer is still sending, it lets the peer finish."""
+    """Stands between uvicorn and its transport: if uvicorn closes it while the peer is still sending, the peer may
+    finish.
+    """
 
     def __init__(self, transport: Transport, connection: HttpConnection) -> None:
         super().__init__()
@@ -186,6 +191,6 @@ class _ClosedPolitely(asyncio.Transport):
 
 
 def http_connection_of(scope: Scope) -> HttpConnection | None:
-    """The connection that a request came over; None under a server that is not ours."""
+    """Return the connection that a request came over; None under a server that is not ours."""
     link = scope.get("state", {}).get(_STATE_KEY)
     return link if isinstance(link, HttpConnection) else None

@@ -1,4 +1,4 @@
-"""How the HTTP side answers: JSON, and every error in the shape that OpenAI's clients read."""
+"""Answers over HTTP: JSON, and every error in the shape that OpenAI's clients read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from protocol.errors import Refused
 
 _T = TypeVar("_T")
 _SHOWN = 200
-"""Characters of a client's own names that an error repeats."""
+"""Bounds how many characters of a client's own names an error repeats."""
 
 _STATUSES = {
     "invalid_api_key": 401,
@@ -49,13 +49,13 @@ _STATUSES = {
     "no_address": 503,
     "server_draining": 503,
 }
-"""Of the codes that are not answered with 400."""
+"""The HTTP status of each error code that is not answered with 400."""
 
 _CODES = {400: "invalid_request", 404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large"}
 
 
 class Json(Response):
-    """A struct, or anything msgspec encodes."""
+    """Answers with a struct, or anything else that msgspec encodes."""
 
     media_type = "application/json"
 
@@ -79,16 +79,16 @@ def refusal(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An error as HTTP, for requests and for handshakes that are refused."""
+    """Write an error as an HTTP answer, to a request or to a handshake that is refused."""
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
     retry = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    last = {"Connection": "close"} if status in (408, 413) else {}  # the rest of the body is not waited for
+    last = {"Connection": "close"} if status in (408, 413) else {}  # the rest of the body will not be read
     body = {"error": _ErrorBody(message, kind, param, code)}
     return Json(body, status_code=status, headers={**(headers or {}), **retry, **last})
 
 
 def decoded(body: bytes, kind: type[_T]) -> _T:
-    """A JSON body as what it should be. Raises Refused that names the field."""
+    """Decode a JSON body as a `kind`. Raises Refused that names the field."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -108,7 +108,7 @@ def decoded(body: bytes, kind: type[_T]) -> _T:
 
 
 def status_of(code: str) -> int:
-    """Give the HTTP status that says what this code says; 400 for everything that is the request's own fault."""
+    """Return the HTTP status for an error code; 400 for everything that is the request's own fault."""
     return _STATUSES.get(code, 400)
 
 
@@ -124,11 +124,11 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: forms it cannot parse, paths without a route."""
+    """Answer what Starlette itself refuses: forms it cannot parse, paths without a route."""
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "invalid_request")
     return refusal(error.status_code, code, f"{error.detail.rstrip('.')}.", headers=error.headers)
 
 
 ERROR_HANDLERS: dict[type[Exception], ExceptionHandler] = {Refused: _refused, HTTPException: _http_error}
-"""For the application: exceptions as answers."""
+"""Tells Starlette how to answer each kind of exception."""

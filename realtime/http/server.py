@@ -1,4 +1,4 @@
-"""How the application is served: where it listens, with which certificate, over which connections."""
+"""Serves the application: where it listens, with which certificate, over which connections."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ from realtime.http.http_connection import CountedState, HttpConnection
 from realtime.http.websocket_connection import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PING_TIMEOUT_S, WebSocketConnection
 
 _LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
-"""uvicorn's, by ours. Its own debug level writes out handshakes, keys included: it is never used."""
+"""uvicorn's log level for each of ours. Its debug level writes out handshakes, keys included, and is never used."""
 
 
 _GOODBYE_S = 2
-"""Sessions that are cut at the end of the drain have so long to say it, before uvicorn cuts their connections."""
+"""How long sessions that are cut at the end of the drain have to tell their clients, before uvicorn cuts their
+connections."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`. `drain` is called
-    then, first of all: uvicorn knows connections only, and ends the rest of the application after them."""
+    """Runs uvicorn without its signal handlers: whoever runs it decides when it stops, by `should_exit`.
+
+    `drain` is called then, before anything else: uvicorn knows only connections, and ends the rest of the application
+    after them.
+    """
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], None], connections: Connections | None) -> None:
         super().__init__(config)
@@ -46,7 +50,7 @@ class Server(uvicorn.Server):
 
 
 def check_listening(config: Config) -> None:
-    """Raise ConfigError where the server would stand open to whoever reaches it, or its certificate cannot be used."""
+    """Raise ConfigError where anybody who reaches the server could use it, or its certificate cannot be used."""
     if not (config.api_keys or config.allow_anonymous or is_loopback(config.host)):
         raise ConfigError(
             f"host {config.host!r} can be reached from other machines and api_keys is empty: set VOICED_API_KEYS, "
@@ -56,7 +60,7 @@ def check_listening(config: Config) -> None:
         raise ConfigError("tls_cert and tls_key belong together; give both, or neither.")
     if config.tls_cert:
         try:
-            # a passphrase would be asked for on the terminal; an empty one makes that an error
+            # a key with a passphrase would ask for it on the terminal; an empty one makes that an error
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key, lambda: "")
         except OSError as error:  # ssl.SSLError is one
             reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
@@ -73,8 +77,10 @@ def create_server(
     drain: Callable[[], None] = lambda: None,
     connections: Connections | None = None,
 ) -> Server:
-    """The server with our connection class: own pings, no compression, bounded messages, a drain on shutdown; `drain`
-    begins that of what is no connection. `connections` are those of the socket it will listen on."""
+    """Return a server with our connection classes: own pings, no compression, bounded messages, a drain on shutdown.
+
+    `drain` begins the drain of what is no connection. `connections` are those of the socket it will listen on.
+    """
     return Server(
         uvicorn.Config(
             app,
@@ -99,14 +105,16 @@ def create_server(
 
 
 def reached_at(host: str, port: int) -> str:
-    """HOST:PORT for a client on this machine, of a server that listens on `host`."""
+    """Return HOST:PORT by which a client on this machine reaches a server that listens on `host`."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
 def listen(host: str, port: int, connections: Connections | None = None) -> socket.socket:
-    """A listening socket, which accepts as many as `connections` has room for. Raises OSError with the fix when it
-    cannot listen there."""
+    """Return a listening socket, which accepts as many connections as `connections` has room for.
+
+    Raises OSError with the fix when it cannot listen there.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family) if connections is None else Listener(family, connections)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

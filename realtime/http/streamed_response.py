@@ -1,4 +1,4 @@
-"""An HTTP answer that is sent in pieces, to a client that may be slow or leave."""
+"""Sends an HTTP answer in pieces, to a client that may be slow or leave."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from realtime.http.http_connection import http_connection_of
 
 
 class StreamedResponse:
-    """One success: `begin`, then `write` until the last. Both raise ConnectionError when the client has taken nothing
-    for `stall_s` seconds, and drop it."""
+    """Sends one successful answer: `begin`, then `write` until the last piece.
+
+    Both drop a client that has taken nothing for `stall_s` seconds, and raise ConnectionError when it is gone.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, stall_s: float) -> None:
-        """The request's body must have been read."""
+        """Take a request whose body has been read."""
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -24,16 +26,16 @@ class StreamedResponse:
         self.begun = False
 
     async def begin(self, headers: Mapping[str, str]) -> None:
-        """Send the head; after it there is no way to fail but to break off."""
+        """Send the head. After it there is no way to fail but to break off."""
         self.begun = True
         await self._put({"type": "http.response.start", "status": 200, "headers": Headers(headers).raw})
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
-        """More of the body; returns when the connection has room for it."""
+        """Send more of the body; return when the connection has room for it."""
         await self._put({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def over(self) -> None:
-        """Until the answer is whole or the client is gone: ASGI tells either as a disconnect."""
+        """Wait until the answer is whole or the client is gone: ASGI tells either as a disconnect."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

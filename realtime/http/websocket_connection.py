@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket connection with the habits a live voice needs: a dead or stuck peer is noticed and dropped.
+"""Extends uvicorn's WebSocket connection by what a live voice needs: a dead or stuck peer is noticed and dropped.
 
 A reader that stops reading stops answering pings, whatever the buffers between: so a late pong says `stalled` and, a
 little later, ends the connection at once (closing it politely would wait for the very buffers that are stuck).
@@ -28,7 +28,7 @@ from websockets.frames import CloseCode
 
 SCOPE_KEY = "voiced.websocket_connection"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""A reference clip of 30 s is 1.4 MB of PCM, 1.9 MB in base64."""
+"""Bounds a message. The largest hold a reference clip: 30 s are 1.4 MB of PCM, 1.9 MB in base64."""
 
 PING_INTERVAL_S = 1.0
 PING_TIMEOUT_S = 4.0
@@ -37,7 +37,7 @@ _SEND_BUFFER_BYTES = 32 * 1024
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """The connection, reachable for the application under `scope["extensions"][SCOPE_KEY]`."""
+    """Serves one WebSocket; the application finds it under `scope["extensions"][SCOPE_KEY]`."""
 
     drain: asyncio.Event
 
@@ -57,7 +57,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # the head cannot be that of a handshake (a line too long, a body): uvicorn hears nothing of it
+            # the head cannot be that of a handshake (a line too long, a body): uvicorn is not told of it
             answer = b"".join(self.conn.data_to_send())
             self.transport.write(answer or self.conn.reject(HTTPStatus.BAD_REQUEST, "").serialize())
             self.transport.close()
@@ -72,7 +72,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
-            except UnicodeDecodeError:  # uvicorn logs a client's fault as one of the server's
+            except UnicodeDecodeError:  # uvicorn would log this fault of a client as one of the server
                 self.conn.send_close(CloseCode.INVALID_DATA, "text has to be UTF-8")
                 self.handle_parser_exception()
                 return
@@ -81,12 +81,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
-            # uvicorn takes a refusal that was answered for a handshake that was forgotten, and logs it as an error
+            # uvicorn would take the refused handshake for one that was never answered, and log that as an error
             self.handshake_complete = True
 
     @property
     def stalled(self) -> bool:
-        """The peer's answer to the last ping is late."""
+        """Tell whether the peer's answer to the last ping is late."""
         return self.pending_ping_payload is not None and self.loop.time() - self.ping_sent_at > _STALLED_AFTER_S
 
     def abort(self) -> None:
@@ -98,7 +98,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """The server stops: let the session finish its sentence; uvicorn's deadline ends what does not."""
+        """Let the session finish its sentence, since the server stops. uvicorn's deadline ends what does not."""
         if self.handshake_complete and not self.close_sent:
             self.drain.set()
         else:

@@ -1,1 +1,1 @@
-"""HTTP routes that begin no session."""
+"""Serves the HTTP routes that begin no session."""

@@ -1,4 +1,4 @@
-"""Client secrets: what a browser gets instead of the API key, and how the session is set up that it opens."""
+"""Mints client secrets: a browser gets one instead of the API key, with the configuration of the session it opens."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ class _Minted(Struct, frozen=True):
 
 
 class SecretRoutes:
-    """The endpoints that mint."""
+    """Serves the endpoints that mint secrets."""
 
     def __init__(self, minted: Secrets, runtime: Callable[[], Runtime]) -> None:
         self._minted = minted
         self._runtime = runtime
 
     async def realtime(self, request: Request) -> Response:
-        """A secret for `/v1/realtime`. What a session could not be set up with is refused."""
+        """Mint a secret for `/v1/realtime`. Raises Refused for settings that a session could not have."""
         asked = decoded(await request.body() or b"{}", _NewSecret)
         Settings().updated(asked.session, self._runtime(), "session")
         return self._mint("realtime", asked.session, "realtime.session", asked.expires_after, grant_of(request))
 
     async def translation(self, request: Request) -> Response:
-        """A secret for `/v1/realtime/translations`."""
+        """Mint a secret for `/v1/realtime/translations`."""
         asked = decoded(await request.body() or b"{}", _NewTranslationSecret)
         kind = "realtime.translation_session"
         return self._mint("translation", asked.session, kind, asked.expires_after, grant_of(request))
@@ -83,5 +83,5 @@ class SecretRoutes:
 
 
 def initial_session(grant: Grant) -> tuple[SessionConfig, ...]:
-    """The configuration that a realtime session starts with, if it came with a secret."""
+    """Return the configuration that came with a client's secret, if it had one, for its session to start with."""
     return () if grant.session is None else (msgspec.json.decode(grant.session, type=SessionConfig),)

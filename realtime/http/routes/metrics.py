@@ -1,4 +1,4 @@
-"""`/metrics`: what is measured, for Prometheus to read."""
+"""Serves `/metrics`: what is measured, for Prometheus to read."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class MetricsRoutes:
         self._registry = registry
 
     async def show(self, request: Request) -> Response:
-        """All metrics as text; in the OpenMetrics format for whoever accepts it."""
-        # not the library's own choice: it breaks on versions that are no numbers
+        """Answer with all metrics as text, in the OpenMetrics format for a client that accepts it."""
+        # the library's own negotiation breaks on versions that are no numbers
         open_format = _OPENMETRICS in request.headers.get("accept", "")
         text = bytearray()
         for metric in self._registry.collect():
             text += _written(metric, open_format)
-            await asyncio.sleep(0)  # all at one go would be milliseconds in which no speech goes out
+            await asyncio.sleep(0)  # written in one go, they would keep speech from going out for milliseconds
         if open_format:
             text += _END
         kind = openmetrics.CONTENT_TYPE_LATEST if open_format else CONTENT_TYPE_PLAIN_0_0_4
@@ -38,7 +38,7 @@ class MetricsRoutes:
 
 
 class _Only(Collector):
-    """A collector of one metric: what the library writes out at a time."""
+    """Collects one metric, so that the library writes them out one at a time."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric

@@ -1,4 +1,4 @@
-"""`GET /` and `GET /browser/{name}`: the page that talks and listens, and the module other pages can use.
+"""Serves `GET /` and `GET /browser/{name}`: the page that talks and listens, and the module that other pages can use.
 
 The files are read once, at import, into a fixed table: a path that comes from a client is looked up there and never
 opened. The page may load from, and connect to, its own server only.
@@ -26,14 +26,14 @@ _MEDIA_TYPES = {
 _POLICY = "; ".join(
     [
         "default-src 'self'",
-        # these do not fall back on default-src
+        # default-src does not cover these three
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     ]
 )
 _HEADERS = {
-    "Cache-Control": "no-cache",  # kept, and asked about each time: page and server are of one version
+    "Cache-Control": "no-cache",  # browsers keep it and ask each time, so that page and server are of one version
     "Content-Security-Policy": _POLICY,
     "Permissions-Policy": "microphone=(self)",
     "Referrer-Policy": "no-referrer",
@@ -59,16 +59,16 @@ def _read() -> Mapping[str, _File]:
 
 
 FILES = _read()
-"""What is served, by name."""
+"""The files that are served, by name."""
 
 
 async def page(request: Request) -> Response:
-    """The page itself."""
+    """Answer with the page itself."""
     return _answer(request, FILES["index.html"])
 
 
 async def asset(request: Request) -> Response:
-    """A file of the page, or the module, by its name. Raises Refused where there is none."""
+    """Answer with a file of the page, or of the module, by its name. Raises Refused where there is none."""
     file = FILES.get(str(request.path_params["name"]))
     if file is None:
         raise Refused("unknown_url", "The page has no such file; open / for the page.")

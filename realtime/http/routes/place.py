@@ -1,4 +1,7 @@
-"""`GET /v1/realtime/place`: would a session be let in now? Browsers do not tell why a WebSocket was refused."""
+"""Serves `GET /v1/realtime/place`, which tells whether a session would be let in now.
+
+Browsers do not tell a page why its WebSocket was refused.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from realtime.http.replies import Json
 
 
 class PlaceRoute:
-    """The endpoint. `ask` raises Refused where a session of a key, with a ticket, would be refused."""
+    """Serves the endpoint. `ask` raises Refused where a session of a key, with a ticket, would be refused."""
 
     def __init__(self, ask: Callable[[str, str | None], None]) -> None:
         self._ask = ask
 
     async def show(self, request: Request) -> Response:
-        """Answer 200, or what the session would be refused with; a ticket keeps its place in line."""
+        """Answer 200, or what the session would be refused with. A ticket keeps its place in line."""
         self._ask(grant_of(request).name, request.query_params.get("ticket"))
         return Json({"status": "free"}, headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and what runs."""
+"""Serves the routes that tell whether the server is alive, whether it is ready, and what runs."""
 
 from __future__ import annotations
 
@@ -42,12 +42,15 @@ class StatusRoutes:
         self._began = int(time.time())
 
     async def healthz(self, request: Request) -> Response:
-        """200 while the gateway runs, whatever the engine does."""
+        """Answer 200 while the gateway runs, whatever the engine does."""
         return Json({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """200 once speech can be asked for, 503 with the loading stage before. What runs, and why it does not, is told
-        to who may use the server: without a key where keys are asked for, there is only the status."""
+        """Answer 200 once speech can be asked for, and 503 with the loading stage before.
+
+        What runs, and why it does not, is told to clients that may use the server. Without a key where keys are asked
+        for, there is only the status.
+        """
         engine, told = self._engine, grant_of(request).operator
         if engine.info is None:
             body = {"status": engine.stage, "error": engine.error} if told else {"status": "not ready"}
@@ -65,11 +68,11 @@ class StatusRoutes:
         )
 
     async def models(self, request: Request) -> Response:
-        """The checkpoint that runs, as a list of one. Requests may name any model: this one answers."""
+        """Answer with the checkpoint that runs, as a list of one. Requests may name any model: this one answers."""
         return Json(_Models([self._model()]))
 
     async def model(self, request: Request) -> Response:
-        """The checkpoint that runs, by its name."""
+        """Answer with the checkpoint that runs, by its name. Raises Refused for any other name."""
         model, asked = self._model(), str(request.path_params["id"])
         if asked != model.id:
             message = f"There is no model {asked[:100]!r}; {model.id!r} runs here, whichever a request names."
@@ -81,6 +84,6 @@ class StatusRoutes:
 
 
 def _told(info: EngineInfo) -> dict[str, Any]:
-    """What runs, without what is known of the checkpoint for our own checks of texts."""
+    """Return what runs, without the fields that serve only our own checks of texts."""
     told: dict[str, Any] = msgspec.to_builtins(info)
     return {name: value for name, value in told.items() if name not in _NOT_TOLD}

@@ -1,4 +1,4 @@
-"""`/v1/audio/voices`: list voices, upload a clip to speak with, delete it again."""
+"""Serves `/v1/audio/voices`: list voices, upload a clip to speak with, delete it again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RETRY_S = 2
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """A voice; `alias_of` is what an alias stands for, null for whichever voice the model picks."""
+    """Describes a voice. `alias_of` is what an alias stands for, null when the model picks a voice."""
 
     id: str
     name: str
@@ -58,7 +58,7 @@ class _Deleted(msgspec.Struct, frozen=True):
 
 
 class VoiceRoutes:
-    """The endpoints. A voice's id is its name: what a session or a speech request asks for."""
+    """Serves the endpoints of voices. A voice's id is its name, by which sessions and speech requests ask for it."""
 
     def __init__(self, catalogue: Catalogue, engine: EngineClient) -> None:
         self._catalogue = catalogue
@@ -66,11 +66,11 @@ class VoiceRoutes:
         self._uploading = 0
 
     async def list(self, request: Request) -> Response:
-        """All voices that can be asked for."""
+        """List all voices that can be asked for."""
         return Json(_List([_shown(voice) for voice in self._catalogue.listed(ready(self._engine))]))
 
     async def show(self, request: Request) -> Response:
-        """One voice."""
+        """Describe one voice. Raises Refused for one that does not exist."""
         return Json(_shown(self._find(request)))
 
     async def create(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class VoiceRoutes:
             raise Refused("upload_not_kept", message) from error
 
     async def delete(self, request: Request) -> Response:
-        """Forget an uploaded voice, its clip and its record. Voices of the server itself stay."""
+        """Delete an uploaded voice, its clip and its record. Voices of the server itself are refused."""
         voice = self._find(request)
         if not self._catalogue.deletable(voice.name):
             message = f"Voice {voice.name!r} belongs to the server; only uploaded voices can be deleted."
@@ -133,7 +133,7 @@ class VoiceRoutes:
 
 
 async def _upload(request: Request) -> Upload:
-    """The form of a request. Raises Refused that names the field."""
+    """Read the form of a request. Raises Refused that names the field."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         message = f"Send multipart/form-data with the parts {', '.join(_FIELDS)}."
         raise Refused("invalid_content_type", message)
@@ -141,7 +141,8 @@ async def _upload(request: Request) -> Upload:
     stated = _CHARSET.search(request.headers["content-type"])
     if stated is not None and stated[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise unreadable
-    # what is no UTF-8 would be taken for Latin-1: so all is, and every text is decoded as it is looked at
+    # The parser takes bytes that are no UTF-8 for Latin-1 and hides the fault. So every part is read as Latin-1, and
+    # each text is decoded from that when it is looked at.
     headers = [pair for pair in request.headers.raw if pair[0] != b"content-type"]
     kind = _CHARSET.sub("", request.headers["content-type"]) + "; charset=latin-1"
     bytewise = Request(
@@ -149,7 +150,7 @@ async def _upload(request: Request) -> Upload:
     )
     try:
         form = await bytewise.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_TEXT_BYTES)
-    except (LookupError, ValueError):  # an encoding of the form's own that is none
+    except (LookupError, ValueError):  # the form itself may name an encoding that does not exist
         raise unreadable from None
     try:
         return await _checked(form, grant_of(request).name or "anonymous")
