@@ -1,5 +1,7 @@
-"""`/tts/websocket`: Cartesia's protocol as a `Wire`. Each context is a response out of band whose words are a text
-stream of the session; `Contexts` keeps which is which.
+"""Serves Cartesia's protocol at `/tts/websocket`, as a `Wire`.
+
+Each context is a response out of band whose words are a text stream of the session. `Contexts` keeps which belongs to
+which.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ from realtime.shell.sessions import Sessions
 
 _MAX_MESSAGE_BYTES = 256 * 1024
 _MAX_LEAD_S = 60.0
-"""Speech made ahead of the listener, at most. Clients of this protocol play from a buffer of their own and give words
-long before they are heard."""
+"""Bounds the speech made ahead of the listener. Clients of this protocol play from a buffer of their own, and send
+words long before they are heard."""
 
 _FAILED_REMEMBERED = 256
 _STREAM = "stream"
@@ -67,26 +69,31 @@ _STATUS = {"overloaded": 429, "too_many_contexts": 429, "engine_failed": 503, "s
 
 @dataclass
 class Context:
-    """One utterance under way. `stream` is the session's name for its words, `flushes` how many flushes were spoken,
-    `told_at` when its last chunk left; `ended`: the client has no more words."""
+    """Holds one utterance under way.
+
+    `stream` is the session's name for its words. `flushes` counts the flushes that were spoken. `told_at` is when its
+    last chunk left, in monotonic seconds. `ended` says that the client has no more words for it.
+    """
 
     first: Generate
     stream: str
     told_at: float
     response_id: str | None = None
-    begun: asyncio.Event = field(default_factory=asyncio.Event)  # the session has answered: it has a response, or none
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # set once the session made a response, or refused to
     flushes: int = 0
     ended: bool = False
 
     @property
     def id(self) -> str:
-        """The client's name for it."""
+        """Return the client's name for the context."""
         return self.first.context_id
 
 
 class Contexts:
-    """The contexts of one connection, at most as many as the session holds responses out of band. A context is here
-    from its first message until its done, its error or its cancellation."""
+    """Keeps the contexts of one connection, at most as many as the session holds responses out of band.
+
+    A context is kept from its first message until its done, its error or its cancellation.
+    """
 
     def __init__(self, runtime: Runtime, limits: Limits) -> None:
         self._runtime = runtime
@@ -96,30 +103,36 @@ class Contexts:
         self._opened = 0
 
     def named(self, context_id: str) -> Context | None:
-        """The context of this name."""
+        """Return the context that the client calls `context_id`, or None."""
         return self._live.get(context_id)
 
     def of_stream(self, stream: str | None) -> Context | None:
-        """The context whose words are this text stream of the session."""
+        """Return the context whose words are this text stream of the session, or None."""
         return next((context for context in self._live.values() if context.stream == stream), None)
 
     def of_response(self, response_id: str) -> Context | None:
-        """The context that this response speaks."""
+        """Return the context that this response speaks, or None."""
         return next((context for context in self._live.values() if context.response_id == response_id), None)
 
     def open(self, asked: Generate, now: float) -> Context | ErrorBody:
-        """A context as its first message asks for it, or why it cannot be."""
+        """Open a context as its first message asks for it, or return the error that says why it cannot be opened.
+
+        `now` is monotonic seconds.
+        """
         fault = self._fault(asked)
         if fault is not None:
             return fault
         self._opened += 1
-        # a name of its own, so that words that come late for one context never reach another one of the same name
+        # clients reuse names: with a stream of its own, late words for one context never reach the next of that name
         context = Context(asked, f"{_STREAM}_{self._opened}", now)
         self._live[context.id] = context
         return context
 
     def close(self, context: Context, *, failed: bool = False) -> None:
-        """Nothing more is sent of it. If it failed before its client was done with it, what still comes is refused."""
+        """Forget a context: nothing more is sent for it.
+
+        If it failed before its client was done with it, further messages for it are refused.
+        """
         self._live.pop(context.id, None)
         if failed and not context.ended:
             self._failed[context.id] = None
@@ -127,7 +140,7 @@ class Contexts:
                 del self._failed[next(iter(self._failed))]
 
     def release(self, context_id: str) -> None:
-        """The client is done with a context that failed: its name is free again."""
+        """Free the name of a context that failed, since its client is done with it."""
         self._failed.pop(context_id, None)
 
     def _fault(self, asked: Generate) -> ErrorBody | None:
@@ -151,7 +164,10 @@ class Contexts:
 
 
 class CartesiaWire:
-    """One connection as a `Wire`. Every context ends with one `done` or one `error`, or is cancelled and silent."""
+    """Carries one connection as a `Wire`.
+
+    Every context ends with one `done` or one `error`; a cancelled one ends without a word.
+    """
 
     def __init__(self, socket: ClientSocket, runtime: Runtime, limits: Limits) -> None:
         self._socket = socket
@@ -175,7 +191,7 @@ class CartesiaWire:
             listening.cancel()
 
     async def _listen(self) -> None:
-        """Take in what the client sends, a message at a time; what the wire itself has to tell comes in between."""
+        """Take in what the client sends, one message at a time. Events of the wire's own may come in between."""
         try:
             async for data in self._socket.incoming():
                 for event in await self._taken(data):
@@ -185,7 +201,7 @@ class CartesiaWire:
             self._inbox.put_nowait(None)
 
     async def _taken(self, data: bytes) -> list[ClientEvent]:
-        """What the session is told of a message. One that is refused is the last that is heard of its context."""
+        """Return the events that a message becomes for the session. A message that is refused ends its context."""
         try:
             message = _decoded(data)
         except BadMessage as bad:
@@ -215,19 +231,22 @@ class CartesiaWire:
         return told
 
     async def _refuse(self, fault: ErrorBody) -> list[ClientEvent]:
-        """Tell what is wrong with a message; its context, if there is one, ends with that. Not by way of the session's
-        outbox: whoever sends nonsense faster than it reads the answers must wait."""
+        """Tell the client what is wrong with a message, and stop its context if there is one.
+
+        This does not go through the session's outbox: a client that sends nonsense faster than it reads the answers has
+        to wait.
+        """
         context = self._contexts.named(fault.event_id or "")
         stop = [] if context is None else await self._stopped(context, failed=True)
-        with contextlib.suppress(ConnectionError):  # the next message is then that the client has left
+        with contextlib.suppress(ConnectionError):  # reading the next message will tell that the client has left
             await self._socket.send(msgspec.json.encode(_failure(fault.event_id, fault)))
         return stop
 
     async def _stopped(self, context: Context, *, failed: bool = False) -> list[ClientEvent]:
-        """Stop a context; from here on nothing of it is sent."""
+        """Stop a context; nothing more is sent for it."""
         await context.begun.wait()
         if self._contexts.named(context.id) is not context or context.response_id is None:
-            return []  # it has ended meanwhile
+            return []  # it ended while we waited
         self._contexts.close(context, failed=failed)
         return [ResponseCancel(response_id=context.response_id)]
 
@@ -237,7 +256,7 @@ class CartesiaWire:
             await self._socket.send(msgspec.json.encode(answer))
 
     def _answer(self, event: ServerEvent) -> Answer | None:
-        """The message that an event of the session becomes, if it becomes one."""
+        """Return the message that an event of the session becomes, if it becomes one."""
         match event:
             case ResponseCreated():
                 self._begin(event.response)
@@ -258,7 +277,7 @@ class CartesiaWire:
                 if (context := self._contexts.of_stream(event.error.event_id)) is not None:
                     self._contexts.close(context, failed=True)
                     context.begun.set()
-                    if context.response_id is not None:  # it fails in the middle: nobody is to speak the rest
+                    if context.response_id is not None:  # it failed while it was spoken: the rest must not be
                         self._inbox.put_nowait(ResponseCancel(response_id=context.response_id))
                     return _failure(context.id, event.error)
         return None
@@ -287,7 +306,7 @@ class CartesiaRoutes:
         self._sessions = sessions
 
     async def connect(self, websocket: WebSocket) -> None:
-        """Serve one connection, to its end."""
+        """Serve one connection to its end."""
         place = await admitted(websocket, self._sessions)
         if place is None:
             return
@@ -307,7 +326,7 @@ def _decoded(data: bytes) -> Generate | Cancel:
 
 
 def _response(context: Context) -> ResponseConfig:
-    """The response that speaks a context."""
+    """Ask for the response that speaks a context."""
     asked = context.first
     output = AudioOutput(
         format=asked.raw_format,
@@ -337,7 +356,7 @@ def _chunk(context: Context, event: AudioDelta) -> Chunk:
 
 
 def _timestamps(context: Context, event: TranscriptDelta) -> Timestamps | None:
-    """The time of a word, without the space around it; None if nobody asked, or it is no word at all."""
+    """Return when a word is said, without the space around it; None if the client did not ask, or there is no word."""
     word = event.delta.strip()
     if not context.first.add_timestamps or not word or event.start_time is UNSET or event.end_time is UNSET:
         return None

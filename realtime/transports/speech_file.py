@@ -1,8 +1,8 @@
-"""`/v1/audio/speech`: text in, a sound file out, sent while it is spoken.
+"""Serves `/v1/audio/speech`: text in, a sound file out, sent while it is spoken.
 
-A request is a session on a wire of its own, which asks for one response out of band and makes that response's events
-the body of the answer. What goes wrong before the first audio is answered as an error. After it the transfer is broken
-off, so that nobody takes half a file for a whole one.
+A request is a session on a wire of its own. It asks for one response out of band, and that response's events become the
+body of the answer. What goes wrong before the first audio is answered as an error. After it the transfer is broken off,
+so that nobody takes half a file for a whole one.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ from realtime.shell.sessions import Sessions, ready
 log = logging.getLogger("voiced.speech")
 
 STALL_S = 15.0
-"""A client that takes nothing for so long is dropped. Those that play while they read take more in gulps, which are far
-apart where a second of sound is few bytes."""
+"""A client that takes nothing for this long is dropped. It is long since clients that play while they read take the
+file in gulps, which lie far apart where a second of sound is few bytes."""
 
 _MAX_LEAD_S = 60.0
-"""Speech made ahead of the listener, at most: whoever wants the whole file gets it as fast as it can be made while
-nobody is about to fall silent."""
+"""Bounds the speech made ahead of the listener. It is high, so that a client that wants the whole file gets it as fast
+as it can be made without making other listeners wait."""
 
 _RETRY_S = 2
 
@@ -63,7 +63,7 @@ class SpeechFileRoute:
     """Serves `/v1/audio/speech` as an ASGI application; every request is a session."""
 
     def __init__(self, sessions: Sessions, stall_s: float = STALL_S) -> None:
-        """A client that takes nothing for `stall_s` seconds is dropped."""
+        """Drop a client that takes nothing for `stall_s` seconds."""
         self._sessions = sessions
         self._stall_s = stall_s
 
@@ -89,7 +89,10 @@ class SpeechFileRoute:
 
 
 class SpeechWire:
-    """One request and its answer, as a `Wire`. `refused` is the error that it ended with before anything was sent."""
+    """Carries one request and its answer, as a `Wire`.
+
+    `refused` is the error that it ended with before anything was sent, or None.
+    """
 
     stalled = False  # a slow client makes `send` wait, and the session's outbox fills up behind it
 
@@ -122,7 +125,7 @@ class SpeechWire:
             self.refused = Refused("server_draining", reason, retry_after_s=_RETRY_S)
 
     async def _deliver(self, data: bytes) -> None:
-        """The first sound is the first moment at which a success is certain: the head goes out with it."""
+        """Send audio. The head goes out with the first of it, since only then is a success certain."""
         if not self._response.begun:
             await self._response.begin(self._headers())
         if data:
@@ -143,7 +146,7 @@ class SpeechWire:
         return server_sent(SpeechAudioDone(took))
 
     def _fail(self, error: ResponseError) -> None:
-        """End without a success. Raises ConnectionError: there is nothing more to send."""
+        """End without success. Raises ConnectionError, since there is nothing more to send."""
         if self._response.begun:
             log.warning("a sound file breaks off: %s", error.message)
         else:
@@ -161,7 +164,7 @@ def _check_voice(name: str | None, runtime: Runtime) -> None:
 
 
 def _response(asked: SpeechRequest) -> ResponseConfig:
-    """The response that speaks what was asked for."""
+    """Ask for the response that speaks the request."""
     output = AudioOutput(
         voice=UNSET if asked.voice_name is None else asked.voice_name,
         speed=UNSET if asked.speed is None else asked.speed,
@@ -177,7 +180,7 @@ def _response(asked: SpeechRequest) -> ResponseConfig:
 
 
 def _reason(response: Response) -> ResponseError:
-    """Why a response did not end by itself."""
+    """Return why a response did not end by itself."""
     details = response.status_details
     if details is not None and isinstance(details.error, ResponseError):
         return details.error
@@ -185,7 +188,7 @@ def _reason(response: Response) -> ResponseError:
 
 
 def _refusal(error: ResponseError) -> Refused:
-    """An error of the session as HTTP says it."""
+    """Word an error of the session as HTTP does."""
     match error.code:
         case "overloaded":
             message = f"{error.message.rstrip('.')}; try again shortly."

@@ -1,5 +1,6 @@
-"""`/v1/realtime/translations`: the shell around one translation session. It carries events between the client, the
-translator and a `Shell` that speaks, for which it is the `Wire`.
+"""Serves `/v1/realtime/translations`: the shell around one translation session.
+
+It carries events between the client, the translator and a `Shell` that speaks. For that shell it is the `Wire`.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ from realtime.translation.translator import AudioPiece, Translator, Words
 log = logging.getLogger("voiced.translations")
 
 _FINISH_S = 30.0
-"""What a translator may take for the rest, once its source has ended."""
+"""How long a translator may take for the rest, once its source has ended."""
 
 
 class TranslationWire:
-    """One connection, and the wire of the call that speaks on it."""
+    """Carries one connection, and is the wire of the session that speaks on it."""
 
     def __init__(self, socket: ClientSocket, session: Interpreting, translator: Translator) -> None:
         self._socket = socket
@@ -61,14 +62,14 @@ class TranslationWire:
         self._teller = asyncio.Lock()
 
     async def run(self, speaking: Coroutine[Any, Any, None]) -> None:
-        """Listen and translate for as long as the call whose wire this is goes on `speaking`."""
+        """Listen and translate for as long as `speaking`, which runs the session that speaks, goes on."""
         async with asyncio.TaskGroup() as tasks:
             beside = [tasks.create_task(self._listen()), tasks.create_task(self._translate())]
             await speaking
             for task in beside:
                 task.cancel()
 
-    # --- towards the call ---
+    # --- towards the session that speaks ---
 
     @property
     def stalled(self) -> bool:
@@ -85,10 +86,10 @@ class TranslationWire:
     async def close(self, code: int, reason: str) -> None:
         await self._happened(Ending(code, reason))
 
-    # --- beside it ---
+    # --- the client and the translator ---
 
     async def _listen(self) -> None:
-        """Take in what the client sends, until it leaves; not before it was greeted, which comes first."""
+        """Take in what the client sends, until it leaves. The greeting goes out first."""
         await self._greeted.wait()
         with contextlib.suppress(ConnectionError):
             async for data in self._socket.incoming():
@@ -122,11 +123,11 @@ class TranslationWire:
             piece = await self._source.get()
             if isinstance(piece, Retarget | EndSource):
                 return piece
-            await self._happened(Taken(piece))  # the translator wanted no more
+            await self._happened(Taken(piece))  # the translator stopped early: it will not take this piece
         return turn
 
     async def _pieces(self, finishing: asyncio.Timeout) -> AsyncIterator[AudioPiece | Words]:
-        """The source until the language changes or it ends; from then on the rest of the translation is due."""
+        """Yield the source until the language changes or it ends. From then on the rest of the translation is due."""
         while not isinstance(piece := await self._source.get(), Retarget | EndSource):
             await self._happened(Taken(piece))
             yield piece
@@ -136,7 +137,7 @@ class TranslationWire:
     # --- effects ---
 
     async def _happened(self, message: Input) -> None:
-        """Tell the session, and do what it says. Raises ConnectionError when the client is gone."""
+        """Tell the session what happened, and do what it says. Raises ConnectionError when the client is gone."""
         for effect in self._session.receive(message):
             match effect:
                 case Tell() | HangUp():
@@ -163,14 +164,14 @@ class TranslationWire:
 
 
 class TranslationRoutes:
-    """`/v1/realtime/translations`."""
+    """Serves `/v1/realtime/translations`."""
 
     def __init__(self, sessions: Sessions, translator: Translator) -> None:
         self._sessions = sessions
         self._translator = translator
 
     async def connect(self, websocket: WebSocket) -> None:
-        """One connection, to its end."""
+        """Serve one connection to its end."""
         place = await admitted(websocket, self._sessions)
         if place is None:
             return

@@ -1,4 +1,4 @@
-"""`/v1/realtime`: the Realtime protocol over WebSocket, as JSON text or msgpack."""
+"""Serves the Realtime protocol over WebSocket at `/v1/realtime`, as JSON text or msgpack."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from realtime.transports.webrtc.sideband import Sideband
 
 _MAX_PLAIN_BYTES = 256 * 1024
 _WITH_AUDIO = (InputAudioAppend, ItemCreate, ResponseCreate)
-"""Events that may hold clips; all others are bounded more tightly."""
+"""Events that may hold clips. All others are bounded by `_MAX_PLAIN_BYTES`."""
 
 
 def pick_encoding(offered: list[str]) -> tuple[Encoding, str | None]:
-    """The encoding and sub-protocol for what a client offers; none offered means JSON."""
+    """Choose the encoding and the sub-protocol from those that a client offers. A client that offers none gets JSON."""
     if MSGPACK_PROTOCOL in offered:
         return MSGPACK, MSGPACK_PROTOCOL
     return JSON, JSON_PROTOCOL if JSON_PROTOCOL in offered else None
 
 
 class WebSocketWire:
-    """A WebSocket as a `Wire`."""
+    """Carries a session over a WebSocket, as a `Wire`."""
 
     def __init__(self, socket: ClientSocket, encoding: Encoding) -> None:
         self._socket = socket
@@ -70,7 +70,10 @@ class WebSocketWire:
 
 
 class RealtimeRoutes:
-    """`/v1/realtime`. `brain` decides what to say in the conversations; `calls` are those that can be listened to."""
+    """Serves `/v1/realtime`.
+
+    `brain` decides what to say in the conversations. `calls` are those that clients can join beside the caller.
+    """
 
     def __init__(self, sessions: Sessions, brain: Brain, calls: CallRoutes) -> None:
         self._sessions = sessions
@@ -78,7 +81,7 @@ class RealtimeRoutes:
         self._calls = calls
 
     async def connect(self, websocket: WebSocket) -> None:
-        """One conversation, to its end; or with `?call_id=` a WebRTC call's, beside its caller."""
+        """Serve one conversation to its end; with `?call_id=`, that of a WebRTC call, beside its caller."""
         if (call_id := websocket.query_params.get("call_id")) is not None:
             await self._listen_in(websocket, call_id)
             return

@@ -1,1 +1,1 @@
-"""Sessions over WebRTC: calls."""
+"""Serves sessions over WebRTC: calls."""

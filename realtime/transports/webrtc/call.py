@@ -1,4 +1,4 @@
-"""A WebRTC call: events over its data channel, the user's audio in, the session's audio out."""
+"""Runs a WebRTC call: events over its data channel, the user's audio in, the session's audio out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOOK_EVERY = 250
 
 
 class WebRtcCall:
-    """One call from its offer to its end."""
+    """Runs one call from its offer to its end."""
 
     def __init__(self, call_id: str, meters: WebRtcMeters) -> None:
         self.id = call_id
@@ -42,18 +42,20 @@ class WebRtcCall:
 
     @property
     def answer(self) -> str:
-        """The SDP for the caller."""
+        """Return the answer (SDP) for the caller."""
         assert self._peer is not None
         return self._peer.answer
 
     @property
     def talking(self) -> bool:
-        """It is connected."""
+        """Tell whether the call was connected."""
         return self._call is not None
 
     async def answer_offer(self, offer: Offer, config: PeerConfig) -> Player:
-        """Get ready to be connected; returns what plays to the caller. From then on `run` or `discard` is to be
-        called."""
+        """Get ready to be connected, and return what plays to the caller.
+
+        From then on `run` or `discard` has to be called. Raises OSError if no socket can be bound.
+        """
         peer = await Peer.answering(offer, config, self._on_audio, self.wire.on_message, self._opened.set)
         self._peer = peer
         self.wire.attach(peer)
@@ -61,13 +63,13 @@ class WebRtcCall:
         return Player(packet_encoder(peer.encoding), peer, self._on_packet)
 
     async def discard(self) -> None:
-        """Release what was made ready."""
+        """Release what was made ready, for a call that is not run."""
         self.wire.end()
         if self._peer is not None:
             await self._peer.discard()
 
     async def run(self, call: Shell, talk: Callable[[Shell], Coroutine[None, None, None]]) -> str:
-        """Connect, then `talk(call)` until either side ends it; returns how it ended."""
+        """Connect, run `talk(call)` until either side ends the call, and return how it ended."""
         assert self._peer is not None
         async with asyncio.TaskGroup() as tasks:
             connection = tasks.create_task(self._peer.run())
@@ -93,13 +95,13 @@ class WebRtcCall:
             self.wire.end(ErrorBody("server_error", "internal_error", "Something broke here; call again."))
 
     async def listen_in(self, sideband: Sideband, wire: Wire) -> None:
-        """Let somebody who joined take part on `wire`, until either is over."""
+        """Let somebody take part on `wire`, until the call or the wire is over."""
         if self._call is not None:
             sideband.put(SessionCreated(event_id=new_id("event_"), session=self._call.session.shown()))
         await sideband.relay(wire, self.wire.take)
 
     def hang_up(self) -> None:
-        """End it."""
+        """End the call."""
         self.wire.end()
 
     def _on_audio(self, packet: AudioPacket, arrived: float) -> None:
@@ -115,7 +117,7 @@ class WebRtcCall:
             self._take_in(self._incoming_audio.poll(time.monotonic()))
 
     def _look(self) -> None:
-        """See how the packets fare."""
+        """Count how the packets fare."""
         if self._peer is None or self._incoming_audio is None:
             return
         out, back = self._peer.stats, self._incoming_audio.stats

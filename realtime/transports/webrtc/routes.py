@@ -1,4 +1,4 @@
-"""`/v1/realtime/calls`: an SDP offer in, an answer out, and the calls that come of it."""
+"""Serves `/v1/realtime/calls`: an SDP offer in, an answer out, and the calls that come of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from realtime.transports.webrtc.call import WebRtcCall
 log = logging.getLogger("voiced.webrtc")
 
 _MOST_PENDING = 32
-"""Offers that are answered and not connected: each holds sockets for some seconds, whoever sent it."""
+"""Bounds the offers that are answered and not connected: each holds sockets for some seconds, whoever sent it."""
 
 _LEAST_MESSAGE_BYTES = 16 * 1024
 """A channel that takes less would lose common events. RFC 8841 section 6.1 lets peers assume 64 KiB."""
@@ -42,7 +42,7 @@ _CLOSED: dict[str, CloseReason] = {"closed here": "server", "closed by the peer"
 
 
 class CallRoutes:
-    """The endpoints, and the calls. They live in `running()`, which outlives them."""
+    """Serves the endpoints of calls, and runs the calls. They run in `running()`, which outlives them."""
 
     def __init__(self, sessions: Sessions, brain: Brain, config: PeerConfig) -> None:
         self._sessions = sessions
@@ -55,8 +55,11 @@ class CallRoutes:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Calls are taken in here. It ends with the last one, once those under way have finished what they are saying
-        or their sessions are cut."""
+        """Take calls for as long as the context is entered.
+
+        It is left with the last call, once those under way have finished what they are saying or their sessions are
+        cut.
+        """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -66,14 +69,16 @@ class CallRoutes:
                 self.drain()
 
     def drain(self) -> None:
-        """From now on calls under way finish what they are saying and hang up, and none is taken."""
+        """Take no more calls. Those under way finish what they are saying and hang up; those not connected yet end
+        now.
+        """
         self._drain.set()
         for call in self._calls.values():
             if not call.talking:
                 call.hang_up()
 
     def find(self, call_id: str) -> WebRtcCall:
-        """A call under way. Raises Refused."""
+        """Return a call under way. Raises Refused."""
         call = self._calls.get(call_id)
         if call is None or call.wire.ended:
             message = (
@@ -83,7 +88,7 @@ class CallRoutes:
         return call
 
     async def create(self, request: Request) -> Response:
-        """Answer an offer. 201 with the answer; `Location` names the call."""
+        """Answer an offer with 201 and the answer; `Location` names the call."""
         try:
             return await self._answered(request)
         except Refused:
@@ -93,7 +98,7 @@ class CallRoutes:
     async def _answered(self, request: Request) -> Response:
         sdp, session = await _parts(request)
         grant = grant_of(request)
-        # From here to the place in `_calls` nothing may wait, or others would pass the same check meanwhile.
+        # No await may stand between here and the entry in `_calls`, or other offers would pass the same check.
         place = self._sessions.admit(grant.name, request.query_params.get("ticket"))
         call = WebRtcCall(new_id("rtc_"), self._meters)
         pending: Account | None = None
@@ -121,7 +126,7 @@ class CallRoutes:
         return Response(call.answer, 201, {"Location": location}, media_type="application/sdp")
 
     def _open(self) -> asyncio.TaskGroup:
-        """Where calls run. Raises Refused once none is taken any more."""
+        """Return the group of tasks that calls run in. Raises Refused once no call is taken any more."""
         if self._tasks is None or self._drain.is_set():
             raise Refused("server_draining", "The server stops; call again shortly.", retry_after_s=_RETRY_S)
         return self._tasks
@@ -133,7 +138,7 @@ class CallRoutes:
             raise self._sessions.turned_away("too_many_offers", message, _RETRY_S)
 
     async def hang_up(self, request: Request) -> Response:
-        """End a call."""
+        """End a call at its client's request."""
         self.find(str(request.path_params["id"])).hang_up()
         return Response(status_code=200)
 
@@ -165,7 +170,7 @@ class CallRoutes:
 
 
 async def _parts(request: Request) -> tuple[str, str | None]:
-    """The SDP and the session of a request, in either form. Raises Refused."""
+    """Read the SDP and the session of a request, in either form. Raises Refused."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/sdp":
         return _text(await request.body(), "sdp"), None
@@ -209,8 +214,10 @@ def _offer(sdp: str) -> Offer:
 
 
 def _initial(session: str | None, granted: tuple[SessionConfig, ...], runtime: Runtime) -> tuple[SessionConfig, ...]:
-    """What the session starts with: what came with the secret, then what came with the offer. Raises Refused for what
-    cannot be served."""
+    """Return what the session starts with: what came with the secret, then what came with the offer.
+
+    Raises Refused for what cannot be served.
+    """
     if session is None:
         return granted
     asked = decoded(session.encode(), SessionConfig)

@@ -1,4 +1,4 @@
-"""A WebSocket beside a WebRTC call: it gets every event of the call, and what it sends counts like the caller's own."""
+"""Joins a WebSocket to a WebRTC call: it gets every event of the call, and its own events count like the caller's."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ _TOO_SLOW = (1013, "Events were not taken fast enough; join the call again.")
 
 
 class Sideband:
-    """Somebody who listens in. Events wait for it up to a bound; one that does not take them is let go."""
+    """Relays a call's events to somebody who takes part beside the caller.
+
+    Events wait up to a bound; a client that does not take them in time is disconnected.
+    """
 
     def __init__(self) -> None:
         self._events: asyncio.Queue[ServerEvent | None] = asyncio.Queue(_MANY_EVENTS + 1)
         self._farewell: tuple[int, str] | None = None
 
     def put(self, event: ServerEvent) -> None:
-        """The next event of the call."""
+        """Queue the next event of the call."""
         if self._events.qsize() < _MANY_EVENTS:
             self._events.put_nowait(event)
         else:
             self._end(_TOO_SLOW)
 
     def end(self) -> None:
-        """The call is over."""
+        """End the sideband, since the call is over."""
         self._end(_OVER)
 
     def _end(self, farewell: tuple[int, str]) -> None:
@@ -39,7 +42,7 @@ class Sideband:
             self._events.put_nowait(None)
 
     async def relay(self, wire: Wire, take: Callable[[ClientEvent | BadMessage], Awaitable[None]]) -> None:
-        """Send the call's events to `wire` and give what comes from there to `take`, until either is over."""
+        """Send the call's events to `wire`, and give what comes from there to `take`, until either is over."""
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send(wire))
             receiving = tasks.create_task(_receive(wire, take))

@@ -1,4 +1,4 @@
-"""A call's data channel and those who take part beside it, as a session's `Wire`."""
+"""Presents a call's data channel, and those who take part beside it, as a session's `Wire`."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ log = logging.getLogger("voiced.webrtc")
 _MANY_MESSAGES = 256
 _MANY_BYTES = 256 * 1024
 _PATIENCE_S = 5.0
-"""A caller has so long to acknowledge events before more of them are sent."""
+"""How long a caller with too many unacknowledged events may take before the call counts as broken."""
 
 _MOST_SIDEBANDS = 8
 
 
 class WebRtcWire:
-    """The call's data channel and sidebands as a `Wire`. `attach` gives it the peer."""
+    """Carries a session over the call's data channel and its sidebands. `attach` gives it the peer."""
 
     def __init__(self) -> None:
         self._peer: Peer | None = None
         self._incoming: asyncio.Queue[ClientEvent | BadMessage | None] = asyncio.Queue(_MANY_MESSAGES)
         self._sidebands: set[Sideband] = set()
         self.ended = False
-        """Nothing more comes or goes."""
+        """Whether the call is over: nothing more comes or goes."""
 
     def attach(self, peer: Peer) -> None:
-        """The peer whose channel it is."""
+        """Take the peer whose channel carries the events."""
         self._peer = peer
 
     @property
@@ -57,7 +57,11 @@ class WebRtcWire:
         peer.send_message(data.decode())
 
     async def _acknowledged(self, peer: Peer) -> None:
-        """Until few bytes are under way: a data channel takes everything at once and keeps it here."""
+        """Wait until few bytes are unacknowledged, since a data channel takes everything at once and keeps it in memory
+        here.
+
+        Raises ConnectionError for a caller that takes no events.
+        """
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 while peer.messages_bytes_waiting > _MANY_BYTES:
@@ -74,7 +78,9 @@ class WebRtcWire:
             await asyncio.sleep(0)  # others have their turn between the events of one who sends many
 
     def on_message(self, text: str) -> None:
-        """A message of the caller's. Too many at once end the call: a data channel cannot be told to wait."""
+        """Take a message of the caller's. Too many at once end the call, since a data channel cannot be told to
+        wait.
+        """
         if self.ended:
             return
         if self._incoming.full():
@@ -88,11 +94,11 @@ class WebRtcWire:
             self._incoming.put_nowait(bad)
 
     async def take(self, message: ClientEvent | BadMessage) -> None:
-        """A message of a sideband's, which waits for its turn."""
+        """Take a message of a sideband's, waiting until there is room for it."""
         await self._incoming.put(message)
 
     def join(self, sideband: Sideband) -> None:
-        """Let somebody listen in. Raises Refused."""
+        """Let a sideband take part. Raises Refused."""
         if self.ended:
             raise Refused("call_not_found", "The call is over.", "call_id")
         if len(self._sidebands) >= _MOST_SIDEBANDS:
@@ -101,12 +107,14 @@ class WebRtcWire:
         self._sidebands.add(sideband)
 
     def leave(self, sideband: Sideband) -> None:
-        """It listens no longer."""
+        """Let a sideband go."""
         self._sidebands.discard(sideband)
 
     def end(self, error: ErrorBody | None = None) -> None:
-        """Hang up, saying why if there is more to say than that somebody wanted it. What came and was not served is
-        forgotten. May be called twice."""
+        """Hang up; with `error` the client is told why. Messages that were not served yet are dropped.
+
+        May be called twice.
+        """
         if self.ended:
             return
         self.ended = True
