@@ -1,4 +1,4 @@
-"""Where the built-in checkpoint is: the trained one that ships, or noise made on first use.
+"""Finds the built-in checkpoint: the trained one that ships, or noise made on first use.
 
 The noise checkpoint has the full format and random weights: it exercises every path and says nothing.
 """
@@ -12,13 +12,13 @@ POCKET = Path(__file__).parent / "pocket"
 
 
 def cache_folder() -> Path:
-    """Where made checkpoints are kept: $VOICED_CACHE, else the user's cache folder."""
+    """Return the folder that keeps checkpoints made here: $VOICED_CACHE, else the user's cache folder."""
     root = os.environ.get("VOICED_CACHE") or os.environ.get("XDG_CACHE_HOME")
     return Path(root) / "voiced" if root else Path.home() / ".cache" / "voiced"
 
 
 def built_in() -> Path:
-    """The checkpoint that runs when none is named."""
+    """Return the folder of the checkpoint that runs when none is named, making it if none ships."""
     if (POCKET / "model.safetensors").is_file():
         return POCKET
     from realtime.checkpoints.noise import make_noise_checkpoint
@@ -30,8 +30,10 @@ def built_in() -> Path:
 
 
 def voices_folder(voices: str, model: str) -> Path | None:
-    """The folder of voices that is asked for, else the one that ships with the trained checkpoint if that runs: where
-    no other `model` is named."""
+    """Return the folder of voices that is asked for, or else the one that ships with the trained checkpoint.
+
+    The latter only if that checkpoint runs: where no other `model` is named. None says that there is no folder.
+    """
     if voices:
         return Path(voices).expanduser()
     shipped = POCKET / "voices"

@@ -1,6 +1,7 @@
-"""A checkpoint of random weights in the full Higgs Audio V2 format, for tests, benchmarks and first runs.
+"""Makes a checkpoint of random weights in the full Higgs Audio V2 format, for tests, benchmarks and first runs.
 
-It speaks noise and says so in its manifest. Real codebooks (1024 codes), a byte-level tokenizer, our own chat template.
+It speaks noise and says so in its manifest. It has real codebooks (1024 codes), a byte-level tokenizer and our own chat
+template.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ CHAT_TEMPLATE = """\
 
 @dataclass(frozen=True)
 class Size:
-    """Dimensions of a random generation model."""
+    """Holds the dimensions of a random generation model."""
 
     hidden: int = 64
     layers: int = 2
@@ -75,7 +76,10 @@ class Size:
 def make_noise_checkpoint(
     folder: Path, size: Size = Size(), *, seed: int = 0, causal_codec: bool = False, released_codec: bool = False
 ) -> Path:
-    """Write a random checkpoint with its codec; `released_codec` gives the codec the released dimensions."""
+    """Write a random checkpoint with its codec into `folder`, and return the folder.
+
+    `causal_codec` makes the codec's decoder causal, `released_codec` gives it the released dimensions.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
     vocabulary = tokenizer.get_vocab()
@@ -132,7 +136,7 @@ def make_noise_checkpoint(
 
 
 def _tokenizer() -> Tokenizer:
-    """Byte-level, no merges: every text has a spelling, and control tokens are whole."""
+    """Make a byte-level tokenizer without merges: every text has a spelling, and control tokens are whole."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
