@@ -1,7 +1,7 @@
-"""Attention over paged keys and values, twice: gathered pages and SDPA anywhere, the varlen kernel on CUDA.
+"""Attends over paged keys and values, in two ways: gathered pages and SDPA anywhere, the varlen kernel on CUDA.
 
 A backend is given one layer's pools [pages, page_size, kv_heads, head_dim] with the step's own keys and values already
-written, and says nothing about which pages are whose: that is in the page table.
+written. It does not know which page belongs to whom: the page table says that.
 """
 
 from __future__ import annotations
@@ -21,15 +21,21 @@ log = logging.getLogger("voiced.attention")
 
 
 class Attention(Protocol):
-    """Two shapes of work: one new position for each of B streams, or a chunk of one prompt."""
+    """Computes attention for two kinds of work: one new position for each of B streams, or a chunk of one prompt."""
 
     name: str
 
     def decode(self, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
-        """q [B, heads, D], table [B, P] pages, lengths [B] valid positions (the new one included) -> [B, heads, D]."""
+        """Attend with one new position per stream: q [B, heads, D] -> [B, heads, D].
+
+        `table` [B, P] lists each stream's pages; `lengths` [B] counts its valid positions, the new one included.
+        """
 
     def prefill(self, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, length: int) -> Tensor:
-        """q [T, heads, D] are the last T of `length` positions, table [P] pages -> [T, heads, D]."""
+        """Attend with a chunk of a prompt: q [T, heads, D] -> [T, heads, D].
+
+        The chunk is the last T of `length` positions; `table` [P] lists the prompt's pages.
+        """
 
 
 _SCRATCH_BYTES = 2 << 20
@@ -63,7 +69,7 @@ class GatherAttention:
 
     @staticmethod
     def _decode(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor) -> Tensor:
-        """q [B, heads, D], k and v [B, kv_heads, L, D] -> [B, heads, D]."""
+        """Attend over gathered pages: q [B, heads, D], k and v [B, kv_heads, L, D] -> [B, heads, D]."""
         streams, heads, dim = q.shape
         kv_heads, span = k.shape[1], k.shape[2]
         # the query heads of one KV head stand in for query positions: no repeated keys, one small product per head
@@ -84,13 +90,16 @@ class GatherAttention:
 
 
 class VarlenAttention:
-    """PyTorch's paged flash attention (CUDA, PyTorch 2.13 on), with one split: no result depends on neighbours."""
+    """Calls PyTorch's paged flash attention (CUDA, PyTorch 2.13 on).
+
+    It uses one split, so that no result depends on what else is in the batch.
+    """
 
     name = "varlen_attn"
 
     @staticmethod
     def available(device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether this PyTorch has the paged form of the kernel for `device` and `dtype` (half precision only)."""
+        """Tell whether this PyTorch has the paged form of the kernel for `device` and `dtype` (half precision only)."""
         try:
             from torch.nn.attention.varlen import varlen_attn
         except ImportError:
@@ -113,7 +122,7 @@ class VarlenAttention:
         from torch.nn.attention.varlen import varlen_attn
 
         span = table.shape[1] * keys.shape[1]
-        # the kernel takes bounds of the keys or of nothing, also where `used` and the table say which keys there are
+        # the kernel wants bounds of the keys as well, though `used` and the table already say which keys there are
         key_bounds = torch.arange(table.shape[0] + 1, dtype=torch.int32, device=q.device) * span
         out = varlen_attn(
             q,
@@ -136,7 +145,7 @@ class VarlenAttention:
 def pick_attention(
     device: torch.device, dtype: torch.dtype, *, heads: int, kv_heads: int, head_dim: int
 ) -> tuple[Attention, int]:
-    """The backend for a device and the shape of a model's heads, and the page size it wants.
+    """Choose the backend for a device and the shape of a model's heads; return it with the page size it wants.
 
     The paged kernel is called once before it is relied on. Where it fails, that is logged, pages are gathered, and the
     name of the backend says why. Raises torch.OutOfMemoryError, which says nothing about the kernel.
@@ -164,7 +173,7 @@ def _try_out(
     head_dim: int,
     page_size: int,
 ) -> None:
-    """One call of each shape of work, waited for: a kernel's failure may show only then."""
+    """Call a kernel once for each kind of work and wait for the results, since a failure may show only then."""
     pool = torch.zeros(2, page_size, kv_heads, head_dim, dtype=dtype, device=device)
     q = torch.zeros(2, heads, head_dim, dtype=dtype, device=device)
     table = torch.ones(2, 1, dtype=torch.int32, device=device)
@@ -175,7 +184,10 @@ def _try_out(
 
 
 def _gathered(pool: Tensor, table: Tensor, scratch: Tensor | None = None) -> Tensor:
-    """pool [pages, S, H, D], table [B, P] -> [B, H, P*S, D] (a view of one copy, in `scratch` bytes if given)."""
+    """Copy pages next to each other: pool [pages, S, H, D], table [B, P] -> [B, H, P*S, D].
+
+    The result is a view of one copy, made in `scratch` (bytes) if that is given.
+    """
     streams, pages = table.shape
     index = table.reshape(-1)
     if scratch is None:

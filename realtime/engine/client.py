@@ -1,4 +1,4 @@
-"""The gateway's side of the engine: start it, keep it running, hand each request its own events.
+"""Runs the engine from the gateway's side: starts it, keeps it running, hands each request its own events.
 
 Every submitted request gets exactly one `Ended`, even if the engine dies or hangs. Nothing here imports torch.
 """
@@ -45,7 +45,7 @@ from realtime.request import Ended, Speak
 log = logging.getLogger("voiced.engine")
 
 Sink = Callable[[Event], None]
-"""Takes a request's events, in the event loop, without waiting. One that raises gets no more of them."""
+"""Takes a request's events, in the event loop, without waiting. A sink that raises gets no more of them."""
 
 LOST = "The speech engine stopped unexpectedly; it is being started again. Please try again shortly."
 _NOT_READY = "The speech engine is not ready yet; try again shortly."
@@ -54,13 +54,14 @@ _RESTART_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _REGISTER_DEADLINE_S = 60.0
 _SIGNALS = {each.value: each.name for each in signal.Signals}
 _LOADS = 3
-"""Workers that may end in a row without having been ready; a machine without the memory ends them all."""
+"""How many workers may end in a row without having been ready before no other is started. A machine that lacks the
+memory would end every one of them."""
 
 _TICK_S = 0.25
 SILENCE_S = 2.0
 LOADING_SILENCE_S = 120.0
-"""A worker that has said nothing for so long is lost: eight beats; more while it starts and loads, since imports keep
-all its threads waiting, on a cold disk for long."""
+"""A worker that has said nothing for this long is lost: eight beats. It may be silent for longer while it starts and
+loads, since imports keep all its threads waiting, and take long on a cold disk."""
 
 UNSENT_BYTES = 32 << 20
 """While more than this waits to be sent, no new request or voice is taken."""
@@ -69,18 +70,19 @@ MOST_UNSENT_BYTES = 128 << 20
 
 
 class VoiceRefused(Exception):
-    """The clip of a voice cannot be used; one sentence."""
+    """Says in one sentence why the clip of a voice cannot be used."""
 
 
 class EngineLost(Exception):
-    """The engine is not there to answer, or did not in time; one sentence."""
+    """Says in one sentence that the engine is not there to answer, or did not in time."""
 
 
 class EngineClient(Protocol):
-    """An engine as the gateway sees it: in a process of its own, in this one, or on another machine.
+    """Gives the gateway an engine: in a process of its own, in this one, or on another machine.
 
-    `info` says what runs, None while nothing does; `stage` how far loading is, in words for people; `error` why it
-    cannot load, in one sentence; `restarts` how often it was started again; `pid` its process here, if it has one.
+    `info` says what runs, None while nothing does. `stage` says in words for people how far loading is. `error` says in
+    one sentence why it cannot load. `restarts` counts how often it was started again. `pid` is its process, if it has
+    one here.
     """
 
     info: EngineInfo | None
@@ -91,7 +93,7 @@ class EngineClient(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Process id of the engine, where it has one on this machine."""
+        """Return the process id of the engine, if it has one on this machine."""
 
     async def run(self) -> None:
         """Keep the engine running until cancelled, or until it says that it cannot load."""
@@ -100,29 +102,32 @@ class EngineClient(Protocol):
         """Wait until `info`, `stage` or `error` has changed."""
 
     async def wait_ready(self) -> EngineInfo:
-        """Wait until it can take requests. Raises RuntimeError with its own sentence if it cannot load."""
+        """Wait until the engine can take requests, and return what runs.
+
+        Raises RuntimeError with the engine's own sentence if it cannot load.
+        """
 
     async def register_voice(self, name: str, pcm: bytes) -> None:
-        """Have a voice cloned from a clip (16-bit mono PCM at the codec's rate). Raises VoiceRefused, or EngineLost."""
+        """Have a voice cloned from a clip (16-bit mono PCM at the codec's rate). Raises VoiceRefused or EngineLost."""
 
     def forget_voice(self, name: str) -> None:
-        """Drop a voice; unknown names are fine."""
+        """Forget a voice; a name that is not known is ignored."""
 
     def submit(self, request: Speak, sink: Sink) -> None:
-        """Start a request; all that follows comes through `sink`, an `Ended` last."""
+        """Start a request. All that follows comes through `sink`, an `Ended` last."""
 
     def cancel(self, request_id: str) -> None:
         """Stop a request; its `Ended` still comes."""
 
     def hold(self, request_id: str, held: bool) -> None:
-        """The listener stopped taking audio, or goes on."""
+        """Note that the listener of a request stopped taking audio, or goes on."""
 
     def drop_context(self, context_id: str) -> None:
-        """Forget a context."""
+        """Forget what a context spoke."""
 
 
 class Router:
-    """Live requests and where their events go."""
+    """Keeps the live requests, and where their events go."""
 
     def __init__(self) -> None:
         self._sinks: dict[str, Sink] = {}
@@ -131,34 +136,42 @@ class Router:
         return len(self._sinks)
 
     def open(self, request_id: str, sink: Sink) -> None:
-        """Take a request in. Its id must be new: events find their way by it."""
+        """Take a request in. Its id must be new, since events find their way by it; raises ValueError otherwise."""
         if request_id in self._sinks:
             raise ValueError(f"request {request_id} is already running")
         self._sinks[request_id] = sink
 
     def deliver(self, event: Event) -> bool:
-        """Pass an event on; events of requests nobody waits for any more are dropped. False: who waited for this one
-        broke just now, and its request goes on for nobody."""
+        """Pass an event on. Events of requests that are not live are dropped.
+
+        False says that the request's sink has just failed: nothing takes its events any more, and it should be
+        cancelled.
+        """
         ended = isinstance(event, Ended)
         sink = self._sinks.pop(event.request_id, None) if ended else self._sinks.get(event.request_id)
         if sink is None:
             return True
         try:
             sink(event)
-        except Exception:  # the boundary of this request: all others are delivered to from here as well
+        except Exception:  # one sink's fault must not reach the other requests, which are served from here as well
             log.exception("request %s is dropped: its events cannot be delivered", event.request_id)
             self._sinks.pop(event.request_id, None)
             return ended
         return True
 
     def fail_all(self, why: str) -> None:
+        """End all live requests as failed, for the reason `why`."""
         for request_id in list(self._sinks):
             self.deliver(Ended(request_id, "failed", error=why))
 
 
 @dataclass(frozen=True)
 class _End:
-    """How a worker ended: whether it had been ready, what it did last, its exit code (negative: minus a signal)."""
+    """Says how a worker ended.
+
+    `was_ready` says whether it had been ready, `stage` what it did last. `code` is its exit code: negative is minus a
+    signal, None that it could not be ended.
+    """
 
     was_ready: bool
     stage: str
@@ -175,15 +188,17 @@ class _End:
 
     @property
     def advice(self) -> str:
-        """What to do about it."""
+        """Say what can be done about it."""
         if self.code == -signal.SIGKILL:  # what a machine without memory does
             return "if memory is short, use fewer --slots, --kv-positions or another model"
         return "the log may say more"
 
 
 class EngineProcess:
-    """An engine in a process of its own, started again when it dies or hangs. Run `run` in a task while it is
-    needed."""
+    """Runs an engine in a process of its own, and starts it again when it dies or hangs.
+
+    Run `run` in a task while it is needed.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -191,11 +206,11 @@ class EngineProcess:
         self._writer: asyncio.StreamWriter | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._changed = asyncio.Condition()
-        self._voices: dict[str, bytes] = {}  # those registered while it runs: a new worker is told of them again
+        self._voices: dict[str, bytes] = {}  # PCM of voices registered at run time: each new worker is sent them again
         self._tickets = itertools.count(1)
         self._registrations: dict[int, asyncio.Future[str]] = {}  # ticket -> error, empty for none
         self._silence = Silence(_TICK_S, time.monotonic())
-        self._told_again = 0  # bytes of the voices this worker was told of when it was ready: they may wait as well
+        self._told_again = 0  # bytes of voices sent again to this worker: they do not count as unsent
         self.info: EngineInfo | None = None
         self.stage = "starting"
         self.error: str | None = None
@@ -204,7 +219,7 @@ class EngineProcess:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker that runs now."""
+        """Return the process id of the worker that runs now, or None."""
         return self._process.pid if self._process is not None else None
 
     async def run(self) -> None:
@@ -230,12 +245,15 @@ class EngineProcess:
             self._router.fail_all(LOST)
 
     async def wait_changed(self) -> None:
-        """Until `info`, `stage` or `error` has changed."""
+        """Wait until `info`, `stage` or `error` has changed."""
         async with self._changed:
             await self._changed.wait()
 
     async def wait_ready(self) -> EngineInfo:
-        """Until the engine can take requests. Raises RuntimeError with the engine's own sentence if it cannot load."""
+        """Wait until the engine can take requests, and return what runs.
+
+        Raises RuntimeError with the engine's own sentence if it cannot load.
+        """
         async with self._changed:
             await self._changed.wait_for(lambda: self.info is not None or self.error is not None)
         if self.info is None:
@@ -259,8 +277,11 @@ class EngineProcess:
         self._send(DropContext(context_id))
 
     async def register_voice(self, name: str, pcm: bytes) -> None:
-        """Have a voice cloned from a clip (16-bit mono PCM at the codec's rate). Afterwards every request can use it,
-        also of a worker started anew. Raises VoiceRefused, or EngineLost; then there is no such voice."""
+        """Have a voice cloned from a clip (16-bit mono PCM at the codec's rate).
+
+        Afterwards every request can use it, also after the worker was started again. Raises VoiceRefused or EngineLost;
+        then there is no such voice.
+        """
         if self.info is None:
             raise EngineLost(_NOT_READY)
         if self._unsent > UNSENT_BYTES:
@@ -285,7 +306,7 @@ class EngineProcess:
         self._voices[name] = pcm
 
     def forget_voice(self, name: str) -> None:
-        """Drop a voice, whether it was registered or came with the configuration."""
+        """Forget a voice, whether it was registered at run time or came with the configuration."""
         self._voices.pop(name, None)
         kept = [voice for voice in self._config.voices if voice.name != name]
         self._config = msgspec.structs.replace(self._config, voices=kept)
@@ -293,7 +314,7 @@ class EngineProcess:
 
     @property
     def _unsent(self) -> int:
-        """Bytes that wait for the worker to read, without the voices that it was told of when it was ready."""
+        """Return the bytes that wait for the worker to read, less the voices that were sent to it again."""
         waiting = self._writer.transport.get_write_buffer_size() if self._writer is not None else 0
         return max(0, waiting - self._told_again)
 
@@ -305,12 +326,12 @@ class EngineProcess:
             self._lose("does not read what it is sent")
 
     def _lose(self, why: str) -> None:
-        """Give up on the worker that runs; the task that reads what it says notices the end, and cleans up."""
+        """Give up on the worker that runs. The task that reads its messages notices the end, and cleans up."""
         if self._process is None or self._writer is None:
             return
         log.error("the engine process %s: it is killed", why)
         self._process.kill()
-        self._writer.transport.abort()  # also where the process cannot be ended: what waits for it goes
+        self._writer.transport.abort()  # drops what waits for the process, even if that cannot be ended
         self._writer = None
 
     async def _watch(self) -> None:
@@ -381,7 +402,7 @@ class EngineProcess:
         answer = self._registrations.get(message.ticket)
         if answer is not None and not answer.done():
             answer.set_result(message.error)
-        elif message.error:  # nobody waits: a voice that the last worker had
+        elif message.error:  # nothing awaits this answer: it is for a voice that was sent again to a new worker
             log.error("a voice could not be registered again: %s", message.error)
 
     async def _set(self, *, info: EngineInfo | None, stage: str, error: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Reference clips as delayed rows: encoded once, remembered by content, computed beside the step loop."""
+"""Encodes reference clips into delayed rows, beside the step loop, and remembers them by content."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ log = logging.getLogger("voiced.clips")
 
 _REMEMBERED = 256
 _IN_USE = 4096
-"""Pairs of a context and a voice that it speaks with; the oldest go first."""
+"""Bounds the pairs of a context and a voice it speaks with that are kept; the oldest are dropped first."""
 
 
 class Clips:
-    """Voices by name, other clips by content (the most recent few hundred)."""
+    """Keeps the rows of voices by name, and of other clips by content (the most recent few hundred)."""
 
     def __init__(self, encoder: Encoder, stream_bos: int, stream_eos: int, max_seconds: float) -> None:
         self._encoder = encoder
         self._bos, self._eos = stream_bos, stream_eos
         self._max_samples = int(max_seconds * encoder.config.sample_rate)
         self._voices: dict[str, np.ndarray] = {}
-        self._registering: dict[str, tuple[int, Future[np.ndarray]]] = {}  # by name: ticket, rows to come
-        self._in_use: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()  # by context and name
+        self._registering: dict[str, tuple[int, Future[np.ndarray]]] = {}  # name -> ticket, rows that are being encoded
+        self._in_use: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()  # (context, name) -> rows
         self._known: OrderedDict[bytes, Future[np.ndarray]] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clips")
 
     @property
     def voices(self) -> list[str]:
-        """Names of the registered voices."""
+        """List the names of the registered voices, sorted."""
         return sorted(self._voices)
 
     def register(self, name: str, pcm: bytes) -> None:
-        """Encode a voice's clip now and keep it under its name."""
+        """Encode a voice's clip (16-bit mono `pcm`) now and keep it under its name. Raises RequestError."""
         self._voices[name] = self._encode(pcm)
 
     def begin(self, voice: RegisterVoice) -> None:
-        """Encode a voice's clip beside the step loop; `settled` tells when it is done."""
+        """Begin to encode a voice's clip beside the step loop; `settled` tells when it is done."""
         try:
             self._check(voice.pcm)
             future = self._thread.submit(self._encode, voice.pcm)
@@ -58,11 +58,11 @@ class Clips:
 
     @property
     def registering(self) -> bool:
-        """Voices are being encoded: `settled` will have something to tell."""
+        """Tell whether voices are being encoded, so that `settled` will have something to tell."""
         return bool(self._registering)
 
     def settled(self) -> list[VoiceRegistered]:
-        """The voices whose encoding has ended since the last call, and how."""
+        """Return how the encoding of voices ended, for those that ended since the last call."""
         answers = []
         for name, (ticket, future) in list(self._registering.items()):
             if not future.done():
@@ -76,18 +76,24 @@ class Clips:
         return answers
 
     def forget(self, name: str) -> None:
-        """Drop a voice, or its registration while that is under way; its ticket is then not answered. The contexts
-        that have spoken with it can go on."""
+        """Forget a voice, or stop registering it: its ticket is then not answered.
+
+        Contexts that have spoken with the voice can go on.
+        """
         self._voices.pop(name, None)
         self._registering.pop(name, None)
 
     def start(self, parts: list[RegisteredClip | Clip], context_id: str = "") -> list[Future[np.ndarray]]:
-        """Begin encoding what is not known yet. Raises RequestError for bad clips, and for voices that are neither
-        known nor what this context has spoken with."""
+        """Begin to encode what is not known yet, and return the rows [R, K] to come for each part.
+
+        Raises RequestError for bad clips, and for voices that are neither known nor in use by this context.
+        """
         return [self._future(part, context_id) for part in parts]
 
     def rows(self, part: RegisteredClip | Clip, context_id: str = "") -> np.ndarray:
-        """Rows [R, K] of a part whose future is done. Raises RequestError for a clip that could not be encoded."""
+        """Return the rows [R, K] of a part whose future is done. Raises RequestError for a clip that could not be
+        encoded.
+        """
         if isinstance(part, Clip):
             known = self._known.get(_key(part))
             return known.result() if known is not None else self._future(part, context_id).result()
@@ -100,7 +106,7 @@ class Clips:
         return rows
 
     def drop_context(self, context_id: str) -> None:
-        """This context speaks no more."""
+        """Forget the voices that a context used, since it speaks no more."""
         for key in [key for key in self._in_use if key[0] == context_id]:
             del self._in_use[key]
 

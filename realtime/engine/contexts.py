@@ -1,4 +1,4 @@
-"""What each context has spoken: the past that the next clause's prompt goes on from. Bounded on every side."""
+"""Remembers what each context has spoken: the next clause's prompt goes on from there. Bounded on every side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from realtime.engine.models.speech_model import Spoken
 
 
 class Contexts:
-    """Utterances by context, newest last; the least recently used context goes first when there are too many."""
+    """Keeps utterances by context, newest last. If there are too many contexts, the least recently used one goes
+    first.
+    """
 
     def __init__(self, *, max_contexts: int, max_utterances: int, max_rows: int) -> None:
         self._max_contexts = max_contexts
@@ -20,12 +22,15 @@ class Contexts:
         return len(self._spoken)
 
     def past(self, context_id: str) -> list[Spoken]:
-        """What a context spoke (nothing, for the empty id)."""
+        """Return what a context spoke, oldest first; nothing for the empty id."""
         return list(self._spoken.get(context_id, ()))
 
     def add(self, context_id: str, utterance: Spoken) -> None:
-        """Remember an utterance. When the past grows too long its older half goes at once: dropping one by one would
-        change the start of every prompt, and with it lose every shared page."""
+        """Remember an utterance.
+
+        When the past grows too long its older half goes at once. Dropping utterances one by one would change the start
+        of every prompt, and each such change loses all shared pages.
+        """
         spoken = self._spoken.setdefault(context_id, [])
         spoken.append(utterance)
         self._spoken.move_to_end(context_id)
@@ -35,7 +40,7 @@ class Contexts:
             self._spoken.popitem(last=False)
 
     def shorten(self, context_id: str) -> list[Spoken]:
-        """Drop the older half and return what is left."""
+        """Drop the older half of what a context spoke and return what is left."""
         spoken = self._spoken.get(context_id, [])
         del spoken[: (len(spoken) + 1) // 2]
         return list(spoken)

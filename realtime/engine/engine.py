@@ -1,7 +1,7 @@
-"""The loop of the engine: schedule, run, take the delay out, decode, publish. One call of `step` is one pass.
+"""Runs the loop of the engine: schedule, run, take the delay out, decode, publish. One call of `step` is one pass.
 
-Holds every request from submission to its one `Ended`. Single-threaded; the worker process calls it in a loop, tests
-call it directly. Time is an argument.
+It holds every request from submission to its one `Ended`. It is single-threaded; the worker process calls it in a loop,
+tests call it directly. Time is an argument.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from realtime.request import Clip, Ended, EndReason, RegisteredClip, Speak, Used
 
 @dataclass
 class _Utterance:
-    """One admitted request while it runs."""
+    """Holds one admitted request while it runs."""
 
     request: Speak
     stream: Stream
@@ -46,21 +46,21 @@ class _Utterance:
 
     @property
     def used(self) -> Used:
-        """What it has taken so far."""
+        """Return what the request has taken so far."""
         stream = self.stream
         return Used(stream.prompt_positions, self.audio_positions, stream.cached_positions, self.frames)
 
 
 @dataclass
 class _Waiting:
-    """A request whose reference clips are still being encoded."""
+    """Holds a request whose reference clips are still being encoded."""
 
     request: Speak
     clips: list[Future[np.ndarray]]
 
 
 class Engine:
-    """Everything between a `Speak` and its audio, for all requests at once."""
+    """Turns each `Speak` into its audio, for all requests at once. `now` is monotonic seconds."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Engine:
         self._rows = 0
         self._step_ms = 0.0
         self.row_tap: Callable[[str, list[np.ndarray]], None] | None = None
-        """Sees the rows of every admitted request when it ends; they go nowhere else. For parity checks."""
+        """Is called with the rows of every admitted request when it ends, for parity checks."""
 
     def submit(self, request: Speak, now: float) -> None:
         """Take a request in. What is wrong with it comes back as its `Ended`, with the next step."""
@@ -110,7 +110,7 @@ class Engine:
             self._refuse(request, error)
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request in whatever phase it is. Unknown and finished ids are nothing to do."""
+        """Stop a request in whatever phase it is. Unknown and finished ids are ignored."""
         if self._waiting.pop(request_id, None) is not None:
             self._events.append(Ended(request_id, "cancelled"))
         utterance = self._utterances.get(request_id)
@@ -128,7 +128,7 @@ class Engine:
         self._scheduler.forget(context_id)
 
     def wake_at(self, now: float) -> float | None:
-        """When `step` will next have something to do; None: only after a message."""
+        """Return when `step` will next have something to do; None says that it has nothing until a message comes."""
         if self._events:
             return now
         if self._waiting:
@@ -136,7 +136,7 @@ class Engine:
         return self._scheduler.wake_at(now)
 
     def gauges(self) -> Gauges:
-        """Where the engine stands."""
+        """Return the current state of the engine in numbers."""
         return Gauges(
             requests=len(self._utterances) + len(self._waiting),
             slots=self._scheduler.slots_used,
@@ -148,7 +148,7 @@ class Engine:
         )
 
     def step(self, now: float) -> StepOutput:
-        """One pass: admit what is ready, run the plan, decode what is due, and hand over all events."""
+        """Do one pass: admit what is ready, run the plan, decode what is due, and hand over all events."""
         begun = time.perf_counter()
         self._admit_ready(now)
         plan = self._scheduler.plan(now)
@@ -169,7 +169,7 @@ class Engine:
         return StepOutput(events, self.gauges())
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Stop the thread that encodes clips."""
         self.clips.close()
 
     def _admit_ready(self, now: float) -> None:
@@ -208,7 +208,10 @@ class Engine:
         )
 
     def _prompt(self, request: Speak, room: int) -> np.ndarray:
-        """The prompt, with as much of the context's past as fits."""
+        """Return the tokens [N, K] of the prompt, with as much of the context's past as fits into `room` positions.
+
+        Raises RequestError where it does not fit even without the past.
+        """
 
         def rows_of(part: RegisteredClip | Clip) -> np.ndarray:
             return self.clips.rows(part, request.context_id)
@@ -244,7 +247,7 @@ class Engine:
     def _decode_rows(self, request_ids: list[str]) -> None:
         batch = [self._utterances[request_id] for request_id in request_ids]
         for utterance in batch:
-            if not utterance.rows:  # its pages are settled now: until the prefill began they could still change
+            if not utterance.rows:  # its pages are final only now: until its prefill began they could change
                 stream = utterance.stream
                 sampling = self._sampling(utterance.request)
                 self._runner.open_slot(stream.slot, stream.prompt_positions, stream.pages, sampling)
@@ -263,7 +266,7 @@ class Engine:
                 utterance.stream.enter(Phase.FLUSH)
 
     def _decode_audio(self, now: float) -> None:
-        """Decode what is due, grouped by chunk size, and end what is finished."""
+        """Decode the audio that is due, grouped by chunk size, and end the requests that are finished."""
         groups: dict[int, list[tuple[_Utterance, DecodeJob]]] = {}
         for utterance in self._utterances.values():
             stream, pending = utterance.stream, utterance.delay.pending
@@ -308,7 +311,7 @@ class Engine:
         return page_hashes(tokens.astype(np.int32).tobytes(), 4 * books, self._scheduler.pool.page_size)
 
     def _remember(self, utterance: _Utterance) -> None:
-        """Keep what was said as speech context, and its pages for the next clause's prompt."""
+        """Keep what was said as the context's past, and publish its pages for the next clause's prompt."""
         if not utterance.request.context_id or utterance.reason != "stop" or not utterance.rows:
             return
         rows = np.stack([np.full_like(utterance.rows[0], self._runner.alphabet.bos), *utterance.rows])
@@ -319,8 +322,8 @@ class Engine:
         pool = self._scheduler.pool
         for page in utterance.stream.pages:  # the shared start too: if that is what broke, it must not be found again
             pool.forget(page)
-        # a page another request reads stays as it is: wiped, it would make that request speak nonsense unnoticed. Is it
-        # broken, they all fail, and the last one wipes it
+        # Leave pages that others still read: wiping one would garble them silently. If such a page is broken, each of
+        # its readers fails by itself, and the last one wipes it.
         self._runner.wipe([page for page in utterance.stream.pages if not pool.is_shared(page)])
         self._end(utterance, "failed", why)
 

@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its audio, as the engine says it.
+"""Defines what can go wrong between a request and its audio.
 
 Every error here carries a sentence for a person; the gateway turns it into one wire event.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 
 class EngineError(Exception):
-    """Base of the errors a caller of the engine may see; `str(error)` is one sentence with the fix."""
+    """Is the base of the errors that a caller of the engine may see; `str(error)` is one sentence with the fix."""
 
 
 class RequestError(EngineError):
-    """A request cannot be served as it is (bad text, unknown voice, too long); `field` names the culprit."""
+    """Says that a request cannot be served as it is (bad text, unknown voice, too long); `field` names what is
+    wrong.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -19,14 +21,14 @@ class RequestError(EngineError):
 
 
 class Silent(EngineError):
-    """The text to speak has no sound (markup alone): the request is over before it has begun."""
+    """Says that the text to speak has no sound (markup alone): the request is over before it has begun."""
 
 
 class Overloaded(EngineError):
-    """No slot, no pages or no time left for one more stream; try again shortly."""
+    """Says that there is no slot, no page or no time left for one more stream; a client may try again shortly."""
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of a library says, on one line, without the C++ frames that torch appends."""
+    """Return what an error of a library says, on one line, without the C++ frames that torch appends."""
     said = " ".join(str(error).partition("\nException raised from")[0].split())
     return said[:300] if said else type(error).__name__

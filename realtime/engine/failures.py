@@ -1,5 +1,7 @@
-"""Why an engine could not get ready, as one sentence for the person who started it. Knows torch's errors by their words
-alone: where torch itself cannot be imported, that has to be told too."""
+"""Explains in one sentence, to the person who started it, why an engine could not get ready.
+
+It knows torch's errors by their words alone: if torch itself cannot be imported, that has to be told too.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ _CPU_ASKED = re.compile(r"you tried to allocate (\d+) bytes")
 
 
 def load_failure(error: Exception, stage: str) -> str:
-    """The sentence for what was raised while `stage` was under way.
+    """Return the sentence for what was raised while `stage` was under way.
 
-    What nobody has foreseen is logged with its traceback.
+    An error that is not foreseen here is logged with its traceback.
     """
     if isinstance(error, CheckpointError | EngineError | AudioError):
         return str(error)
@@ -51,7 +53,7 @@ def _out_of_memory(error: Exception, stage: str) -> str:
 
 
 def _available_bytes() -> int | None:
-    """What the kernel thinks can still be had; None where it does not say."""
+    """Return how many bytes the kernel thinks can still be had, or None where it does not say."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:

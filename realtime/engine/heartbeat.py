@@ -1,4 +1,4 @@
-"""How the gateway knows a working engine from one that hangs: the worker's beat, and the gateway's count of silence."""
+"""Tells a working engine from one that hangs, by the worker's beat and the gateway's count of silence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ log = logging.getLogger("voiced.engine")
 
 BEAT_S = 0.25
 HANG_S = 60.0
-"""A step that lasts longer hangs: a long prompt on a slow CPU takes seconds."""
+"""A step that lasts longer than this hangs. The longest that work takes is seconds, for a long prompt on a slow CPU."""
 
 
 class Heartbeat:
     """Says `Alive` every `BEAT_S` from a thread of its own, so that a long load, step or encoding does not look like a
-    hang. Of a step that lasts longer than `hang_s` it tells where it stands, in the log, and says nothing more."""
+    hang.
+
+    When a step lasts longer than `hang_s`, it logs where all threads stand and says nothing more.
+    """
 
     def __init__(self, send: Callable[[Alive], None], hang_s: float = HANG_S) -> None:
         self._send = send
@@ -31,7 +34,10 @@ class Heartbeat:
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
-        """A step goes on. Between steps, where the worker waits, and while it loads, nothing can last too long."""
+        """Time one step, for as long as the context is entered.
+
+        Between steps, where the worker waits, and while it loads, no time is too long.
+        """
         self._step_began = time.monotonic()
         try:
             yield
@@ -39,7 +45,7 @@ class Heartbeat:
             self._step_began = None
 
     def stop(self) -> None:
-        """No more beats."""
+        """Stop the beats."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -56,10 +62,10 @@ class Heartbeat:
 
 
 class Silence:
-    """Seconds for which the other side has said nothing, as counted by the ticks of a loop.
+    """Counts the seconds for which the other side has said nothing, by the ticks of a loop.
 
-    A loop that was itself held up (busy, or stopped) counts no more than two ticks for it: what was said meanwhile has
-    not been read yet.
+    If the loop was itself held up (busy, or stopped), it counts no more than two ticks for that: what was said
+    meanwhile has not been read yet.
     """
 
     def __init__(self, tick_s: float, now: float) -> None:
@@ -68,11 +74,11 @@ class Silence:
         self._seconds = 0.0
 
     def broken(self) -> None:
-        """Something was said."""
+        """Note that something was said: the count begins again."""
         self._seconds = 0.0
 
     def tick(self, now: float) -> float:
-        """Count the time since the last tick, and give the sum."""
+        """Count the time since the last tick, and return the seconds of silence so far."""
         self._seconds += min(now - self._last, self._most)
         self._last = now
         return self._seconds

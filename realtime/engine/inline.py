@@ -1,4 +1,4 @@
-"""An engine stepped inside the event loop, with the same promises as the process: for tests and tools."""
+"""Steps an engine inside the event loop, with the same promises as the process: for tests and tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from realtime.request import Speak
 
 
 class InlineEngine:
-    """An engine stepped inside the event loop. Run `run` in a task."""
+    """Steps an engine inside the event loop. Run `run` in a task."""
 
     def __init__(self, engine: Engine, info: EngineInfo) -> None:
         self._engine = engine
@@ -28,7 +28,7 @@ class InlineEngine:
         self.gauges = engine.gauges()
 
     async def run(self) -> None:
-        """Step while there is something to do; stops when cancelled."""
+        """Step while there is something to do, until cancelled."""
         try:
             while True:
                 self._wake.clear()

@@ -1,8 +1,8 @@
-"""KV pages as numbers: who holds which page, and which finished page can serve another prompt.
+"""Keeps account of KV pages as numbers: who holds which page, and which finished page can serve another prompt.
 
 Pure Python. A page holds the keys and values of `page_size` consecutive positions. Pages are reference-counted, and a
-full page is known by the hash of everything up to its end, so that two prompts with the same beginning share it.
-A page nobody holds keeps its content until the room is needed (least recently used goes first).
+full page is known by the hash of everything up to its end, so that two prompts with the same beginning share it. A page
+nobody holds keeps its content until the room is needed (least recently used goes first).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 TRASH_PAGE = 0
-"""Padding slots write here; it is never handed out."""
+"""The page that padding slots write to. It is never handed out."""
 
 
 def page_hashes(tokens: memoryview | bytes, bytes_per_token: int, page_size: int) -> list[bytes]:
-    """Chained hash of every full page of a token sequence given as contiguous bytes."""
+    """Return the chained hash of every full page of a token sequence given as contiguous bytes."""
     view = memoryview(tokens).cast("B")
     step = page_size * bytes_per_token
     hashes: list[bytes] = []
@@ -28,7 +28,7 @@ def page_hashes(tokens: memoryview | bytes, bytes_per_token: int, page_size: int
 
 
 class PagePool:
-    """Reference-counted pages with prefix reuse. Raises `MemoryError` only from `allocate`, before taking anything."""
+    """Hands out reference-counted pages, and finds those whose content can be used again."""
 
     def __init__(self, num_pages: int, page_size: int) -> None:
         if num_pages < 2:
@@ -43,20 +43,20 @@ class PagePool:
 
     @property
     def free(self) -> int:
-        """Pages that can be allocated now (cached content nobody holds counts as free)."""
+        """Return how many pages can be allocated now. Cached pages that nobody holds count as free."""
         return len(self._blank) + len(self._idle)
 
     @property
     def held(self) -> int:
-        """Pages somebody holds."""
+        """Return how many pages are held."""
         return self.num_pages - 1 - self.free
 
     def pages_for(self, positions: int) -> int:
-        """Pages that `positions` positions take."""
+        """Return how many pages `positions` positions take."""
         return -(-positions // self.page_size)
 
     def match(self, hashes: Sequence[bytes]) -> list[int]:
-        """Longest run of cached pages that starts the sequence, without taking them."""
+        """Return the longest run of cached pages that starts the sequence, without taking hold of them."""
         pages = []
         for digest in hashes:
             page = self._page_of.get(digest)
@@ -66,7 +66,10 @@ class PagePool:
         return pages
 
     def allocate(self, shared: Sequence[int], fresh: int, spare: int = 0) -> list[int]:
-        """Take hold of `shared` (from `match`) and of `fresh` new pages, leaving `spare` free; all or nothing."""
+        """Take hold of `shared` (from `match`) and of `fresh` new pages, and leave `spare` free.
+
+        Raises MemoryError where that is not possible, having taken nothing.
+        """
         revived = sum(1 for page in shared if self._references[page] == 0)
         free = self.free - revived - spare
         if free < fresh:
@@ -76,13 +79,16 @@ class PagePool:
         return [*shared, *(self._take() for _ in range(fresh))]
 
     def publish(self, page: int, digest: bytes) -> None:
-        """Make a held, fully written page findable. The first page with this content wins."""
+        """Let others find a held, fully written page by its hash. The first page with this content wins."""
         if digest not in self._page_of and page not in self._hash_of:
             self._page_of[digest] = page
             self._hash_of[page] = digest
 
     def release(self, pages: Sequence[int]) -> None:
-        """Let go of pages, the last first, so that the start of a prompt outlives its end."""
+        """Let go of pages, the last first, so that the start of a prompt outlives its end.
+
+        Raises ValueError for a page that is not held.
+        """
         for page in reversed(pages):
             if self._references[page] <= 0:
                 raise ValueError(f"page {page} released more often than held")
@@ -94,11 +100,11 @@ class PagePool:
                     self._blank.append(page)
 
     def is_shared(self, page: int) -> bool:
-        """Whether more than one holder reads this page."""
+        """Tell whether more than one holder reads this page."""
         return self._references[page] > 1
 
     def forget(self, page: int) -> None:
-        """Never reuse this page's content (it may be poisoned)."""
+        """Make sure that this page's content is never used again, since it may be poisoned."""
         digest = self._hash_of.pop(page, None)
         if digest is not None:
             del self._page_of[digest]

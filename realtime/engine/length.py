@@ -1,4 +1,4 @@
-"""How long a text may take to say: the cap that ends a voice which never finds its own end."""
+"""Bounds how long a text may take to say, for a voice which never finds its own end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FACTOR = 2.0
 
 
 def spoken_seconds(text: str) -> float:
-    """A generous guess of the time `text` takes to say; digits are words, punctuation is pauses."""
+    """Guess generously how many seconds `text` takes to say. Digits count as words, punctuation as pauses."""
     digits = sum(character.isdigit() for character in text)
     pauses = sum(character in ".,;:!?…\n" for character in text)
     others = len(text) - digits - pauses
@@ -21,5 +21,5 @@ def spoken_seconds(text: str) -> float:
 
 
 def frame_cap(text: str, frame_rate: float) -> int:
-    """Most frames an utterance of `text` may have: twice the guess and a second."""
+    """Return how many frames an utterance of `text` may have at most: twice the guess and a second."""
     return math.ceil((_FACTOR * spoken_seconds(text) + _MARGIN_S) * frame_rate)

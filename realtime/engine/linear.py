@@ -1,4 +1,4 @@
-"""A weight matrix laid out once for the products it will take part in.
+"""Lays a weight matrix out once for the products it will take part in.
 
 A decode step multiplies a handful of rows with every weight of the model. On the CPU, oneDNN's blocked layout makes
 that about twice as fast as the plain one, and a row's result does not depend on how many others are in the batch.
@@ -15,7 +15,7 @@ _PACKED_ROWS = 16  # the layout is chosen for this many rows; any number can be 
 
 
 class Linear:
-    """x [N, in] -> [N, out], without a bias. Keeps only the layout it uses."""
+    """Multiplies x [N, in] -> [N, out], without a bias. It keeps only the layout it uses."""
 
     def __init__(self, weight: Tensor) -> None:
         self.packed = _can_pack(weight)
@@ -29,7 +29,7 @@ class Linear:
 
 
 def _can_pack(weight: Tensor) -> bool:
-    """Whether this PyTorch has oneDNN and its packed product; float32 only, where every CPU gains."""
+    """Tell whether this PyTorch has oneDNN and its packed product; float32 only, where every CPU gains."""
     return (
         weight.device.type == "cpu"
         and weight.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Putting an engine together from its configuration, telling on the way how far it is."""
+"""Puts an engine together from its configuration, and tells on the way how far it is."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from realtime.engine.scheduler import Policy, Scheduler
 from realtime.engine.slots import SlotSampling
 
 FrontEnds = Callable[[str], Callable[[str], str]]
-"""Gives the text front end a manifest asks for by name."""
+"""Returns the text front end that a manifest asks for by name. Raises ValueError for one that does not exist."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """The codec of a checkpoint, both ways."""
+    """Holds the codec of a checkpoint, both ways."""
 
     config: CodecConfig
     decoder: StreamingDecoder
@@ -45,7 +45,7 @@ class Codec:
 def load_engine(
     config: EngineConfig, front_ends: FrontEnds, progress: Callable[[str], None]
 ) -> tuple[Engine, EngineInfo]:
-    """Load everything and warm it up.
+    """Load everything and warm it up. `progress` is told each stage in words.
 
     Raises CheckpointError, EngineError or AudioError with one sentence for a person, and whatever the libraries beneath
     raise where memory or a device gives out.
@@ -125,7 +125,7 @@ def load_runner(config: EngineConfig, sampling: SamplingDefaults, model: SpeechM
 def describe(
     config: EngineConfig, checkpoint: OpenedCheckpoint, codec: Codec, runner: Runner, clips: Clips, front_end: str
 ) -> EngineInfo:
-    """What runs, in full."""
+    """Describe in full what runs."""
     decoder, manifest = codec.decoder, checkpoint.manifest
     return EngineInfo(
         checkpoint=manifest.name,
@@ -197,7 +197,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:  # its message lists dozens of kinds
+    except RuntimeError:  # torch's own message lists dozens of kinds of device, so we write our own below
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise CheckpointError(f"device is {name!r}; it is auto, cpu, cuda or cuda:N.")

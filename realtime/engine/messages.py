@@ -1,8 +1,8 @@
-"""Typed messages between the gateway and the engine: one inbox, one message per step back.
+"""Defines the messages between the gateway and the engine: one inbox, one message per step back.
 
-Plain msgspec structs, so that the same objects travel in-process (tests) and as msgpack over a socket (worker).
-PCM is 16-bit little endian mono at the codec's rate. All times are durations in seconds: no message holds a clock, and
-no process compares its own with another's.
+They are plain msgspec structs, so that the same objects travel in-process (tests) and as msgpack over a socket
+(worker). PCM is 16-bit little endian mono at the codec's rate. All times are durations in seconds: no message holds a
+clock, and no process compares its own with another's.
 """
 
 from __future__ import annotations
@@ -15,27 +15,30 @@ from realtime.request import Ended, Speak, Used
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Stop a request wherever it is; unknown and finished ids are fine."""
+    """Stops a request wherever it is; unknown and finished ids are ignored."""
 
     request_id: str
 
 
 class Hold(msgspec.Struct, frozen=True, tag="hold"):
-    """The listener of a request stopped (or resumed) taking audio: its lead no longer falls."""
+    """Says that the listener of a request stopped (or resumed) taking audio. It is not served meanwhile."""
 
     request_id: str
     held: bool
 
 
 class DropContext(msgspec.Struct, frozen=True, tag="drop_context"):
-    """Forget what a context spoke."""
+    """Asks to forget what a context spoke."""
 
     context_id: str
 
 
 class RegisterVoice(msgspec.Struct, frozen=True, tag="register_voice"):
-    """Clone a voice from a clip and keep it under `name`. It can be spoken with at once: a request waits for the
-    encoding. Answered by a `VoiceRegistered` with the same `ticket`."""
+    """Asks to clone a voice from a clip and keep it under `name`.
+
+    It can be spoken with at once: a request waits for the encoding. The answer is a `VoiceRegistered` with the same
+    `ticket`.
+    """
 
     name: str
     pcm: bytes
@@ -43,13 +46,13 @@ class RegisterVoice(msgspec.Struct, frozen=True, tag="register_voice"):
 
 
 class ForgetVoice(msgspec.Struct, frozen=True, tag="forget_voice"):
-    """There is no such voice any more; what speaks with it goes on. Unknown names are fine."""
+    """Asks to forget a voice; what speaks with it goes on. Unknown names are ignored."""
 
     name: str
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
-    """Leave now."""
+    """Asks the worker to leave now."""
 
 
 class VoiceClip(msgspec.Struct, frozen=True):
@@ -62,8 +65,11 @@ class VoiceClip(msgspec.Struct, frozen=True):
 
 
 class EngineConfig(msgspec.Struct, frozen=True):
-    """What an engine runs and how much of it: its first message. `model` empty: the built-in checkpoint; `codec` None:
-    the one the checkpoint names; `threads` 0: half the cores."""
+    """Says what an engine runs and how much of it; it is the worker's first message.
+
+    An empty `model` is the built-in checkpoint. A `codec` of None is the one that the checkpoint names. With `threads`
+    0 half the cores are used.
+    """
 
     model: str = ""
     codec: str | None = None
@@ -87,8 +93,10 @@ Inbound = Speak | Cancel | Hold | DropContext | RegisterVoice | ForgetVoice | Sh
 
 
 class Audio(msgspec.Struct, frozen=True, tag="audio"):
-    """PCM of one request that starts at sample `position` of its utterance. `used` is what the request has taken up to
-    the end of it."""
+    """Carries PCM of one request, which starts at sample `position` of its utterance.
+
+    `used` is what the request has taken up to the end of it.
+    """
 
     request_id: str
     position: int
@@ -97,18 +105,20 @@ class Audio(msgspec.Struct, frozen=True, tag="audio"):
 
 
 class Alive(msgspec.Struct, frozen=True, tag="alive"):
-    """The worker runs, whatever it is doing; said several times a second."""
+    """Says that the worker runs, whatever it is doing. It comes several times a second."""
 
 
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
-    """A step of getting ready, for people who wait."""
+    """Tells a stage of getting ready, for people who wait."""
 
     stage: str
 
 
 class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
-    """What runs, in full: nothing falls back silently. `markers` are what the checkpoint reserves: no text may hold
-    them."""
+    """Describes in full what runs, so that nothing falls back silently.
+
+    `markers` are reserved by the checkpoint: no text may hold them.
+    """
 
     checkpoint: str
     kind: Literal["speech", "noise"]
@@ -133,7 +143,7 @@ class EngineInfo(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Gauges(msgspec.Struct, frozen=True, tag="gauges"):
-    """Where the engine stands; all but the totals are zero when it is idle."""
+    """Gives the state of the engine in numbers. `steps` and `rows` are totals since it started."""
 
     requests: int = 0
     slots: int = 0
@@ -148,21 +158,23 @@ Event = Audio | Ended
 
 
 class StepOutput(msgspec.Struct, frozen=True, tag="step"):
-    """All that one step produced, for all streams."""
+    """Carries all that one step produced, for all streams."""
 
     events: list[Event]
     gauges: Gauges
 
 
 class VoiceRegistered(msgspec.Struct, frozen=True, tag="voice_registered"):
-    """How a `RegisterVoice` ended: with an empty `error`, or one sentence about its clip."""
+    """Answers a `RegisterVoice`. An empty `error` says that it succeeded; otherwise it is one sentence about its
+    clip.
+    """
 
     ticket: int
     error: str = ""
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
-    """The engine could not get ready; it will not try again by itself."""
+    """Says that the engine could not get ready, and why. It will not try again by itself."""
 
     error: str
 

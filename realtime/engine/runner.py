@@ -1,7 +1,7 @@
-"""Running the model: chunks of prompts into pages, and one row for each of a batch of slots.
+"""Runs the model: chunks of prompts into pages, and one row for each of a batch of slots.
 
-Knows tensors, pages and slots, and no policy. On CUDA a decode step is one captured graph per batch size, holding the
-whole step from embedding to end detection; the host uploads slot numbers and copies the finished rows back, once.
+It knows tensors, pages and slots, and no policy. On CUDA a decode step is one captured graph per batch size, holding
+the whole step from embedding to end detection; the host uploads slot numbers and copies the finished rows back, once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _FEW_CANDIDATES = 64
 
 @dataclass(frozen=True)
 class PromptPart:
-    """Part of a prompt to prefill: tokens [N, K] int64 (text: id, -1, …; audio: K ids) from position `start` on."""
+    """Holds part of a prompt to prefill: tokens [N, K] int64 (text: id, -1, …; audio: K ids) from position `start`
+    on.
+    """
 
     tokens: np.ndarray
     start: int
@@ -32,7 +34,9 @@ class PromptPart:
 
 @dataclass(frozen=True)
 class Rows:
-    """What one decode step drew: ids [B, K], which utterances ended with it, and which broke (not finite)."""
+    """Holds what one decode step drew: ids [B, K], which utterances ended with it [B], and which broke (not finite)
+    [B].
+    """
 
     ids: np.ndarray
     ended: np.ndarray
@@ -41,14 +45,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Draw:
-    """The variants of a decode step, chosen by what the batch's requests ask for. Candidates 0: greedy only."""
+    """Names a variant of the decode step, chosen by what the batch's requests ask for. `candidates` 0 is greedy
+    only.
+    """
 
     candidates: int
     ras: bool
 
 
 class Runner:
-    """One model on one device with its pages and slots."""
+    """Runs one model on one device, with its pages and slots."""
 
     def __init__(
         self,
@@ -81,27 +87,27 @@ class Runner:
         self._keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self._values = torch.zeros_like(self._keys)
         self._sampling = [SlotSampling()] * slots
-        self._positions = [0] * slots  # host mirror of state.position
+        self._positions = [0] * slots  # a copy of state.position on the host
         self._graphs: dict[tuple[int, int, _Draw], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
 
     @property
     def pages(self) -> int:
-        """How many pages it has. Page 0 is no request's: padding writes there."""
+        """Return how many pages there are. Page 0 is no request's: padding writes there."""
         return self._keys.shape[1]
 
     @property
     def pad_slot(self) -> int:
-        """The spare slot that padding runs on."""
+        """Return the spare slot that padding runs on."""
         return self.state.slots
 
     def open_slot(self, slot: int, prompt_positions: int, pages: list[int], sampling: SlotSampling) -> None:
-        """Point a slot at the start of an utterance; its prompt is in `pages` by the time of its first decode."""
+        """Set a slot to the start of an utterance, whose prompt is in `pages` by the time of its first decode."""
         self.state.open(slot, prompt_positions, pages, sampling)
         self._sampling[slot] = sampling
         self._positions[slot] = prompt_positions
 
     def wipe(self, pages: list[int]) -> None:
-        """Zero pages whose content may not be finite: masked attention still multiplies what it masks."""
+        """Zero pages whose content may not be finite, since masked attention still multiplies what it masks."""
         index = torch.tensor(pages, device=self.model.device)
         self._keys.index_fill_(1, index, 0)
         self._values.index_fill_(1, index, 0)
@@ -157,7 +163,7 @@ class Runner:
         return Rows(host[:, :-1], (flags & _ENDED) > 0, (flags & _BROKEN) > 0)
 
     def warm_up(self, batch_sizes: list[int]) -> None:
-        """Touch every kernel once (and capture the usual graphs), on the spare slot."""
+        """Call every kernel once (and capture the usual graphs), on the spare slot."""
         common = [_Draw(0, False), _Draw(self._few, False)]
         if self.state.window_rows > 1:
             common.append(_Draw(self._few, True))
@@ -180,7 +186,9 @@ class Runner:
         return _Draw(self.alphabet.size, ras)
 
     def _table_width(self, slots: list[int]) -> int:
-        """Pages per slot that a step looks at; a few fixed widths on CUDA, where each is a graph of its own."""
+        """Return how many pages per slot a step looks at: a few fixed widths on CUDA, where each is a graph of its
+        own.
+        """
         full = self.state.table.shape[1]
         if self.attention.name == "varlen_attn":
             return full
@@ -196,7 +204,7 @@ class Runner:
         return keys, values
 
     def _step(self, slots: Tensor, width: int, variant: _Draw) -> Tensor:
-        """The whole decode step: slots [B] -> [B, K + 1] int32, ids and flags. No host synchronisation on CUDA."""
+        """Run the whole decode step: slots [B] -> [B, K + 1] int32, ids and flags. No host synchronisation on CUDA."""
         state = self.state
         position = state.position[slots]
         table = state.table[slots]

@@ -1,8 +1,8 @@
-"""From logits to one row: delay masks, temperature, top-k, top-p, repetition-aware resampling.
+"""Draws one row from logits: delay masks, temperature, top-k, top-p, repetition-aware resampling.
 
-Pure tensor functions without host synchronisation, so that a CUDA graph can hold them. Probabilities equal those of
-transformers' delay pattern processor followed by its temperature, top-k and top-p warpers. A draw depends on the
-request's seed, the row's index and the codebook alone, never on what else runs.
+These are pure tensor functions without host synchronisation, so that a CUDA graph can hold them. Probabilities equal
+those of transformers' delay pattern processor followed by its temperature, top-k and top-p warpers. A draw depends on
+the request's seed, the row's index and the codebook alone, never on what else runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MASK32 = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The ids of one codebook: codes first, then the two stream markers."""
+    """Holds the ids of one codebook: codes first, then the two stream markers. `size` counts all of them."""
 
     num_codebooks: int
     size: int
@@ -26,9 +26,9 @@ class Alphabet:
 
 
 def uniform(seed: Tensor, row_index: Tensor, num_codebooks: int, draw: int) -> Tensor:
-    """Counter-based uniforms in (0, 1): seed [B] int64, row_index [B] int64 -> [B, K] float32.
+    """Return counter-based uniforms in (0, 1): seed [B] int64, row_index [B] int64 -> [B, K] float32.
 
-    A 32-bit integer hash (murmur3's finaliser, three rounds) of seed, row, codebook and draw.
+    They are a 32-bit integer hash (murmur3's finaliser, three rounds) of seed, row, codebook and draw.
     """
     codebook = torch.arange(num_codebooks, device=seed.device)
     counter = (row_index[:, None] * num_codebooks + codebook) * 2 + draw
@@ -48,15 +48,15 @@ def _mix(state: Tensor) -> Tensor:
 
 
 def delay_masked(logits: Tensor, row_index: Tensor, since_eos: Tensor, alphabet: Alphabet) -> Tensor:
-    """Logits [B, K, V] with the forced ids of the delay pattern.
+    """Mask logits [B, K, V] so that the delay pattern's forced ids are drawn.
 
-    Row r forces BOS in codebooks k >= r; n rows after the first EOS id, codebooks k < n are forced to EOS.
-    `row_index` [B] is the index of the row to draw, `since_eos` [B] the n of that row (0: no EOS yet).
+    Row r forces BOS in codebooks k >= r; n rows after the first EOS id, codebooks k < n are forced to EOS. `row_index`
+    [B] is the index of the row to draw, `since_eos` [B] the n of that row (0: no EOS yet).
     """
     codebook = torch.arange(alphabet.num_codebooks, device=logits.device)
     starting = codebook >= row_index[:, None]
     ending = codebook < since_eos[:, None]
-    # forbid all of a forced codebook and put its one id back: no comparison per id
+    # forbid all ids of a forced codebook and put its one id back, which needs no comparison for each id
     masked = logits.masked_fill((starting | ending)[..., None], -torch.inf)
     masked[..., alphabet.bos] = torch.where(starting, logits[..., alphabet.bos], masked[..., alphabet.bos])
     masked[..., alphabet.eos] = torch.where(ending, logits[..., alphabet.eos], masked[..., alphabet.eos])
@@ -66,7 +66,7 @@ def delay_masked(logits: Tensor, row_index: Tensor, since_eos: Tensor, alphabet:
 def filtered(
     scores: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor, candidates: int
 ) -> tuple[Tensor, Tensor]:
-    """The distribution to draw from: scores [B, K, V] -> probabilities and their ids, both [B, K, candidates].
+    """Return the distribution to draw from: scores [B, K, V] -> probabilities and their ids, both [B, K, candidates].
 
     `candidates` bounds how many of the best ids are looked at: it must be at least every top_k in the batch, or the
     whole alphabet when one of them is off. Rows are sorted, best first; top_k 0 and top_p 1 mean off.
@@ -83,13 +83,13 @@ def filtered(
 
 
 def draw(probabilities: Tensor, u: Tensor) -> Tensor:
-    """Index drawn by inversion: probabilities [..., N], u [...] -> [...] int64."""
+    """Draw an index by inversion: probabilities [..., N], u [...] in (0, 1) -> [...] int64."""
     cumulative = probabilities.cumsum(-1)
     index = (cumulative < (u * cumulative[..., -1])[..., None]).sum(-1)
     return index.clamp(max=probabilities.shape[-1] - 1)
 
 
 def repeats(ids: Tensor, window: Tensor, alphabet: Alphabet) -> Tensor:
-    """How often each id [B, K] occurs among its codebook's last rows [B, W, K]; stream markers never count."""
+    """Count how often each id [B, K] occurs among its codebook's last rows [B, W, K] -> [B, K]; markers never count."""
     same = (window == ids[:, None]) & (window != alphabet.bos) & (window != alphabet.eos)
     return same.sum(1)

@@ -1,9 +1,9 @@
-"""Who runs when: admission, prefill, decode steps and chunk sizes, by what each listener still has to play.
+"""Decides who runs when: admission, prefill, decode steps and chunk sizes, by what each listener still has to play.
 
 Pure Python: the clock, the leads and the measured step times are inputs. A listener consumes 25 frames a second, so a
 stream far ahead of its listener gains nothing from another row, and a stream about to run dry must come first. Each
 step serves streams by the moment their listener runs out (earliest first; a stream that has not spoken yet is due
-shortly after it came in), leaves out those that are far enough ahead, and admission refuses what would not keep up.
+shortly after it came in), and leaves out those that are far enough ahead. Admission refuses what would not keep up.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from realtime.engine.errors import Overloaded
 from realtime.engine.kv_pages import PagePool
 
 CHUNK_SIZES = (1, 8)
-"""Frames per codec call: few fixed shapes, so that streams share calls. Sizes in between split each step's streams over
-more calls: simulated with (1, 2, 4, 8), more is refused at most loads and first audio is mostly no earlier."""
+"""Frames per codec call. They are few, so that streams share calls: sizes in between split each step's streams over
+more calls. In simulation, (1, 2, 4, 8) refuses more at most loads, and first audio is mostly no earlier."""
 
 
 class Phase(Enum):
-    """Where an admitted request is. ENDED is final and comes with one release."""
+    """Names how far an admitted request is. ENDED is final and comes with one release."""
 
     WAITING = "waiting"
     PREFILL = "prefill"
@@ -42,37 +42,37 @@ _NEXT = {
 
 @dataclass(frozen=True)
 class Policy:
-    """The numbers behind the decisions. Times in seconds."""
+    """Holds the numbers behind the decisions. Times are in seconds."""
 
     slots: int = 16
     step_streams: int = 16  # streams per decode step
     prefill_positions: int = 256  # prompt positions per step
-    max_lead_s: float = 2.0  # further ahead of its listener no stream is served
-    # The same while somebody waits for first audio: smaller steps are faster steps, and a third comes off that wait at
-    # a load of 50 % on a GPU, a sixth at 80 % (`voiced bench schedule`).
+    max_lead_s: float = 2.0  # a stream that is further ahead of its listener is not served
+    # The same, while another stream waits for its first audio. Fewer streams make a faster step, which shortens that
+    # wait by a third at a load of 50 % on a GPU, by a sixth at 80 % (`voiced bench schedule`).
     waiting_lead_s: float = 1.0
     first_audio_s: float = 0.25  # a new stream is due this long after it came in
     frame_s: float = 0.04
-    # Of real time that paced streams may take up. More than 1 because the prediction takes every live stream to be in
-    # every step, which those far ahead are not, and because leads carry a short excess: at 1.3 no simulated load has a
-    # gap yet, at 0.9 a tenth of a load of 80 % is refused for nothing (`voiced bench schedule`).
+    # The share of real time that paced streams may take up. It may exceed 1: the prediction takes every live stream to
+    # be in every step, which those far ahead are not, and leads carry a short excess. At 1.3 no simulated load has a
+    # gap yet; at 0.9 a tenth of a load of 80 % is refused for nothing (`voiced bench schedule`).
     utilisation: float = 1.2
     admit_by_rate: bool = True
     reservation_s: float = 5.0  # a voice between two clauses keeps its place this long
 
 
 class Playout:
-    """What one listener holds: it starts to play with the first audio and runs dry at `empties_at`."""
+    """Models what one listener holds: it starts to play with the first audio and runs dry at `empties_at`."""
 
     def __init__(self, lead_s: float, now: float) -> None:
         self.empties_at = now + lead_s
 
     def lead(self, now: float) -> float:
-        """Seconds of audio not played yet."""
+        """Return the seconds of audio that are not played yet."""
         return max(0.0, self.empties_at - now)
 
     def deliver(self, seconds: float, now: float) -> float:
-        """Audio arrives; returns the gap the listener heard before it."""
+        """Take in that `seconds` of audio arrived, and return the gap in seconds that the listener heard before it."""
         gap = max(0.0, now - self.empties_at)
         self.empties_at = max(self.empties_at, now) + seconds
         return gap
@@ -80,7 +80,7 @@ class Playout:
 
 @dataclass
 class Stream:
-    """One admitted request as the scheduler sees it. The engine reads it; only the scheduler writes."""
+    """Holds one admitted request as the scheduler sees it. The engine reads it; only the scheduler writes."""
 
     request_id: str
     slot: int
@@ -100,23 +100,23 @@ class Stream:
 
     @property
     def listeners(self) -> float:
-        """How many listeners at normal speed it takes as much time as."""
+        """Return how many listeners at normal speed would take as much time as this one."""
         return max(1.0, self.speed) if self.paced else 0.0
 
     def enter(self, phase: Phase) -> None:
-        """Change phase; an illegal transition is a bug and raises."""
+        """Change the phase. Raises RuntimeError for an illegal transition, which is a bug."""
         if phase not in _NEXT[self.phase]:
             raise RuntimeError(f"request {self.request_id}: {self.phase.value} -> {phase.value} is not a transition")
         self.phase = phase
 
     def deadline(self) -> float:
-        """When this stream must have its next audio."""
+        """Return when this stream must have its next audio."""
         return self.playout.empties_at if self.heard else self.due_at
 
 
 @dataclass(frozen=True)
 class PrefillSpan:
-    """Positions `start` … `start + count` of a request's prompt."""
+    """Names the positions `start` … `start + count` of a request's prompt."""
 
     request_id: str
     start: int
@@ -125,7 +125,10 @@ class PrefillSpan:
 
 @dataclass(frozen=True)
 class Plan:
-    """One step: prompt parts first, then one row for each of `decode` (which may include prompts just finished)."""
+    """Says what one step does: prompt parts first, then one row for each of `decode`.
+
+    Requests whose prompts the same step finishes may be among them.
+    """
 
     prefill: list[PrefillSpan]
     decode: list[str]
@@ -136,7 +139,7 @@ class Plan:
 
 @dataclass
 class StepCost:
-    """Step time as a line over batch size, fitted with fading memory to what was measured."""
+    """Predicts step times by a line over batch size, fitted with fading memory to what was measured."""
 
     memory: float = 0.98
     _n: float = 0.0
@@ -147,14 +150,14 @@ class StepCost:
     seen: int = 0
 
     def observe(self, batch: int, seconds: float) -> None:
-        """A step over `batch` streams took `seconds` (model, codec and all)."""
+        """Take in that a step over `batch` streams took `seconds` (model, codec and all)."""
         m = self.memory
         self._n, self._b, self._bb = m * self._n + 1, m * self._b + batch, m * self._bb + batch * batch
         self._t, self._bt = m * self._t + seconds, m * self._bt + batch * seconds
         self.seen += 1
 
     def predict(self, batch: int) -> float:
-        """Seconds a step over `batch` streams will take; 0 while too little was seen."""
+        """Return how many seconds a step over `batch` streams will take; 0 while too little was seen."""
         if self.seen < 50:
             return 0.0
         spread = self._n * self._bb - self._b * self._b
@@ -167,7 +170,7 @@ class StepCost:
 
 @dataclass(frozen=True)
 class Reservation:
-    """The place of a voice between two clauses: one slot, and the pages its last clause had to itself."""
+    """Keeps the place of a voice between two clauses: one slot, and the pages its last clause had to itself."""
 
     pages: int
     paced: bool
@@ -176,13 +179,13 @@ class Reservation:
 
     @property
     def listeners(self) -> float:
-        """How many listeners at normal speed it takes as much time as."""
+        """Return how many listeners at normal speed would take as much time as this one."""
         return max(1.0, self.speed) if self.paced else 0.0
 
 
 @dataclass
 class Scheduler:
-    """Slots, pages and deadlines of everything admitted."""
+    """Keeps the slots, pages and deadlines of everything admitted. `now` is monotonic seconds."""
 
     policy: Policy
     pool: PagePool
@@ -196,6 +199,7 @@ class Scheduler:
 
     @property
     def slots_used(self) -> int:
+        """Return how many slots are taken."""
         return self.policy.slots - len(self._free_slots)
 
     def admit(
@@ -212,7 +216,7 @@ class Scheduler:
         max_lead_s: float | None = None,
         speed: float = 1.0,
     ) -> Stream:
-        """Reserve a slot and the worst case of pages, or raise Overloaded having taken nothing.
+        """Reserve a slot and the worst case of pages for a request. Raises Overloaded, having taken nothing.
 
         `hashes` name the prompt's full pages; those already in the pool are shared and need no prefill. A context that
         kept its place (`release` with `keep_for`) comes before everybody else.
@@ -255,7 +259,9 @@ class Scheduler:
         return stream
 
     def plan(self, now: float) -> Plan:
-        """What the next step does. Moves streams from WAITING over PREFILL to DECODE as their prompts get done."""
+        """Decide what the next step does. Moves streams from WAITING over PREFILL to DECODE as their prompts get
+        done.
+        """
         ordered = sorted(self.streams.values(), key=lambda stream: (not stream.paced, stream.deadline()))
         budget, prefill = self.policy.prefill_positions, []
         underway: set[bytes] = set()
@@ -265,7 +271,7 @@ class Scheduler:
             if stream.phase is Phase.WAITING:
                 self._share(stream)
                 if (to_come := self._to_come(stream)) and to_come[0] in underway:
-                    continue  # somebody who comes first has the same beginning: those pages will serve both
+                    continue  # an earlier stream is filling the same pages: they will serve both
             underway.update(self._to_come(stream))
             left = stream.prompt_positions - stream.prefilled
             count = min(left, budget)
@@ -286,7 +292,7 @@ class Scheduler:
         return Plan(prefill, [stream.request_id for stream in wanting[: self.policy.step_streams]])
 
     def wake_at(self, now: float) -> float | None:
-        """When a step will next be worthwhile: now, later, or not before something arrives."""
+        """Return when a step will next be worthwhile; None says not before something arrives."""
         times = []
         for stream in self.streams.values():
             if stream.held:
@@ -298,7 +304,7 @@ class Scheduler:
         return min(times) if times else None
 
     def chunk_frames(self, stream: Stream, now: float) -> int:
-        """How many frames the codec should wait for: small while the listener waits, larger once it is fed."""
+        """Return how many frames the codec should wait for: few while the listener waits, more once it is fed."""
         if not stream.paced:
             return CHUNK_SIZES[-1]
         lead = stream.playout.lead(now)
@@ -308,18 +314,18 @@ class Scheduler:
         return CHUNK_SIZES[0]
 
     def delivered(self, stream: Stream, seconds: float, now: float) -> None:
-        """Audio of a stream went out."""
+        """Take in that `seconds` of a stream's audio went out."""
         stream.playout.deliver(seconds, now)
         stream.heard = True
 
     def hold(self, request_id: str, held: bool) -> None:
-        """The listener stopped taking audio, or goes on."""
+        """Note that the listener of a request stopped taking audio, or goes on."""
         stream = self.streams.get(request_id)
         if stream is not None:
             stream.held = held
 
     def release(self, stream: Stream, *, keep_for: str = "", now: float = 0.0) -> None:
-        """The one release: slot and pages go back. Entering ENDED twice raises.
+        """End a stream and give its slot and pages back. Ending it twice raises RuntimeError.
 
         `keep_for` names a context that is about to speak its next clause: until it does, or for `reservation_s`, its
         place is not given away, so that a voice is never refused in the middle of what it says.
@@ -333,15 +339,15 @@ class Scheduler:
             self._reserved[keep_for] = Reservation(own, stream.paced, now + self.policy.reservation_s, stream.speed)
 
     def forget(self, context_id: str) -> None:
-        """The context will not go on: give its place away."""
+        """Give the place of a context away, since it will not go on."""
         self._reserved.pop(context_id, None)
 
     def _to_come(self, stream: Stream) -> Sequence[bytes]:
-        """The full pages a prompt still has to fill."""
+        """Return the hashes of the full pages that a prompt still has to fill."""
         return stream.hashes[stream.prefilled // self.pool.page_size :]
 
     def _share(self, stream: Stream) -> None:
-        """Take pages with this prompt's beginning that others filled since it was admitted, for pages of its own."""
+        """Replace a stream's pages by those with the same content that others filled since it was admitted."""
         size, known = self.pool.page_size, self.pool.match(stream.hashes)
         have = stream.cached_positions // size
         if len(known) > have:

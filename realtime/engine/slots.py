@@ -1,4 +1,4 @@
-"""The running batch as tensors: one row of state per slot, all on the device.
+"""Holds the running batch as tensors: one row of state per slot, all on the device.
 
 A step picks the rows of the slots it serves, advances them and puts them back; nothing about a stream's progress is
 kept twice. The last row is a spare that padding may write to.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SlotSampling:
-    """How one slot draws its ids; top_k 0 and top_p 1 mean off, `ras` switches repetition-aware resampling."""
+    """Says how one slot draws its ids; top_k 0 and top_p 1 mean off, `ras` switches repetition-aware resampling."""
 
     greedy: bool = True
     temperature: float = 1.0
@@ -26,7 +26,10 @@ class SlotSampling:
 
 @dataclass
 class SlotState:
-    """Tensors [slots + 1, ...]; `window` holds the last rows for repetition-aware sampling, newest last."""
+    """Holds the state of all slots in tensors [slots + 1, ...].
+
+    `window` holds the last rows for repetition-aware sampling, newest last.
+    """
 
     slots: int
     num_codebooks: int

@@ -1,7 +1,7 @@
-"""The engine's own process: an inbox, the step loop, one message back per step, and a beat that says it runs.
+"""Runs the engine in its own process: an inbox, the step loop, one message back per step, and a beat that says it runs.
 
-Started as `python -m realtime.engine.worker FD` with one end of a socket pair; nothing on it is pickled. It leaves when
-the other end closes, and ignores the terminal's signals: the gateway decides when it ends.
+It is started as `python -m realtime.engine.worker FD` with one end of a socket pair; nothing on it is pickled. It
+leaves when the other end closes, and ignores the terminal's signals: the gateway decides when it ends.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from realtime.engine.engine import Engine
 
 _CLIPS_POLL_S = 0.01
-"""How often to look whether a voice is encoded, while one is."""
+"""How often to look whether a voice is ready, while one is being encoded."""
 
 
 def apply(engine: Engine, message: Inbound, now: float) -> None:
-    """Hand one message to the engine."""
+    """Hand one message to the engine. Raises EOFError for `Shutdown`."""
     match message:
         case Speak():
             engine.submit(message, now)
@@ -62,21 +62,23 @@ def apply(engine: Engine, message: Inbound, now: float) -> None:
 
 
 class Sender:
-    """Whole messages into a socket, from more than one thread."""
+    """Writes whole messages into a socket, from more than one thread."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
     def send(self, message: Outbound) -> None:
-        """Waits until the message is written. Raises OSError when the other end is gone."""
+        """Wait until the message is written. Raises OSError when the other end is gone."""
         with self._lock:
             self._connection.sendall(packed(message))
 
 
 def serve(connection: socket.socket) -> None:
-    """Load as told by the first message, then step for ever. Returns when it cannot load; raises EOFError or OSError
-    when the other end is gone."""
+    """Load what the first message asks for, then step for ever.
+
+    Returns when it cannot load; raises EOFError or OSError when the other end is gone.
+    """
     inbox, sender = Inbox(connection), Sender(connection)
     heartbeat = Heartbeat(sender.send)
     try:
@@ -93,7 +95,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def load(config: EngineConfig, sender: Sender) -> Engine | None:
-    """An engine that is ready, which the gateway has been told; None: it has been told why there is none."""
+    """Load an engine and tell the gateway that it is ready; return None after telling it why there is none."""
     stage = "starting"
 
     def progress(reached: str) -> None:
@@ -102,15 +104,16 @@ def load(config: EngineConfig, sender: Sender) -> Engine | None:
         sender.send(Loading(stage))
 
     try:
-        # these bring torch, for seconds: by now the worker beats, and what is broken about them can be told
+        # These imports bring torch and take seconds. They stand here since by now the worker beats, and can tell the
+        # gateway if they fail.
         from realtime.engine.load import load_engine
         from realtime.text import front_end
 
         engine, info = load_engine(config, front_end, progress)
-    except Exception as error:  # the boundary of the process: raised on, it would be started again for ever
+    except Exception as error:  # the boundary of the process: if it died of this, it would be started again
         sender.send(LoadFailed(load_failure(error, stage)))
         return None
-    # what is loaded stays: keep the collector from walking it between two steps
+    # what is loaded stays until the end: keep the garbage collector from walking it between two steps
     gc.collect()
     gc.freeze()
     sender.send(info)
@@ -141,7 +144,7 @@ def run(engine: Engine, inbox: Inbox, sender: Sender, heartbeat: Heartbeat) -> N
 
 
 def main() -> None:
-    """Entry point of the process, which is born with these signals blocked."""
+    """Run the process, which is born with the terminal's signals blocked."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     gone = contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError)  # the gateway's end: then we end too

@@ -1,1 +1,1 @@
-"""The models an engine can run, each in a room of its own."""
+"""Holds the models an engine can run, each in a room of its own."""

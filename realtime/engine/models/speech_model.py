@@ -1,4 +1,4 @@
-"""What the engine asks of a model that speaks: prompts in, rows of codes out, in the delay pattern.
+"""Defines what the engine asks of a model that speaks: prompts in, rows of codes out, in the delay pattern.
 
 The engine around it (scheduler, pages, slots, sampling, decoder) knows no model. It takes for granted that a row holds
 one id of each codebook, each codebook one row later than the one before, between an all-BOS and an all-EOS row. A
@@ -19,10 +19,11 @@ from realtime.engine.sampling import Alphabet
 from realtime.request import Voicing
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer, q [N, heads, D], k [N, kv_heads, D], v [N, kv_heads, D]) -> [N, heads, D]; stores k and v on the way."""
+"""Attends in one layer: (layer, q [N, heads, D], k [N, kv_heads, D], v [N, kv_heads, D]) -> [N, heads, D].
+It stores k and v on the way."""
 
 RowsOf = Callable[[Any], np.ndarray]
-"""Gives the delayed rows [R, K] of a clip: its first row all BOS, its last all EOS."""
+"""Returns the delayed rows [R, K] of a clip; the first is all BOS, the last all EOS."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,17 @@ class Kinds:
 
 @dataclass(frozen=True)
 class Spoken:
-    """Holds an utterance already spoken: its text and the rows as generated, from the all-BOS row to the all-EOS
-    row."""
+    """Holds an utterance already spoken: its text, and the rows [R, K] as generated.
+
+    The first row is all BOS, the last all EOS.
+    """
 
     text: str
     rows: np.ndarray
 
 
 class Sizes(Protocol):
-    """The sizes that decide how much memory the past of a request takes."""
+    """Gives the sizes that decide how much memory the past of a request takes."""
 
     @property
     def layers(self) -> int: ...
@@ -58,7 +61,7 @@ class Sizes(Protocol):
 
 
 class SpeechModel(Protocol):
-    """Weights on one device, and the forward pass over them. It holds no state of any request."""
+    """Holds the weights on one device, and runs the forward pass over them. It keeps no state of any request."""
 
     @property
     def config(self) -> Sizes: ...
@@ -69,7 +72,9 @@ class SpeechModel(Protocol):
 
     @property
     def alphabet(self) -> Alphabet:
-        """How many codebooks a row has, of how many ids, and which two are its beginning and its end."""
+        """Say how many codebooks a row has, of how many ids, and which two ids mark the beginning and the end of a
+        stream.
+        """
 
     def embed(self, tokens: Tensor, kinds: Kinds) -> Tensor:
         """Embed prompt positions: tokens [N, K] (a text id sits in column 0) -> [N, H]."""
@@ -78,7 +83,10 @@ class SpeechModel(Protocol):
         """Embed rows of audio: ids [N, K] -> [N, H]."""
 
     def forward(self, x: Tensor, positions: Tensor, kinds: Kinds | None, attend: Attend) -> Tensor:
-        """Give hidden states [N, H] through all layers; `kinds` None means that every position is audio."""
+        """Pass hidden states [N, H] through all layers; `kinds` None means that every position is audio.
+
+        `positions` [N] are the places in the sequence.
+        """
 
     def logits(self, x: Tensor) -> Tensor:
         """Score the ids of the next row: [N, H] -> float32 [N, K, V]."""
@@ -88,7 +96,7 @@ class Prompts(Protocol):
     """Words the prompts of one checkpoint."""
 
     def prompt(self, voicing: Voicing, spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
-        """Give tokens [N, K] int64 of a prompt that ends where the first (all-BOS) audio row goes.
+        """Return the tokens [N, K] int64 of a prompt that ends where the first (all-BOS) audio row goes.
 
         A text position holds its id and then -1s, an audio position the K ids of one row. `spoken` is what the same
         context said before. Raises RequestError where `voicing` or `text` cannot be put before this model, and Silent

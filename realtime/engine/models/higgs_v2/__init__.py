@@ -1,1 +1,1 @@
-"""Higgs Audio V2: everything that is specific to this model."""
+"""Holds everything that is specific to Higgs Audio V2."""

@@ -1,4 +1,4 @@
-"""The Higgs Audio V2 decoder as functions over packed positions: fused weights, two feed-forwards, paged attention.
+"""Runs the Higgs Audio V2 decoder over packed positions: fused weights, two feed-forwards, paged attention.
 
 Everything specific to this backbone is in this file. Attention and its weights are shared by all positions; layer norms
 and MLPs exist twice, for text and for audio positions (DualFFN). Source: transformers `models/higgs_audio_v2`.
@@ -22,7 +22,7 @@ from realtime.engine.sampling import Alphabet
 
 @dataclass(frozen=True)
 class FeedForward:
-    """One of the two feed-forwards of a layer, with the norms before attention and before itself."""
+    """Holds one of the two feed-forwards of a layer, with the norms before attention and before itself."""
 
     attention_norm: Tensor  # [H]
     norm: Tensor  # [H]
@@ -32,7 +32,7 @@ class FeedForward:
 
 @dataclass(frozen=True)
 class Layer:
-    """One decoder layer."""
+    """Holds the weights of one decoder layer."""
 
     qkv: Linear  # H -> (heads + 2 kv_heads) D
     out: Linear  # heads D -> H
@@ -41,7 +41,7 @@ class Layer:
 
 
 class Backbone:
-    """Weights on one device, and the forward pass over them. Holds no state of any request."""
+    """Holds the weights on one device, and runs the forward pass over them. It keeps no state of any request."""
 
     def __init__(
         self, config: ModelConfig, weights: dict[str, Tensor], device: torch.device, dtype: torch.dtype
@@ -63,18 +63,21 @@ class Backbone:
         self.alphabet = Alphabet(config.num_codebooks, codebook, config.stream_bos, config.stream_eos)
 
     def embed_rows(self, rows: Tensor) -> Tensor:
-        """rows [N, K] ids -> [N, H]: the sum of one embedding per codebook."""
+        """Embed rows of audio: ids [N, K] -> [N, H], the sum of one embedding per codebook."""
         return F.embedding(rows + self._offsets, self.embed_audio).sum(-2)
 
     def embed(self, tokens: Tensor, kinds: Kinds) -> Tensor:
-        """tokens [N, K] (a text id sits in column 0) -> [N, H]."""
+        """Embed prompt positions: tokens [N, K] (a text id sits in column 0) -> [N, H]."""
         x = torch.empty(tokens.shape[0], self.config.hidden_size, dtype=self.dtype, device=self.device)
         x[kinds.text] = F.embedding(tokens[kinds.text, 0], self.embed_text)
         x[kinds.audio] = self.embed_rows(tokens[kinds.audio])
         return x
 
     def forward(self, x: Tensor, positions: Tensor, kinds: Kinds | None, attend: Attend) -> Tensor:
-        """Hidden states [N, H] through all layers; `kinds` None means that every position is audio."""
+        """Pass hidden states [N, H] through all layers; `kinds` None means that every position is audio.
+
+        `positions` [N] are the places in the sequence.
+        """
         cfg = self.config
         cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]  # [N, 1, D]
         rotated = cfg.heads + cfg.kv_heads
@@ -88,7 +91,7 @@ class Backbone:
         return x
 
     def logits(self, x: Tensor) -> Tensor:
-        """[N, H] -> float32 [N, K, V]."""
+        """Score the ids of the next row: [N, H] -> float32 [N, K, V]."""
         x = F.rms_norm(x, (self.config.hidden_size,), self.norm, self.config.norm_eps)
         return self.head(x).float().view(-1, self.config.num_codebooks, self.config.codebook_size)
 
@@ -117,12 +120,14 @@ def _feed_forward(x: Tensor, ffn: FeedForward, eps: float) -> Tensor:
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding; the minus sign of the rotated half is already in `sin`."""
+    """Apply the rotary embedding; the minus sign of the rotated half is already in `sin`."""
     return x * cos + x.roll(x.shape[-1] // 2, -1) * sin
 
 
 def _rotary_table(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sign-folded sin, each [max_positions, D]."""
+    """Compute cos and sin for all positions, each [max_positions, D]. The first half of sin is negated for
+    `_rotate`.
+    """
     angles = torch.arange(config.max_positions).float()[:, None] * config.rope.inverse_frequencies.float()
     cos = torch.cat((angles.cos(), angles.cos()), -1) * config.rope.scale
     sin = torch.cat((-angles.sin(), angles.sin()), -1) * config.rope.scale
@@ -141,12 +146,17 @@ class _Taker:
         return self.fused([name], shape)
 
     def linear(self, names: list[str], shape: tuple[int, int]) -> Linear:
-        """Make a layer [out, in] of weights stacked along their output dimension. Every layer is made here, so that
-        another form of weight (quantised, with scales beside it) is one more kind of `Linear`."""
+        """Make a layer [out, in] of weights stacked along their output dimension.
+
+        Every layer is made here, so that another form of weight (quantised, with scales beside it) is one more kind of
+        `Linear`.
+        """
         return Linear(self.fused(names, shape))
 
     def fused(self, names: list[str], shape: tuple[int, ...]) -> Tensor:
-        """Stack several weights along their output dimension."""
+        """Stack several weights along their output dimension. Raises CheckpointError for one that is missing or has
+        another shape.
+        """
         parts = []
         for name in names:
             tensor = self._weights.get(name)

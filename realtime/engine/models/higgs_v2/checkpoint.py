@@ -1,4 +1,4 @@
-"""Finding and reading a Higgs Audio V2 checkpoint: config, weights, tokenizer, chat template, generation config.
+"""Finds and reads a Higgs Audio V2 checkpoint: config, weights, tokenizer, chat template, generation config.
 
 Every id and size comes from the checkpoint's own files. Weights are safetensors; no code of a checkpoint is ever run.
 """
@@ -35,7 +35,7 @@ _SIZES = (
 
 @dataclass(frozen=True)
 class Rope:
-    """Rotary frequencies as a table source: inverse frequencies [D/2] and the scale of cos and sin."""
+    """Holds what the rotary table is computed from: inverse frequencies [D/2] and the scale of cos and sin."""
 
     inverse_frequencies: Tensor
     scale: float
@@ -43,7 +43,7 @@ class Rope:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and ids of the generation model, from `config.json`."""
+    """Holds the sizes and ids of the generation model, from `config.json`."""
 
     vocab_size: int
     hidden_size: int
@@ -66,7 +66,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A located checkpoint: folders on disk and everything but the weights."""
+    """Holds a checkpoint that was found: its folders on disk, and everything but the weights."""
 
     folder: Path
     codec_folder: Path
@@ -78,14 +78,14 @@ class Checkpoint:
     bos_token: str
 
     def weights(self) -> dict[str, Tensor]:
-        """All tensors of the generation model by transformers' names. Raises CheckpointError."""
+        """Read all tensors of the generation model, by transformers' names. Raises CheckpointError."""
         tensors = read_tensors(self.folder)
         foreign.check_names(tensors, self.folder)
         return tensors
 
 
 def open_checkpoint(model: str, codec: str | None = None) -> Checkpoint:
-    """Locate and read a checkpoint given as a folder or a hub id; `codec` overrides where its codec is.
+    """Find and read a checkpoint, given as a folder or a hub id; `codec` overrides where its codec is.
 
     Raises CheckpointError naming the file and the fix.
     """
@@ -171,7 +171,7 @@ def _model_config(raw: dict[str, Any], file: Path) -> ModelConfig:
 
 
 def _check_consistent(config: Any, file: Path) -> None:
-    """What transformers leaves unchecked."""
+    """Check what transformers leaves unchecked. Raises CheckpointError."""
     if config.num_attention_heads % config.num_key_value_heads:
         raise CheckpointError(
             f"{file}: num_attention_heads is {config.num_attention_heads}, no multiple of num_key_value_heads "

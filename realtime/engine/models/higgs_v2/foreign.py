@@ -1,4 +1,6 @@
-"""Checkpoints that people have and voiced does not run: what each is, and what to use instead, in one sentence."""
+"""Recognises checkpoints that people have and voiced does not run, and says in one sentence what each is and what to
+use instead.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ RELEASED_CODEC = "bosonai/higgs-audio-v2-tokenizer"
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _QUANTISED = {"gptq": "GPTQ", "awq": "AWQ", "fbgemm_fp8": "fp8"}
-"""What people call the quantisation methods of transformers, where it is not the method's own name."""
+"""What people call transformers' quantisation methods whose own names differ from that."""
 
 
 def check_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""From messages to positions: the checkpoint's chat template, tokenizer and audio rows.
+"""Turns messages into prompt positions, by the checkpoint's chat template, tokenizer and audio rows.
 
 A prompt is one array tokens [N, K] int64: a text position holds its id and then -1s, an audio position holds the K ids
 of one delayed row. What a user says can never become a control token.
@@ -26,7 +26,7 @@ _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
 
 
 def markers_of(checkpoint: Checkpoint) -> list[str]:
-    """The control markers, which no text may hold; the longest first."""
+    """List the control markers, which no text may hold, the longest first."""
     added = checkpoint.tokenizer.get_added_tokens_decoder().values()
     return sorted((token.content for token in added if token.special), key=len, reverse=True)
 
@@ -45,11 +45,11 @@ class Prompter:
             raise CheckpointError(f"tokenizer.json has no token {checkpoint.config.audio_token_id} (audio_token_id).")
 
     def prompt(self, voicing: Voicing, spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
-        """Word what is to be voiced for this model: tokens [N, K] as `tokens` gives them."""
+        """Word what is to be voiced for this model, and return its tokens [N, K] as `tokens` does."""
         return self.tokens(messages(voicing, text), spoken, text, rows_of)
 
     def tokens(self, messages: list[Message], spoken: list[Spoken], text: str, rows_of: RowsOf) -> np.ndarray:
-        """Tokens [N, K] of a prompt that ends where the first (all-BOS) audio row goes.
+        """Return the tokens [N, K] of a prompt that ends where the first (all-BOS) audio row goes.
 
         Raises RequestError for text that holds control markers and for roles the template refuses; Silent where the
         front end leaves nothing of `text` to say.
@@ -77,7 +77,7 @@ class Prompter:
         return self._assemble(self._render(turns), clips)
 
     def _read(self, text: str, field: str, role: str) -> str:
-        """Text as the checkpoint reads it."""
+        """Return text as the checkpoint reads it. Raises RequestError for text that holds control markers."""
         # a user turn among the messages is the transcript of a reference clip: it is read the way the text will be
         read = self._front_end(text) if role == "user" else text
         for marker in self._markers:
@@ -123,7 +123,7 @@ def _text_tokens(ids: np.ndarray, num_codebooks: int) -> np.ndarray:
 
 
 def _compile(source: str) -> Any:
-    """A chat template in the same sandbox and dialect as transformers gives it."""
+    """Compile a chat template in the same sandbox and dialect as transformers does. Raises CheckpointError."""
 
     def raise_exception(message: str) -> None:
         raise TemplateError(message)

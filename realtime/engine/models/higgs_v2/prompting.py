@@ -1,4 +1,4 @@
-"""From what is to be voiced to the messages that Higgs Audio V2 was trained on.
+"""Words what is to be voiced as the messages that Higgs Audio V2 was trained on.
 
 * A voice the model picks: a system message and a scene.
 * A described voice: a line of the scene; `SPEAKER0: feminine` lines describe the speakers of a dialogue.
@@ -29,7 +29,7 @@ _SPEAKER = re.compile(r"\[?SPEAKER\d")
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
-    """Words, as the chat template will see them."""
+    """Holds words as the chat template will see them."""
 
     text: str
 
@@ -38,7 +38,7 @@ Part = TextPart | RegisteredClip | Clip
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message of the prompt; the checkpoint's chat template gives it its form."""
+    """Holds one message of the prompt. The checkpoint's chat template gives it its form."""
 
     role: Literal["system", "scene", "user", "assistant"]
     parts: list[Part]
