@@ -1,8 +1,8 @@
-"""`/tts/websocket`: Cartesia's protocol for streaming words in and speech out, as its clients speak it.
+"""Defines Cartesia's protocol at `/tts/websocket`: words stream in and speech streams out, as its clients speak it.
 
 A *context* is one utterance whose words may come in pieces; several share a connection. The first message of a context
 says how it is spoken, further ones add words, one with `continue` false (or absent) has the last of them. What cannot
-be honoured is refused by name; two things are taken and make no difference here: `model_id` (the checkpoint that runs
+be honoured is refused by name. Two fields are taken and make no difference here: `model_id` (the checkpoint that runs
 answers) and `language` (it follows from the words).
 """
 
@@ -51,14 +51,14 @@ _SPEEDS = {"slow": 0.8, "normal": 1.0, "fast": 1.25}
 
 
 class VoiceSpecifier(Struct, frozen=True, forbid_unknown_fields=True):
-    """A voice by name; null: the server picks."""
+    """Asks for a voice by name; null leaves the choice to the server."""
 
     id: Identifier | None
     mode: Literal["id"] = "id"
 
 
 class OutputFormat(Struct, frozen=True, forbid_unknown_fields=True):
-    """The samples a client wants."""
+    """Describes the samples a client wants."""
 
     encoding: Literal["pcm_s16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
     sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000]
@@ -66,7 +66,7 @@ class OutputFormat(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GenerationConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How it is said: `speed` as a factor, `emotion` in a word. A `volume` other than 1 cannot be had."""
+    """Says how the words are spoken: `speed` as a factor, `emotion` in a word. A `volume` other than 1 is refused."""
 
     speed: Speed | None = None
     emotion: _Emotion | None = None
@@ -74,8 +74,11 @@ class GenerationConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Generate(Struct, frozen=True, forbid_unknown_fields=True):
-    """Words of a context. `max_buffer_delay_ms` 0 says that each message is spoken as it is, whether a sentence ends
-    there or not. Null is as good as absent."""
+    """Sends words of a context.
+
+    `max_buffer_delay_ms` 0 says that each message is spoken as it is, whether a sentence ends there or not. Null is as
+    good as absent.
+    """
 
     context_id: ContextId
     transcript: Annotated[str, Meta(max_length=MAX_TRANSCRIPT_CHARS)]
@@ -96,48 +99,51 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def voice_name(self) -> str | None:
-        """The voice asked for; None: the server picks."""
+        """Return the voice asked for; None leaves the choice to the server."""
         return self.voice.id if isinstance(self.voice, VoiceSpecifier) else self.voice
 
     @property
     def raw_format(self) -> RawFormat:
-        """The samples asked for."""
+        """Return the format of the samples asked for."""
         return RawFormat(self.output_format.encoding, self.output_format.sample_rate)
 
     @property
     def speaking_rate(self) -> float:
-        """How fast, as a factor."""
+        """Return how fast the words are spoken, as a factor."""
         if self.generation_config is not None and self.generation_config.speed is not None:
             return self.generation_config.speed
         return _SPEEDS[self.speed or "normal"]
 
     @property
     def patience_s(self) -> float | None:
-        """How long words may wait for the end of their sentence; None: as the server sees fit."""
+        """Return how many seconds words may wait for the end of their sentence; None leaves that to the server."""
         return None if self.max_buffer_delay_ms is None else self.max_buffer_delay_ms / 1000
 
     @property
     def emotion(self) -> str:
-        """How the speaker feels, in lower case; empty: nothing was said about it."""
+        """Return how the speaker feels, in lower case; empty where the client says nothing about it."""
         said = None if self.generation_config is None else self.generation_config.emotion
         return (said or "").lower()
 
     @property
     def flushes(self) -> bool:
-        """What has come is to be spoken without waiting for more."""
+        """Tell whether what has come is to be spoken without waiting for more."""
         at_once = self.max_buffer_delay_ms == 0 and bool(self.more) and bool(self.transcript.strip())
         return bool(self.flush) or at_once
 
 
 class Cancel(Struct, frozen=True):
-    """Stop a context; nothing more of it is sent, and nothing else in the message matters."""
+    """Stops a context: nothing more is sent for it. Other fields of the message are ignored."""
 
     context_id: ContextId
     cancel: Literal[True]
 
 
 class Chunk(Struct, frozen=True, tag="chunk", tag_field="type"):
-    """More speech: samples in the context's format. `step_time` is what they took since those before, in ms."""
+    """Carries more speech: samples in the context's format.
+
+    `step_time` is the milliseconds since the samples before.
+    """
 
     context_id: str
     data: bytes
@@ -148,7 +154,7 @@ class Chunk(Struct, frozen=True, tag="chunk", tag_field="type"):
 
 
 class WordTimes(Struct, frozen=True):
-    """Words and where they are said, in seconds of the context's speech."""
+    """Lists words and when they are said, in seconds of the context's speech."""
 
     words: list[str]
     start: list[float]
@@ -156,7 +162,7 @@ class WordTimes(Struct, frozen=True):
 
 
 class Timestamps(Struct, frozen=True, tag="timestamps", tag_field="type"):
-    """Where words of the speech that follows are said."""
+    """Tells when words of the speech that follows are said."""
 
     context_id: str
     word_timestamps: WordTimes
@@ -166,8 +172,10 @@ class Timestamps(Struct, frozen=True, tag="timestamps", tag_field="type"):
 
 
 class FlushDone(Struct, frozen=True, tag="flush_done", tag_field="type"):
-    """All words up to the `flush_id`-th flush of the context have been spoken; chunks and timestamps of them carried
-    the same number."""
+    """Says that all words up to the `flush_id`-th flush of the context have been spoken.
+
+    Chunks and timestamps of these words carried the same number.
+    """
 
     context_id: str
     flush_id: int
@@ -177,7 +185,7 @@ class FlushDone(Struct, frozen=True, tag="flush_done", tag_field="type"):
 
 
 class Done(Struct, frozen=True, tag="done", tag_field="type"):
-    """The context is spoken to its end."""
+    """Says that the context is spoken to its end."""
 
     context_id: str
     status_code: int = 200
@@ -185,9 +193,11 @@ class Done(Struct, frozen=True, tag="done", tag_field="type"):
 
 
 class Failure(Struct, frozen=True, tag="error", tag_field="type"):
-    """The end of a context that could not be spoken (null: of a message that names none). `message` names the field
-    that is wrong, `param` has it once more (ours). `done` is false: a client that looks at it before the type, as
-    LiveKit's does, would take a failure for a success."""
+    """Ends a context that could not be spoken; `context_id` is null for a message that names none.
+
+    `message` names the field that is wrong, and `param`, which is ours, has it once more. `done` is false: a client
+    that looks at it before the type, as LiveKit's does, would take a failure for a success.
+    """
 
     context_id: str | None
     error_code: str
@@ -202,8 +212,10 @@ Answer = Chunk | Timestamps | FlushDone | Done | Failure
 
 
 def decode_message(data: bytes) -> Generate | Cancel:
-    """A client's message from its JSON. Raises BadMessage, whose error names the field and the fix and whose
-    `event_id` is the context's id where there is one; nothing else, whatever the data."""
+    """Decode a client's message from its JSON. Raises BadMessage, and nothing else, whatever the data.
+
+    Its error names the field and the fix; its `event_id` is the context's id, where there is one.
+    """
     try:
         raw = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -218,8 +230,10 @@ def decode_message(data: bytes) -> Generate | Cancel:
 
 
 def misplaced(first: Generate, later: Generate, *, ended: bool) -> ErrorBody | None:
-    """The error for a message that cannot join the context that `first` began, or None: its words had `ended`, or it
-    asks for another voice or other samples than the context has."""
+    """Return the error for a message that cannot join the context that `first` began, or None.
+
+    It cannot if the context's words had `ended`, or if it asks for another voice or other samples than the context has.
+    """
     if ended:
         fault = "The last words of this context have come; wait for its done, or use another context_id."
         return refused("context_ended", fault, "context_id", first.context_id)

@@ -1,4 +1,7 @@
-"""What a client may send. One class per event; `event_id` is the client's own and is echoed in errors."""
+"""Defines the events that a client may send, one class each.
+
+`event_id` is the client's own and is echoed in errors.
+"""
 
 from __future__ import annotations
 
@@ -16,50 +19,50 @@ class _Event(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", 
 
 
 class SessionUpdate(_Event, frozen=True, tag="session.update"):
-    """Change settings; only what is present changes."""
+    """Changes settings; only what is present changes."""
 
     session: SessionConfig
 
 
 class InputAudioAppend(_Event, frozen=True, tag="input_audio_buffer.append"):
-    """More of what the user says, in the session's input format. Nothing answers it."""
+    """Adds to what the user says, in the session's input format. Nothing answers it."""
 
     audio: bytes
 
 
 class InputAudioCommit(_Event, frozen=True, tag="input_audio_buffer.commit"):
-    """Make the buffered audio a user item."""
+    """Makes the buffered audio a user item."""
 
 
 class InputAudioClear(_Event, frozen=True, tag="input_audio_buffer.clear"):
-    """Forget the buffered audio."""
+    """Drops the buffered audio."""
 
 
 class OutputAudioClear(_Event, frozen=True, tag="output_audio_buffer.clear"):
-    """Silence what the server is playing (only where the server owns the playout: WebRTC, SIP)."""
+    """Silences what the server is playing (only where the server owns the playout: WebRTC, SIP)."""
 
 
 class ItemCreate(_Event, frozen=True, tag="conversation.item.create"):
-    """Add an item after `previous_item_id` ("root": at the start; absent: at the end)."""
+    """Adds an item after `previous_item_id` ("root": at the start; absent: at the end)."""
 
     item: NewItem
     previous_item_id: Identifier | None = None
 
 
 class ItemRetrieve(_Event, frozen=True, tag="conversation.item.retrieve"):
-    """Ask for a message as it stands."""
+    """Asks for a message as it stands."""
 
     item_id: Identifier
 
 
 class ItemDelete(_Event, frozen=True, tag="conversation.item.delete"):
-    """Take a message out of the conversation."""
+    """Takes a message out of the conversation."""
 
     item_id: Identifier
 
 
 class ItemTruncate(_Event, frozen=True, tag="conversation.item.truncate"):
-    """Say how much of an assistant message was heard, in milliseconds."""
+    """Says how much of an assistant message was heard, in milliseconds."""
 
     item_id: Identifier
     audio_end_ms: Annotated[int, Meta(ge=0, le=2**40)]
@@ -67,33 +70,35 @@ class ItemTruncate(_Event, frozen=True, tag="conversation.item.truncate"):
 
 
 class ResponseCreate(_Event, frozen=True, tag="response.create"):
-    """Ask for a response."""
+    """Asks for a response."""
 
     response: ResponseConfig | UnsetType = UNSET
 
 
 class ResponseCancel(_Event, frozen=True, tag="response.cancel"):
-    """Stop the live response (or the one named)."""
+    """Stops the live response (or the one named)."""
 
     response_id: Identifier | UnsetType = UNSET
 
 
 class InputTextAppend(_Event, frozen=True, tag="input_text.append"):
-    """More words to speak, of the stream with this name; the first open a response for it. voiced's own."""
+    """Adds words to speak to the stream with this name. The first words open a response for it. voiced's own."""
 
     text: Annotated[str, Meta(max_length=65536)]
     stream: StreamName = ""
 
 
 class InputTextFlush(_Event, frozen=True, tag="input_text.flush"):
-    """Speak what has come so far, without waiting for the end of a sentence; `input_text.flushed` follows its audio.
-    voiced's own."""
+    """Asks to speak what has come so far, without waiting for the end of a sentence. voiced's own.
+
+    `input_text.flushed` follows its audio.
+    """
 
     stream: StreamName = ""
 
 
 class InputTextEnd(_Event, frozen=True, tag="input_text.end"):
-    """There are no more words: the response ends when all is spoken. voiced's own."""
+    """Says that there are no more words: the response ends when all is spoken. voiced's own."""
 
     stream: StreamName = ""
 

@@ -1,4 +1,4 @@
-"""Two encodings of the same events: JSON text, and msgpack with plain bytes for audio.
+"""Encodes and decodes the events in two ways: as JSON text, and as msgpack with plain bytes for audio.
 
 Decoding validates: what comes out is a typed event, or a `BadMessage` whose error says what is wrong, where, and what
 would be right. Nothing else is raised, whatever the input.
@@ -19,11 +19,11 @@ from protocol.server_events import ServerEvent
 
 JSON_PROTOCOL = "realtime"
 MSGPACK_PROTOCOL = "voiced.msgpack"
-"""Names of the WebSocket sub-protocols."""
+"""The names of the WebSocket sub-protocols for JSON and for msgpack."""
 
 
 class BadMessage(Exception):
-    """A message that is no valid client event; `body` is the error to send back."""
+    """Says that a message is no valid client event; `body` is the error to send back."""
 
     def __init__(self, body: ErrorBody) -> None:
         super().__init__(body.message)
@@ -31,7 +31,7 @@ class BadMessage(Exception):
 
 
 _SHOWN = 200
-"""Characters of a client's own names that an error repeats."""
+"""Bounds how many characters of a client's own names an error repeats."""
 
 _HINTS = (
     (
@@ -54,7 +54,7 @@ _HINTS = (
 
 @dataclass(frozen=True)
 class Encoding:
-    """One way of putting events on the wire."""
+    """Puts events on the wire in one way."""
 
     name: str
     binary: bool
@@ -64,11 +64,11 @@ class Encoding:
     _plain: Any
 
     def encode(self, event: ServerEvent | ClientEvent) -> bytes:
-        """An event as bytes (UTF-8 for JSON)."""
+        """Encode an event as bytes (UTF-8 for JSON)."""
         return self._encoder.encode(event)
 
     def decode_client(self, data: bytes) -> ClientEvent:
-        """A client event, or BadMessage."""
+        """Decode a client event. Raises BadMessage."""
         try:
             event: ClientEvent = self._client.decode(data)
         except msgspec.ValidationError as error:
@@ -79,7 +79,7 @@ class Encoding:
         return event
 
     def decode_server(self, data: bytes) -> ServerEvent:
-        """A server event; for clients. Raises msgspec.DecodeError."""
+        """Decode a server event, for clients. Raises msgspec.DecodeError."""
         event: ServerEvent = self._server.decode(data)
         return event
 
@@ -88,7 +88,7 @@ class Encoding:
         try:
             raw = self._plain.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
-            # wrong at its beginning and no message at all further on
+            # the decoder met a wrong field first: further on the data is no message at all
             return BadMessage(_body("invalid_msgpack" if self.binary else "invalid_json", _syntax(self, broken)))
         event_id = raw.get("event_id") if isinstance(raw, dict) else None
         event_id = event_id if isinstance(event_id, str) and len(event_id) <= 512 else None

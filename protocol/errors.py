@@ -1,4 +1,4 @@
-"""The one way to refuse: what cannot be done, in words that every wire can say in its own form."""
+"""Defines the one way to refuse a request, in words that every wire can say in its own form."""
 
 from __future__ import annotations
 

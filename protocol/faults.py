@@ -1,4 +1,4 @@
-"""msgspec's words about a message that is JSON but not what it should be, as one error that names the field."""
+"""Turns msgspec's words about a message with a wrong field into one error that names the field."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import msgspec
 from protocol.objects import ErrorBody
 
 SHOWN = 200
-"""Characters of a client's own names that an error repeats."""
+"""Bounds how many characters of a client's own names an error repeats."""
 
 
 def bad_syntax(error: Exception, event_id: str | None = None) -> ErrorBody:
-    """The error for bytes that are no JSON at all."""
+    """Return the error for bytes that are no JSON at all."""
     detail = str(error).removeprefix("JSON is malformed: ")[:SHOWN]
     return refused("invalid_json", f"The message is not valid JSON: {detail}.", None, event_id)
 
 
 def explained(error: msgspec.ValidationError, hints: Mapping[str, str], event_id: str | None = None) -> ErrorBody:
-    """The error for a message with a wrong field. `hints` say by field, a dotted path, what would be
-    right; for one that has none, the hint of the field around it is given."""
+    """Return the error for a message with a wrong field.
+
+    `hints` say for each field, a dotted path, what would be right. For a field without one, the hint of the field
+    around it is given.
+    """
     message, _, path = str(error).partition(" - at ")
     where = path.strip("`").removeprefix("$").removeprefix(".")[:SHOWN]
     named = re.search(r"^Object (contains unknown|missing required) field `(.*)`", message, re.DOTALL)
@@ -42,12 +45,12 @@ def explained(error: msgspec.ValidationError, hints: Mapping[str, str], event_id
 
 
 def refused(code: str, message: str, param: str | None, event_id: str | None = None) -> ErrorBody:
-    """An error that is the client's to fix."""
+    """Return an error that is the client's to fix."""
     return ErrorBody("invalid_request_error", code, message, param, event_id)
 
 
 def _hint(field: str, hints: Mapping[str, str]) -> str:
-    """The hint for a field, or for the nearest field around it."""
+    """Return the hint for a field, or for the nearest field around it; empty without one."""
     while field and not hints.get(field):
         field = field.rpartition(".")[0]
     return hints.get(field, "")

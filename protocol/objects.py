@@ -1,8 +1,8 @@
-"""The nouns of the Realtime protocol: sessions, items, responses, errors. Fields and names follow the OpenAI Realtime
-API (GA); what voiced adds sits under `voiced`.
+"""Defines the nouns of the Realtime protocol: sessions, items, responses, errors.
 
-Absent is `UNSET` and stays off the wire: several clients refuse a `null` where a key may be missing. Fields the API
-knows and voiced does not use are accepted as `Any`, so that stock clients pass; anything else is refused by name.
+Fields and names follow the OpenAI Realtime API (GA); what voiced adds sits under `voiced`. Absent is `UNSET` and stays
+off the wire: several clients refuse a `null` where a key may be missing. Fields the API knows and voiced does not use
+are accepted as `Any`, so that stock clients pass; anything else is refused by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MaxTokens = Annotated[int, Meta(ge=1, le=1_000_000)] | Literal["inf"]
 
 
 class FunctionTool(Struct, frozen=True, forbid_unknown_fields=True, tag="function", tag_field="type"):
-    """A function that the brain may ask the client to call."""
+    """Describes a function that the brain may ask the client to call."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     description: str = ""
@@ -33,7 +33,7 @@ class FunctionTool(Struct, frozen=True, forbid_unknown_fields=True, tag="functio
 
 
 class NamedFunction(Struct, frozen=True, forbid_unknown_fields=True, tag="function", tag_field="type"):
-    """The one function to call."""
+    """Names the one function to call."""
 
     name: str
 
@@ -43,27 +43,29 @@ ToolChoice = Literal["auto", "none", "required"] | NamedFunction
 
 
 class VoiceId(Struct, frozen=True, forbid_unknown_fields=True):
-    """A voice given as an object."""
+    """Names a voice by an object in place of a string."""
 
     id: Identifier
 
 
 class PcmFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/pcm", tag_field="type"):
-    """16-bit little-endian mono PCM at 24 kHz."""
+    """Stands for 16-bit little-endian mono PCM at 24 kHz."""
 
     rate: Literal[24000] = 24000
 
 
 class PcmuFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/pcmu", tag_field="type"):
-    """G.711 mu-law at 8 kHz."""
+    """Stands for G.711 mu-law at 8 kHz."""
 
 
 class PcmaFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/pcma", tag_field="type"):
-    """G.711 A-law at 8 kHz."""
+    """Stands for G.711 A-law at 8 kHz."""
 
 
 class RawFormat(Struct, frozen=True, forbid_unknown_fields=True, tag="audio/raw", tag_field="type"):
-    """voiced's own: bare samples in any encoding and rate that is served, for the protocols built on this one."""
+    """Stands for bare samples in any encoding and rate that is served, for the protocols built on this one. voiced's
+    own.
+    """
 
     encoding: Literal["pcm_s16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
     rate: Literal[8000, 16000, 22050, 24000, 44100, 48000]
@@ -75,7 +77,7 @@ Speed = Annotated[float, Meta(ge=0.25, le=4.0)]
 
 
 class AudioOutput(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the session speaks."""
+    """Says how the session speaks."""
 
     format: AudioFormat | UnsetType = UNSET
     voice: Identifier | VoiceId | UnsetType = UNSET
@@ -83,7 +85,7 @@ class AudioOutput(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerVad(Struct, frozen=True, forbid_unknown_fields=True, tag="server_vad", tag_field="type"):
-    """Turns end when the input falls silent."""
+    """Asks for turns that end when the input falls silent."""
 
     threshold: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
     prefix_padding_ms: Annotated[int, Meta(ge=0, le=5000)] | UnsetType | None = UNSET
@@ -94,8 +96,10 @@ class ServerVad(Struct, frozen=True, forbid_unknown_fields=True, tag="server_vad
 
 
 class SemanticVad(Struct, frozen=True, forbid_unknown_fields=True, tag="semantic_vad", tag_field="type"):
-    """Turns end when the sentence does; what stock clients ask for by default. Here silence ends them too: the less
-    eager, the longer it must be."""
+    """Asks for turns that end when the sentence does, as stock clients do by default.
+
+    Here silence ends them too: the less eager, the longer it must be.
+    """
 
     eagerness: Literal["low", "medium", "high", "auto"] | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
@@ -116,7 +120,7 @@ class Transcription(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AudioInput(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the session listens. `None` clears a setting."""
+    """Says how the session listens. `None` clears a setting."""
 
     format: AudioFormat | UnsetType = UNSET
     transcription: Transcription | UnsetType | None = UNSET
@@ -125,19 +129,20 @@ class AudioInput(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionAudio(Struct, frozen=True, forbid_unknown_fields=True):
-    """Both directions."""
+    """Says how the session listens and speaks."""
 
     input: AudioInput | UnsetType = UNSET
     output: AudioOutput | UnsetType = UNSET
 
 
 class Generation(Struct, frozen=True, forbid_unknown_fields=True):
-    """voiced's own settings: how ids are drawn and who the speakers of a scene are.
+    """Holds voiced's own settings: how ids are drawn and who the speakers of a scene are.
 
     `speakers` maps a scene's speaker tags to voices (or to `item:<id>`, an item that holds a clip and its transcript):
     {"SPEAKER0": "amy"}. `seed` makes a response repeatable. `paced` false asks for speech as fast as it can be made
-    (for files), not as fast as somebody listens. `text_patience_s` is how long words of a text stream wait for the end
-    of their sentence once no more come.
+    (for files), not as fast as somebody listens. `max_lead_s` bounds the seconds of speech made ahead of the listener.
+    `text_stream` names the stream that the words of the response come from. `text_patience_s` is how long words of a
+    text stream wait for the end of their sentence once no more come.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
@@ -153,7 +158,7 @@ class Generation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """`session` of a session.update: only what is present changes."""
+    """Holds the `session` of a session.update: only what is present changes."""
 
     type: Literal["realtime", "transcription"] | UnsetType = UNSET
     instructions: Instructions | UnsetType = UNSET
@@ -173,13 +178,13 @@ class SessionConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InputText(Struct, frozen=True, forbid_unknown_fields=True, tag="input_text", tag_field="type"):
-    """Words of the user, or of the system."""
+    """Holds words of the user, or of the system."""
 
     text: str
 
 
 class InputAudio(Struct, frozen=True, forbid_unknown_fields=True, tag="input_audio", tag_field="type"):
-    """A clip of the user: 24 kHz PCM, and what is said in it if that is known."""
+    """Holds a clip of the user: 24 kHz PCM, and what is said in it if that is known."""
 
     audio: bytes | UnsetType = UNSET
     transcript: str | None = None
@@ -187,13 +192,15 @@ class InputAudio(Struct, frozen=True, forbid_unknown_fields=True, tag="input_aud
 
 
 class OutputText(Struct, frozen=True, forbid_unknown_fields=True, tag="output_text", tag_field="type"):
-    """Words of the assistant."""
+    """Holds written words of the assistant."""
 
     text: str
 
 
 class OutputAudio(Struct, frozen=True, forbid_unknown_fields=True, tag="output_audio", tag_field="type"):
-    """Speech of the assistant. Sent by a client with `audio`, it is a reference for how the session should sound."""
+    """Holds speech of the assistant. Sent by a client with `audio`, it is a reference for how the session should
+    sound.
+    """
 
     transcript: str | UnsetType = UNSET
     audio: bytes | UnsetType = UNSET
@@ -203,7 +210,7 @@ Content = InputText | InputAudio | OutputText | OutputAudio
 
 
 class NewMessage(Struct, frozen=True, forbid_unknown_fields=True, tag="message", tag_field="type"):
-    """A message as a client creates it."""
+    """Holds a message as a client creates it."""
 
     role: Literal["system", "user", "assistant"]
     content: Annotated[list[Content], Meta(min_length=1, max_length=16)]
@@ -213,7 +220,7 @@ class NewMessage(Struct, frozen=True, forbid_unknown_fields=True, tag="message",
 
 
 class NewCall(Struct, frozen=True, forbid_unknown_fields=True, tag="function_call", tag_field="type"):
-    """A function call as a client creates it: to replay a history."""
+    """Holds a function call as a client creates it, to replay a history."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     arguments: Annotated[str, Meta(max_length=65536)]
@@ -224,7 +231,7 @@ class NewCall(Struct, frozen=True, forbid_unknown_fields=True, tag="function_cal
 
 
 class NewCallOutput(Struct, frozen=True, forbid_unknown_fields=True, tag="function_call_output", tag_field="type"):
-    """What a function gave."""
+    """Holds what a function returned, as a client creates it."""
 
     call_id: Identifier
     output: Annotated[str, Meta(max_length=65536)]
@@ -234,7 +241,7 @@ class NewCallOutput(Struct, frozen=True, forbid_unknown_fields=True, tag="functi
 
 
 class ItemReference(Struct, frozen=True, forbid_unknown_fields=True, tag="item_reference", tag_field="type"):
-    """An item of the conversation, by id."""
+    """Refers to an item of the conversation by its id."""
 
     id: Identifier
 
@@ -245,7 +252,7 @@ ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
-    """A message as the server shows it."""
+    """Holds a message as the server shows it."""
 
     id: str
     role: Literal["system", "user", "assistant"]
@@ -255,7 +262,7 @@ class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
 
 
 class CallItem(Struct, frozen=True, tag="function_call", tag_field="type"):
-    """A function call as the server shows it."""
+    """Holds a function call as the server shows it."""
 
     id: str
     name: str
@@ -266,7 +273,7 @@ class CallItem(Struct, frozen=True, tag="function_call", tag_field="type"):
 
 
 class CallOutputItem(Struct, frozen=True, tag="function_call_output", tag_field="type"):
-    """What a function gave, as the server shows it."""
+    """Holds what a function returned, as the server shows it."""
 
     id: str
     call_id: str
@@ -279,7 +286,7 @@ Item = MessageItem | CallItem | CallOutputItem
 
 
 class TokenDetails(Struct, frozen=True):
-    """Positions by kind."""
+    """Counts positions by kind."""
 
     text_tokens: int = 0
     audio_tokens: int = 0
@@ -287,7 +294,7 @@ class TokenDetails(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True):
-    """What a response took: prompt positions in, frames out."""
+    """Counts what a response took: prompt positions in, frames out."""
 
     total_tokens: int
     input_tokens: int
@@ -304,7 +311,7 @@ class DurationUsage(Struct, frozen=True):
 
 
 class ResponseError(Struct, frozen=True):
-    """Why a response failed."""
+    """Says why a response failed."""
 
     type: str
     code: str
@@ -312,7 +319,7 @@ class ResponseError(Struct, frozen=True):
 
 
 class StatusDetails(Struct, frozen=True):
-    """How a response ended, if not simply completed."""
+    """Says how a response ended, if it was not simply completed."""
 
     type: Literal["cancelled", "failed", "incomplete"]
     reason: str | UnsetType = UNSET
@@ -323,7 +330,7 @@ ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "inc
 
 
 class RateLimit(Struct, frozen=True):
-    """How much more may be asked for now."""
+    """Says how much more may be asked for now."""
 
     name: Literal["requests", "tokens"]
     limit: int
@@ -332,20 +339,20 @@ class RateLimit(Struct, frozen=True):
 
 
 class ShownVoice(Struct, frozen=True):
-    """Effective output settings of a response."""
+    """Shows the effective output settings of a response."""
 
     format: AudioFormat
     voice: str | UnsetType = UNSET
 
 
 class ShownResponseAudio(Struct, frozen=True):
-    """Effective audio settings of a response."""
+    """Shows the effective audio settings of a response."""
 
     output: ShownVoice
 
 
 class Response(Struct, frozen=True):
-    """A response as the server shows it."""
+    """Holds a response as the server shows it."""
 
     id: str
     status: ResponseStatus
@@ -361,8 +368,11 @@ class Response(Struct, frozen=True):
 
 
 class ResponseConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """`response` of a response.create: overrides for this response alone. With `conversation` "none" it is out of
-    band: it joins no conversation. `input` replaces the conversation as what is answered."""
+    """Holds the `response` of a response.create: overrides for this response alone.
+
+    With `conversation` "none" it is out of band: it joins no conversation. `input` replaces the conversation as what is
+    answered.
+    """
 
     conversation: Literal["auto", "none"] | UnsetType = UNSET
     input: Annotated[list[NewItem | ItemReference], Meta(max_length=512)] | UnsetType | None = UNSET
@@ -380,7 +390,7 @@ class ResponseConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShownOutput(Struct, frozen=True):
-    """Effective output settings."""
+    """Shows the effective output settings."""
 
     format: AudioFormat
     speed: float
@@ -388,7 +398,7 @@ class ShownOutput(Struct, frozen=True):
 
 
 class ShownInput(Struct, frozen=True):
-    """Effective input settings; null is off."""
+    """Shows the effective input settings; null is off."""
 
     format: AudioFormat
     transcription: Transcription | None
@@ -397,14 +407,14 @@ class ShownInput(Struct, frozen=True):
 
 
 class ShownAudio(Struct, frozen=True):
-    """Effective audio settings."""
+    """Shows the effective audio settings."""
 
     input: ShownInput
     output: ShownOutput
 
 
 class Engine(Struct, frozen=True):
-    """What really runs behind a session."""
+    """Shows what really runs behind a session."""
 
     checkpoint: str
     kind: str
@@ -425,7 +435,7 @@ class ShownListening(Struct, frozen=True):
 class ShownGeneration(Struct, frozen=True):
     """Shows the effective settings of voiced's own, and what really runs.
 
-    `listening` false says that nobody listens. `scene` false says that the instructions are longer than a scene that
+    `listening` false says that nothing listens. `scene` false says that the instructions are longer than a scene that
     the voice model can be given, and are not put before its speech; otherwise it is left out.
     """
 
@@ -436,7 +446,7 @@ class ShownGeneration(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    """The whole effective session."""
+    """Shows the whole effective session. `expires_at` is Unix time."""
 
     id: str
     model: str
@@ -455,14 +465,14 @@ class Session(Struct, frozen=True):
 
 
 class ConversationShown(Struct, frozen=True):
-    """The default conversation of a session."""
+    """Shows the default conversation of a session."""
 
     id: str
     object: Literal["realtime.conversation"] = "realtime.conversation"
 
 
 class ErrorBody(Struct, frozen=True):
-    """One error: a sentence that names the field and the fix, and the client event it answers."""
+    """Holds one error: a sentence that names the field and the fix, and the client event it answers."""
 
     type: str
     code: str

@@ -1,4 +1,4 @@
-"""What the server sends. One class per event; every event has its own `event_id`."""
+"""Defines the events that the server sends, one class each. Every event has its own `event_id`."""
 
 from __future__ import annotations
 
@@ -21,51 +21,54 @@ class _Event(Struct, frozen=True, tag_field="type", kw_only=True):
 
 
 class SessionCreated(_Event, frozen=True, tag="session.created"):
-    """First event of every session."""
+    """Opens every session: it is the first event."""
 
     session: Session
 
 
 class SessionUpdated(_Event, frozen=True, tag="session.updated"):
-    """The whole effective session, after a change."""
+    """Shows the whole effective session, after a change."""
 
     session: Session
 
 
 class ConversationCreated(_Event, frozen=True, tag="conversation.created"):
-    """The session's default conversation; right after session.created."""
+    """Shows the session's default conversation, right after session.created."""
 
     conversation: ConversationShown
 
 
 class InputCommitted(_Event, frozen=True, tag="input_audio_buffer.committed"):
-    """The buffered audio became the user item `item_id`."""
+    """Says that the buffered audio became the user item `item_id`."""
 
     item_id: str
     previous_item_id: str | None = None
 
 
 class InputCleared(_Event, frozen=True, tag="input_audio_buffer.cleared"):
-    """The buffered audio is forgotten."""
+    """Says that the buffered audio was dropped."""
 
 
 class SpeechStarted(_Event, frozen=True, tag="input_audio_buffer.speech_started"):
-    """The user began to speak, `audio_start_ms` after the session's first input audio (what is kept before the first
-    sound counted in); what is said will be the item `item_id`."""
+    """Says that the user began to speak. What is said will be the item `item_id`.
+
+    `audio_start_ms` is where the turn's audio begins, from the session's first input audio on. It lies before the first
+    sound by the audio that is kept from before it.
+    """
 
     audio_start_ms: int
     item_id: str
 
 
 class SpeechStopped(_Event, frozen=True, tag="input_audio_buffer.speech_stopped"):
-    """The user has stopped, at `audio_end_ms`; the item follows."""
+    """Says that the user has stopped, at `audio_end_ms`; the item follows."""
 
     audio_end_ms: int
     item_id: str
 
 
 class InputTimeout(_Event, frozen=True, tag="input_audio_buffer.timeout_triggered"):
-    """Nobody has spoken for `idle_timeout_ms` since the last response was heard to its end."""
+    """Says that nobody has spoken for `idle_timeout_ms` since the last response was heard to its end."""
 
     audio_start_ms: int
     audio_end_ms: int
@@ -73,33 +76,33 @@ class InputTimeout(_Event, frozen=True, tag="input_audio_buffer.timeout_triggere
 
 
 class ItemAdded(_Event, frozen=True, tag="conversation.item.added"):
-    """A message joined the conversation after `previous_item_id`."""
+    """Says that an item joined the conversation after `previous_item_id`."""
 
     item: Item
     previous_item_id: str | None = None
 
 
 class ItemDone(_Event, frozen=True, tag="conversation.item.done"):
-    """A message is final."""
+    """Says that an item is final."""
 
     item: Item
     previous_item_id: str | None = None
 
 
 class ItemRetrieved(_Event, frozen=True, tag="conversation.item.retrieved"):
-    """A message as it stands."""
+    """Shows an item as it stands."""
 
     item: Item
 
 
 class ItemDeleted(_Event, frozen=True, tag="conversation.item.deleted"):
-    """A message left the conversation."""
+    """Says that an item left the conversation."""
 
     item_id: str
 
 
 class ItemTruncated(_Event, frozen=True, tag="conversation.item.truncated"):
-    """An assistant message was cut to what was heard."""
+    """Says that an assistant message was cut to what was heard."""
 
     item_id: str
     audio_end_ms: int
@@ -132,13 +135,13 @@ class InputTranscriptionFailed(_Event, frozen=True, tag="conversation.item.input
 
 
 class ResponseCreated(_Event, frozen=True, tag="response.created"):
-    """A response began."""
+    """Says that a response began."""
 
     response: Response
 
 
 class OutputItemAdded(_Event, frozen=True, tag="response.output_item.added"):
-    """The response's message began."""
+    """Says that an item of the response began."""
 
     response_id: str
     item: Item
@@ -146,19 +149,19 @@ class OutputItemAdded(_Event, frozen=True, tag="response.output_item.added"):
 
 
 class Part(Struct, frozen=True, tag="audio", tag_field="type"):
-    """The speech of a message: here its type is `audio`, as clients expect."""
+    """Shows the speech of a message. Its type is `audio` here, as clients expect."""
 
     transcript: str
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type"):
-    """The written words of a message: here its type is `text`."""
+    """Shows the written words of a message. Its type is `text` here."""
 
     text: str
 
 
 class ContentPartAdded(_Event, frozen=True, tag="response.content_part.added"):
-    """The message's speech began."""
+    """Says that the message's speech, or its text, began."""
 
     response_id: str
     item_id: str
@@ -168,7 +171,7 @@ class ContentPartAdded(_Event, frozen=True, tag="response.content_part.added"):
 
 
 class AudioDelta(_Event, frozen=True, tag="response.output_audio.delta"):
-    """More speech: PCM, base64 in JSON and plain bytes in msgpack."""
+    """Carries more speech: PCM, base64 in JSON and plain bytes in msgpack."""
 
     response_id: str
     item_id: str
@@ -178,8 +181,11 @@ class AudioDelta(_Event, frozen=True, tag="response.output_audio.delta"):
 
 
 class TranscriptDelta(_Event, frozen=True, tag="response.output_audio_transcript.delta"):
-    """Words of the speech that follows. voiced adds where they are said, in seconds of the message's audio: exact
-    where a clause begins, between that by the length of the words."""
+    """Carries words of the speech that follows.
+
+    voiced adds when they are said, in seconds of the message's audio. The times are exact where a clause begins;
+    between that they follow the length of the words.
+    """
 
     response_id: str
     item_id: str
@@ -191,7 +197,7 @@ class TranscriptDelta(_Event, frozen=True, tag="response.output_audio_transcript
 
 
 class AudioDone(_Event, frozen=True, tag="response.output_audio.done"):
-    """No more speech."""
+    """Says that no more speech of the message comes."""
 
     response_id: str
     item_id: str
@@ -200,7 +206,7 @@ class AudioDone(_Event, frozen=True, tag="response.output_audio.done"):
 
 
 class TranscriptDone(_Event, frozen=True, tag="response.output_audio_transcript.done"):
-    """All words that were spoken."""
+    """Carries all words that were spoken."""
 
     response_id: str
     item_id: str
@@ -210,7 +216,7 @@ class TranscriptDone(_Event, frozen=True, tag="response.output_audio_transcript.
 
 
 class OutputTextDelta(_Event, frozen=True, tag="response.output_text.delta"):
-    """More written words."""
+    """Carries more written words."""
 
     response_id: str
     item_id: str
@@ -220,7 +226,7 @@ class OutputTextDelta(_Event, frozen=True, tag="response.output_text.delta"):
 
 
 class OutputTextDone(_Event, frozen=True, tag="response.output_text.done"):
-    """All written words."""
+    """Carries all written words."""
 
     response_id: str
     item_id: str
@@ -230,7 +236,7 @@ class OutputTextDone(_Event, frozen=True, tag="response.output_text.done"):
 
 
 class CallArgumentsDelta(_Event, frozen=True, tag="response.function_call_arguments.delta"):
-    """More of a function call's arguments, JSON in pieces."""
+    """Carries more of a function call's arguments, JSON in pieces."""
 
     response_id: str
     item_id: str
@@ -240,7 +246,7 @@ class CallArgumentsDelta(_Event, frozen=True, tag="response.function_call_argume
 
 
 class CallArgumentsDone(_Event, frozen=True, tag="response.function_call_arguments.done"):
-    """A function call's arguments are complete."""
+    """Carries a function call's complete arguments."""
 
     response_id: str
     item_id: str
@@ -251,7 +257,7 @@ class CallArgumentsDone(_Event, frozen=True, tag="response.function_call_argumen
 
 
 class ContentPartDone(_Event, frozen=True, tag="response.content_part.done"):
-    """The message's speech is final."""
+    """Says that the message's speech, or its text, is final."""
 
     response_id: str
     item_id: str
@@ -261,7 +267,7 @@ class ContentPartDone(_Event, frozen=True, tag="response.content_part.done"):
 
 
 class OutputItemDone(_Event, frozen=True, tag="response.output_item.done"):
-    """The response's message is final."""
+    """Says that an item of the response is final."""
 
     response_id: str
     item: Item
@@ -269,45 +275,47 @@ class OutputItemDone(_Event, frozen=True, tag="response.output_item.done"):
 
 
 class ResponseDone(_Event, frozen=True, tag="response.done"):
-    """The one terminal event of a response."""
+    """Ends a response: it is its one terminal event."""
 
     response: Response
 
 
 class RateLimitsUpdated(_Event, frozen=True, tag="rate_limits.updated"):
-    """How many more responses may be asked for at once."""
+    """Tells how many more responses may be asked for at once."""
 
     rate_limits: list[RateLimit]
 
 
 class PlayoutStarted(_Event, frozen=True, tag="output_audio_buffer.started"):
-    """The first packet of a response's speech went out; only where the server plays (WebRTC)."""
+    """Says that the first packet of a response's speech went out; only where the server plays (WebRTC)."""
 
     response_id: str
 
 
 class PlayoutStopped(_Event, frozen=True, tag="output_audio_buffer.stopped"):
-    """The last packet of a response's speech went out."""
+    """Says that the last packet of a response's speech went out."""
 
     response_id: str
 
 
 class PlayoutCleared(_Event, frozen=True, tag="output_audio_buffer.cleared"):
-    """The rest of a response's speech was taken back: nothing of it follows."""
+    """Says that the rest of a response's speech was taken back: nothing of it follows."""
 
     response_id: str
 
 
 class InputTextFlushed(_Event, frozen=True, tag="input_text.flushed"):
-    """Everything of this text stream up to one `input_text.flush` has been spoken; its audio came before. voiced's
-    own."""
+    """Says that everything of this text stream up to one `input_text.flush` has been spoken; its audio came before.
+
+    voiced's own.
+    """
 
     response_id: str
     stream: str
 
 
 class Error(_Event, frozen=True, tag="error"):
-    """Something the client sent could not be done; the session goes on."""
+    """Says that something the client sent could not be done; the session goes on."""
 
     error: ErrorBody
 

@@ -1,5 +1,6 @@
-"""`POST /v1/audio/speech`: the request, and the events it is answered with where a client asks for events. Fields and
-names follow the OpenAI API; `seed` is voiced's own.
+"""Defines the request of `POST /v1/audio/speech`, and the events that answer it where a client asks for events.
+
+Fields and names follow the OpenAI API; `seed` is voiced's own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SoundFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 MAX_INPUT_CHARS = 4096
 _SHOWN = 200
-"""Characters of a client's own names that an error repeats."""
+"""Bounds how many characters of a client's own names an error repeats."""
 
 _HINTS = {
     "model": "Name a model as text; whichever runs here answers.",
@@ -33,8 +34,10 @@ _HINTS = {
 
 
 class SpeechRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to speak, and how. `null` is as good as absent. `model` may be anything: the checkpoint that runs answers.
-    The same `seed` draws the same codec frames."""
+    """Says what to speak, and how. `null` is as good as absent.
+
+    `model` may be anything: the checkpoint that runs answers. The same `seed` draws the same codec frames.
+    """
 
     input: Annotated[str, Meta(min_length=1, max_length=MAX_INPUT_CHARS)]
     model: Annotated[str, Meta(max_length=256)] | None = None
@@ -47,17 +50,17 @@ class SpeechRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def voice_name(self) -> str | None:
-        """The voice asked for; None: the server picks."""
+        """Return the voice asked for; None leaves the choice to the server."""
         return self.voice.id if isinstance(self.voice, VoiceId) else self.voice
 
     @property
     def sound_format(self) -> SoundFormat:
-        """The format asked for; mp3 unless another is."""
+        """Return the format asked for; mp3 unless another is."""
         return self.response_format or "mp3"
 
 
 class SpeechUsage(Struct, frozen=True):
-    """What a request took: prompt positions in, codec frames out (25 a second)."""
+    """Counts what a request took: prompt positions in, codec frames out (25 a second)."""
 
     input_tokens: int
     output_tokens: int
@@ -65,20 +68,19 @@ class SpeechUsage(Struct, frozen=True):
 
 
 class SpeechAudioDelta(Struct, frozen=True, tag="speech.audio.delta", tag_field="type"):
-    """More of the sound file: its bytes, base64. Joined in order, the deltas are the file."""
+    """Carries more of the sound file: its bytes, base64. Joined in order, the deltas are the file."""
 
     audio: bytes
 
 
 class SpeechAudioDone(Struct, frozen=True, tag="speech.audio.done", tag_field="type"):
-    """The file is whole."""
+    """Says that the file is complete."""
 
     usage: SpeechUsage
 
 
 def decode_speech_request(body: bytes) -> SpeechRequest:
-    """A request from its JSON. Raises BadMessage, whose error names the field and the fix; nothing else, whatever the
-    body."""
+    """Decode a request from its JSON. Raises BadMessage, whose error names the field and the fix, and nothing else."""
     try:
         request = _DECODER.decode(body)
     except msgspec.ValidationError as error:
@@ -92,7 +94,7 @@ def decode_speech_request(body: bytes) -> SpeechRequest:
 
 
 def server_sent(event: SpeechAudioDelta | SpeechAudioDone) -> bytes:
-    """An event as a server-sent event, whole."""
+    """Write an event as a whole server-sent event."""
     return b"data: " + msgspec.json.encode(event) + b"\n\n"
 
 
@@ -100,7 +102,7 @@ _DECODER = msgspec.json.Decoder(SpeechRequest)
 
 
 def _explained(fault: str) -> ErrorBody:
-    """msgspec's words about a body that is JSON and no request, in the protocol's own."""
+    """Turn msgspec's words about a wrong field into the protocol's own."""
     message, _, path = fault.partition(" - at ")
     where = path.strip("`").removeprefix("$").removeprefix(".")[:_SHOWN]
     named = re.search(r"^Object (contains unknown|missing required) field `(.*)`", message, re.DOTALL)

@@ -1,4 +1,5 @@
-"""`/v1/realtime/translations`: speech in one language in, speech and text in another out, without turns.
+"""Defines translation sessions at `/v1/realtime/translations`: speech goes in, speech and text in another language come
+out, without turns.
 
 Events and fields follow the OpenAI Realtime API's translation sessions; JSON only. voiced adds one client event,
 `session.input_transcript.append`, for sessions whose transcripts are given by the client (`voiced.transcripts` of the
@@ -41,46 +42,46 @@ _HINTS = {
 
 
 class NoiseReduction(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the microphone is."""
+    """Says where the microphone is, for noise reduction."""
 
     type: Literal["near_field", "far_field"]
     strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
 
 
 class Transcription(Struct, frozen=True, forbid_unknown_fields=True):
-    """Source transcripts are wanted; whichever transcriber there is answers to any `model`."""
+    """Asks for source transcripts. Any `model` will do: whichever transcriber there is answers."""
 
     model: Annotated[str, Meta(max_length=256)]
 
 
 class InputConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the session listens. `None` clears a setting."""
+    """Says how the session listens. `None` clears a setting."""
 
     transcription: Transcription | UnsetType | None = UNSET
     noise_reduction: NoiseReduction | UnsetType | None = UNSET
 
 
 class OutputConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The language that is spoken to the client."""
+    """Names the language that is spoken to the client."""
 
     language: Language | UnsetType = UNSET
 
 
 class AudioConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Both directions."""
+    """Says how the session listens and speaks."""
 
     input: InputConfig | UnsetType = UNSET
     output: OutputConfig | UnsetType = UNSET
 
 
 class VoicedConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """voiced's own settings."""
+    """Holds voiced's own settings."""
 
     voice: Identifier | UnsetType = UNSET
 
 
 class SessionChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """`session` of a session.update: only what is present changes."""
+    """Holds the `session` of a session.update: only what is present changes."""
 
     type: Literal["translation"] | UnsetType = UNSET
     audio: AudioConfig | UnsetType = UNSET
@@ -88,7 +89,7 @@ class SessionChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionSetup(SessionChange, frozen=True, forbid_unknown_fields=True):
-    """What a session begins with, in a client secret. Any `model` will do: the checkpoint that runs speaks."""
+    """Holds what a session begins with, in a client secret. Any `model` will do: the checkpoint that runs speaks."""
 
     model: str | UnsetType = UNSET
 
@@ -98,53 +99,56 @@ class _Event(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", 
 
 
 class SessionUpdate(_Event, frozen=True, tag="session.update"):
-    """Change settings; a new language holds from the next words on."""
+    """Changes settings; a new language holds from the next words on."""
 
     session: SessionChange
 
 
 class AudioAppend(_Event, frozen=True, tag="session.input_audio_buffer.append"):
-    """More of what is said, silence too: 24 kHz 16-bit mono PCM."""
+    """Adds to what is said, silence too: 24 kHz 16-bit mono PCM."""
 
     audio: bytes
 
 
 class TranscriptAppend(_Event, frozen=True, tag="session.input_transcript.append"):
-    """More words of what is said in the audio up to here, in the source language. voiced's own."""
+    """Adds words of what is said in the audio up to here, in the source language. voiced's own."""
 
     text: Annotated[str, Meta(max_length=MAX_WORDS_CHARS)]
 
 
 class SessionClose(_Event, frozen=True, tag="session.close"):
-    """That was all: what has been said is translated and spoken, then `session.closed` follows."""
+    """Ends the input: what has been said is translated and spoken, then `session.closed` follows."""
 
 
 TranslationClientEvent = SessionUpdate | AudioAppend | TranscriptAppend | SessionClose
 
 
 class ShownInput(Struct, frozen=True):
-    """Effective input settings; null is off."""
+    """Shows the effective input settings; null is off."""
 
     transcription: Transcription | None
     noise_reduction: NoiseReduction | None
 
 
 class ShownOutput(Struct, frozen=True):
-    """Effective output settings; a null language has to be set before anything is translated."""
+    """Shows the effective output settings; a null language has to be set before anything is translated."""
 
     language: str | None
 
 
 class ShownAudio(Struct, frozen=True):
-    """Effective audio settings."""
+    """Shows the effective audio settings."""
 
     input: ShownInput
     output: ShownOutput
 
 
 class ShownTranslation(Struct, frozen=True):
-    """What really translates, where its transcripts come from ("given": by the client, as nobody here recognises
-    speech), from which language, into which ones, and who speaks."""
+    """Shows what really translates, from which language, into which ones, and who speaks.
+
+    `transcripts` says where its transcripts come from: "given" ones come from the client, as nothing here recognises
+    speech.
+    """
 
     translator: str
     transcripts: Literal["given", "heard"]
@@ -155,7 +159,7 @@ class ShownTranslation(Struct, frozen=True):
 
 
 class TranslationSession(Struct, frozen=True):
-    """The whole effective session."""
+    """Shows the whole effective session. `expires_at` is Unix time."""
 
     id: str
     model: str
@@ -170,35 +174,41 @@ class _Told(Struct, frozen=True, tag_field="type", kw_only=True):
 
 
 class SessionCreated(_Told, frozen=True, tag="session.created"):
-    """First event of every session."""
+    """Opens every session: it is the first event."""
 
     session: TranslationSession
 
 
 class SessionUpdated(_Told, frozen=True, tag="session.updated"):
-    """The whole effective session, after a change."""
+    """Shows the whole effective session, after a change."""
 
     session: TranslationSession
 
 
 class InputTranscriptDelta(_Told, frozen=True, tag="session.input_transcript.delta"):
-    """More words that were said. `elapsed_ms`, here and below, is how much of the input, in whole frames of 200 ms, had
-    been understood by then."""
+    """Carries more words that were said.
+
+    `elapsed_ms`, here and below, is how much of the input had been understood by then, in whole pieces of 200 ms.
+    """
 
     delta: str
     elapsed_ms: int
 
 
 class OutputTranscriptDelta(_Told, frozen=True, tag="session.output_transcript.delta"):
-    """More words of the translation. What nobody could translate stands in [square brackets], in the source language;
-    it is spoken as it is."""
+    """Carries more words of the translation.
+
+    Words that could not be translated stand in [square brackets], in the source language, and are spoken as they are.
+    """
 
     delta: str
     elapsed_ms: int
 
 
 class OutputAudioDelta(_Told, frozen=True, tag="session.output_audio.delta"):
-    """More speech. Its `elapsed_ms` is that of the words it speaks: how far it trails behind the input."""
+    """Carries more speech. Its `elapsed_ms` is that of the words it speaks, and so tells how far it trails behind the
+    input.
+    """
 
     delta: bytes
     elapsed_ms: int
@@ -208,7 +218,7 @@ class OutputAudioDelta(_Told, frozen=True, tag="session.output_audio.delta"):
 
 
 class SessionClosed(_Told, frozen=True, tag="session.closed"):
-    """The last event of every session."""
+    """Closes every session: it is the last event."""
 
 
 TranslationServerEvent = (
@@ -223,8 +233,9 @@ TranslationServerEvent = (
 
 
 def decode_translation_event(data: bytes) -> TranslationClientEvent:
-    """A client event from its JSON. Raises BadMessage, whose error names the field and the fix; nothing else, whatever
-    the data."""
+    """Decode a client event from its JSON. Raises BadMessage, whose error names the field and the fix, and nothing
+    else.
+    """
     try:
         event: TranslationClientEvent = _DECODER.decode(data)
     except msgspec.ValidationError as error:
@@ -238,7 +249,7 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(TranslationClientEven
 
 
 def _event_id(data: bytes) -> str | None:
-    """The id of an event that is none, if the rest of it is JSON and there is one."""
+    """Return the id of an event that is not valid, if its data is JSON and has one."""
     try:
         raw = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
