@@ -1,4 +1,4 @@
-"""Scope: audio files at the border: untrusted WAV and FLAC in, WAV out.
+"""Reads untrusted WAV and FLAC files, and writes WAV files.
 
 What comes in is recognised by its first bytes and its header is checked before anything is decoded, so that the other
 parsers of libsndfile never see user input. Every refusal is one AudioError sentence: what is wrong, and the fix.
@@ -33,10 +33,11 @@ _UNKNOWN_BYTES = 0xFFFFFFFF
 def read_reference(
     source: bytes | Path, *, sample_rate: int, max_seconds: float = MAX_SECONDS, max_bytes: int = MAX_BYTES
 ) -> NDArray[np.float32]:
-    """The audio of a WAV or FLAC file, given as a path or as its bytes -> [samples at sample_rate], mono, full scale 1.
+    """Read a WAV or FLAC file, given as a path or as its bytes -> [samples at sample_rate], mono, full scale 1.
 
-    Stereo is averaged. A WAV file that is cut off is read up to where it ends. Raises AudioError for anything that
-    is not 1 or 2 channels of audible audio at 8 to 192 kHz, at least 0.1 s and at most `max_seconds` long.
+    Stereo is averaged. A WAV file that is cut off is read up to where it ends. Raises AudioError for anything that is
+    not 1 or 2 channels of audible audio at 8 to 192 kHz, at least 0.1 s and at most `max_seconds` long, and for a file
+    of more than `max_bytes`.
     """
     name = source.name if isinstance(source, Path) else "audio"
     data = _read_limited(source, name, max_bytes)
@@ -95,7 +96,10 @@ def _check_header(file: soundfile.SoundFile, name: str, max_seconds: float) -> N
 
 
 def write_wav(target: Path | BinaryIO, pcm16: bytes | NDArray[np.int16], rate: int) -> None:
-    """Writes mono PCM16, little endian when given as bytes, as a complete WAV file at `rate` Hz."""
+    """Write mono PCM16, little endian when given as bytes, as a complete WAV file at `rate` Hz.
+
+    Raises ValueError for half a sample.
+    """
     pcm = pcm16 if isinstance(pcm16, bytes) else pcm16.astype("<i2", casting="equiv").tobytes()
     if len(pcm) % 2:
         raise ValueError(f"PCM16 comes in whole samples of 2 bytes, got {len(pcm)} bytes")
@@ -107,10 +111,10 @@ def write_wav(target: Path | BinaryIO, pcm16: bytes | NDArray[np.int16], rate: i
 
 
 def wav_header(rate: int, channels: int = 1, frames: int | None = None) -> bytes:
-    """The 44 bytes before the PCM16 samples of a WAV file at `rate` Hz.
+    """Return the 44 bytes before the PCM16 samples of a WAV file at `rate` Hz.
 
-    Without `frames` both sizes are 0xFFFFFFFF, which players take as "until the stream ends". ValueError when the
-    file would not fit WAV's 32-bit sizes.
+    Without `frames` both sizes are 0xFFFFFFFF, which players take as "until the stream ends". Raises ValueError when
+    the file would not fit WAV's 32-bit sizes.
     """
     frame_bytes = 2 * channels
     data_bytes = _UNKNOWN_BYTES if frames is None else frames * frame_bytes

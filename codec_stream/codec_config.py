@@ -1,4 +1,4 @@
-"""Scope: every size of a Higgs Audio V2 codec checkpoint, read from its `config.json` with nothing but the json module.
+"""Reads every size of a Higgs Audio V2 codec checkpoint from its `config.json`, with nothing but the json module.
 
 Defaults for absent keys are those of transformers 5.23 (`HiggsAudioV2TokenizerConfig`, its acoustic `DacConfig` and its
 semantic `HubertConfig`), so that a config written by any release of the format means the same here as there.
@@ -43,7 +43,7 @@ _MAX_CODEBOOK_SIZE = 32767
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """Sizes of one codec checkpoint.
+    """Holds the sizes of one codec checkpoint.
 
     Rates are in Hz; `hop_length` is in samples per frame at `sample_rate`; `*_hidden_size` and `*_dim` are channels.
     """
@@ -74,12 +74,12 @@ class CodecConfig:
 
     @property
     def hidden_size(self) -> int:
-        """Channels of the concatenated branches, which is what the quantizer works on."""
+        """Return the channels of the concatenated branches, which is what the quantizer works on."""
         return self.acoustic_hidden_size + self.semantic_hidden_size
 
     @classmethod
     def from_json(cls, path: Path) -> "CodecConfig":
-        """Reads `path`, the `config.json` of a `HiggsAudioV2TokenizerModel`.
+        """Read `path`, the `config.json` of a `HiggsAudioV2TokenizerModel`.
 
         Raises CheckpointError naming the file and the key when a value is missing, of the wrong kind or inconsistent.
         """
@@ -147,7 +147,9 @@ class CodecConfig:
 
 @dataclass(frozen=True)
 class _Section:
-    """One JSON object of the file; its readers check a key's type and name file and key when it is wrong."""
+    """Reads one JSON object of the file, checking each key's type. Raises CheckpointError naming the file and the
+    key.
+    """
 
     path: Path
     prefix: str

@@ -1,7 +1,7 @@
-"""Scope: what to hear where a packet of a waveform codec (G.711, G.722) is missing.
+"""Conceals missing packets of a waveform codec (G.711, G.722).
 
-The last pitch period goes on, seam after seam, and fades to silence; when real audio returns it is cross-faded in.
-As in G.711 Appendix I, but without its delay of 3.75 ms: the step at the first seam is spread instead.
+The last pitch period goes on, seam after seam, and fades to silence; when real audio returns it is cross-faded in. As
+in G.711 Appendix I, but without its delay of 3.75 ms: the step at the first seam is spread instead.
 """
 
 import numpy as np
@@ -18,7 +18,9 @@ _SEAM_SECONDS, _RETURN_SECONDS = 0.0025, 0.005
 
 
 class Concealer:
-    """One stream of int16 mono audio at `rate` Hz: takes what was decoded, makes up what was not."""
+    """Conceals gaps in one stream of int16 mono audio at `rate` Hz: it takes what was decoded, and makes up what was
+    not.
+    """
 
     def __init__(self, rate: int) -> None:
         self._template = round(rate * _TEMPLATE_SECONDS)
@@ -31,7 +33,9 @@ class Concealer:
         self._made = 0  # samples since the last real one
 
     def hear(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
-        """The next decoded audio [samples] -> the same, faded in over 5 ms when it follows what was made up."""
+        """Take the next decoded audio [samples] and return it, faded in over 5 ms if it follows audio that was made
+        up.
+        """
         if self._cycle is not None and len(pcm):
             fading = min(self._return, len(pcm))
             made = self._make(self._cycle, fading)
@@ -43,10 +47,10 @@ class Concealer:
         return pcm
 
     def conceal(self, samples: int) -> NDArray[np.int16]:
-        """What may have been said in the next `samples`: 10 ms at full level, silent from 60 ms on."""
+        """Make up what may have been said in the next `samples`: 10 ms at full level, silent from 60 ms on."""
         if self._cycle is None:
             self._cycle, self._made = self._last_cycle(), 0
-            # What the last real sample stands above the one that the cycle would put there.
+            # How far the last real sample lies above the one that the cycle would put there.
             self._step = float(self._history[-1]) - self._cycle[-1]
         pcm: NDArray[np.int16] = np.rint(self._make(self._cycle, samples)).astype(np.int16)
         self._remember(pcm)
@@ -65,7 +69,9 @@ class Concealer:
         return made
 
     def _last_cycle(self) -> NDArray[np.float64]:
-        """The last pitch period, its end bent towards what came before its start, so that it repeats without a seam."""
+        """Return the last pitch period, its end bent towards what came before its start, so that it repeats without a
+        seam.
+        """
         past = self._history.astype(np.float64)
         period = self._period(past)
         cycle = past[-period:].copy()
@@ -77,7 +83,7 @@ class Concealer:
     def _period(self, past: NDArray[np.float64]) -> int:
         template = past[-self._template :]
         earlier = past[-self._template - self._longest : -self._shortest]
-        # Entry i compares the template with what lies `longest` - i samples before it.
+        # Entry i compares the template with the audio that lies `longest` - i samples before it.
         products = np.correlate(earlier, template, "valid")
         squares = np.concatenate([[0.0], np.cumsum(earlier**2)])
         energies = squares[self._template :] - squares[: -self._template]
@@ -85,5 +91,5 @@ class Concealer:
         best = float(likeness.max())
         if best < _VOICED:
             return self._longest
-        # Of a period and its multiples, which are about as alike, the shortest.
+        # A period's multiples fit about as well as the period itself: take the shortest that fits.
         return self._longest - int(np.flatnonzero(likeness > 0.97 * best)[-1])

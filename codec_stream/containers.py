@@ -1,4 +1,4 @@
-"""Scope: speech as a file that is sent while it grows: MP3, Ogg Opus, AAC (ADTS), FLAC, WAV and bare PCM.
+"""Encodes speech as a file that is sent while it grows: MP3, Ogg Opus, AAC (ADTS), FLAC, WAV and bare PCM.
 
 FFmpeg encodes and writes the container through PyAV. The sink can only be written to, so that no byte is ever patched
 later: nothing states the length. Every frame leaves in a page or packet of its own, as soon as the encoder gives it.
@@ -27,13 +27,13 @@ MEDIA_TYPES: dict[ContainerFormat, str] = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-# What all four encoders take.
+# The rates that all four of FFmpeg's encoders here take.
 RATES_HZ = (8000, 16000, SAMPLE_RATE, 48000)
 
 
 @dataclass(frozen=True, slots=True)
 class _Coding:
-    """FFmpeg's names and settings for one format."""
+    """Holds FFmpeg's names and settings for one format."""
 
     muxer: str
     codec: str
@@ -67,11 +67,11 @@ _CODINGS: dict[ContainerFormat, _Coding] = {
 
 
 class ContainerEncoder:
-    """One mono PCM16 stream at `rate` Hz into one file of the given format, from its first byte to its last.
+    """Encodes one mono PCM16 stream at `rate` Hz into one file of the given format, from its first byte to its last.
 
     `push` never waits for the end. At 24 kHz a listener who decodes what has left lacks at most the last 93 ms of MP3,
     33 ms of Opus, 128 ms of AAC and 24 ms of FLAC. An encoder that is dropped before `finish` frees what it holds.
-    ValueError for a format or a rate that is not served.
+    Raises ValueError for a format or a rate that is not served.
     """
 
     def __init__(self, format: ContainerFormat, rate: int = SAMPLE_RATE) -> None:
@@ -85,9 +85,9 @@ class ContainerEncoder:
         self._finished = False
 
     def push(self, pcm16: bytes) -> bytes:
-        """Takes the next PCM16 chunk and returns the bytes of the file that are ready, maybe none.
+        """Take the next PCM16 chunk and return the bytes of the file that are ready, maybe none.
 
-        ValueError for half a sample, and after finish.
+        Raises ValueError for half a sample, and after `finish`.
         """
         if self._finished:
             raise ValueError("the encoder was finished; start a new one for new audio")
@@ -99,14 +99,14 @@ class ContainerEncoder:
         return header + pcm16
 
     def finish(self) -> bytes:
-        """Ends the stream and returns the rest of the file. ValueError when called twice."""
+        """End the stream and return the rest of the file. Raises ValueError when called twice."""
         rest = self.push(b"")
         self._finished = True
         return rest if self._muxed is None else rest + self._muxed.finish()
 
 
 class _WriteOnlySink:
-    """Where FFmpeg puts the file; has no `seek`, so that FFmpeg cannot go back."""
+    """Collects the file that FFmpeg writes. It has no `seek`, so that FFmpeg cannot go back."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -122,7 +122,7 @@ class _WriteOnlySink:
 
 
 class _MuxedStream:
-    """One FFmpeg encoder behind one muxer, fed in whole codec frames."""
+    """Runs one FFmpeg encoder behind one muxer, fed in whole codec frames."""
 
     def __init__(self, coding: _Coding, rate: int) -> None:
         self._sink = _WriteOnlySink()
@@ -137,8 +137,8 @@ class _MuxedStream:
             self._stream.bit_rate = coding.bit_rate
         self._stream.codec_context.thread_count = 1
         self._container.start_encoding()
-        # Stream and container hold each other: closing parts them, so that an encoder that is dropped in the middle of
-        # a file frees its memory and its threads at once and not when the garbage collector comes by.
+        # Stream and container refer to each other. Closing breaks that circle, so that an encoder dropped in the middle
+        # of a file frees its memory and its threads at once, and not when the garbage collector comes by.
         weakref.finalize(self, self._container.close).atexit = False
         self._coding = coding
         self._rate = rate

@@ -1,4 +1,4 @@
-"""The codec's decoder as a stream: frames of many utterances in, PCM out while they are still being spoken.
+"""Runs the codec's decoder as a stream: frames of many utterances in, PCM out while they are still being spoken.
 
 Each layer keeps the few input columns its next output needs, so nothing complete is computed twice and chunks of any
 size give the same samples. Two modes:
@@ -31,7 +31,7 @@ from codec_stream.geometry import Convolution, Span, Upsampling, lay_out, reach_
 
 @dataclass(frozen=True)
 class _Conv:
-    """A convolution with zero right taps cut off."""
+    """Holds a convolution with zero right taps cut off."""
 
     weight: Tensor  # [C_out, C_in, left + right + 1]
     bias: Tensor
@@ -41,14 +41,16 @@ class _Conv:
 
 @dataclass(frozen=True)
 class _Up:
-    """A transposed convolution as a plain one: output block t is a product of input columns t - 1 and t."""
+    """Applies a transposed convolution as a plain one: output block t is a product of input columns t - 1 and t."""
 
     weight: Tensor  # [C_out * stride, C_in, 2]
     bias: Tensor  # [C_out * stride]
     shape: Upsampling
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [B, C_in, T] -> [B, C_out, T * stride]: blocks of columns 1 … T - 1, and one more as if zeros followed."""
+        """Upsample x [B, C_in, T] -> [B, C_out, T * stride]: blocks of columns 1 … T - 1, and one more as if zeros
+        followed.
+        """
         blocks = F.conv1d(F.pad(x, (0, 1)), self.weight, self.bias)
         streams, channels, columns = blocks.shape
         stride = self.shape.stride
@@ -58,7 +60,7 @@ class _Up:
 
 @dataclass(frozen=True)
 class _Layer:
-    """One buffered layer: an activation, a convolution or upsampling, and for a residual unit what follows it."""
+    """Holds one buffered layer: an activation, a convolution or upsampling, and for a residual unit what follows it."""
 
     alpha: Tensor | None  # Snake before the convolution, [1, C, 1]
     op: _Conv | _Up
@@ -66,15 +68,17 @@ class _Layer:
 
 
 class DecoderState:
-    """Buffers of all slots: one tensor [slots + 1, C, columns] per layer (the last row is a spare for padding), and on
-    the host how many frames each slot has seen."""
+    """Holds the buffers of all slots: one tensor [slots + 1, C, columns] per layer.
+
+    The last row is a spare for padding. `seen` counts, on the host, the frames that each slot has been given.
+    """
 
     def __init__(self, buffers: list[Tensor], slots: int) -> None:
         self.buffers = buffers
         self.seen = [0] * (slots + 1)
 
     def reset(self, slot: int) -> None:
-        """Start an utterance: the decoder's zero padding is an empty buffer."""
+        """Start an utterance in a slot: an empty buffer is the decoder's zero padding."""
         for buffer in self.buffers:
             buffer[slot] = 0
         self.seen[slot] = 0
@@ -82,7 +86,7 @@ class DecoderState:
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """One slot's part of a decode: its codes, and whether they are the utterance's last."""
+    """Holds one slot's part of a decode: its codes, and whether they are the utterance's last (`final`)."""
 
     slot: int
     codes: Codes
@@ -90,7 +94,9 @@ class DecodeJob:
 
 
 class StreamingDecoder:
-    """Decoder weights laid out for streaming. `look_ahead` None means exact mode."""
+    """Decodes many utterances as streams. `look_ahead` is the bound of partial frames that are looked at; None is exact
+    mode.
+    """
 
     def __init__(
         self, config: CodecConfig, weights: dict[str, Tensor], device: torch.device, look_ahead: int | None
@@ -111,7 +117,7 @@ class StreamingDecoder:
         self._graph_state: DecoderState | None = None
 
     def new_state(self, slots: int) -> DecoderState:
-        """Empty buffers for `slots` utterances."""
+        """Return empty buffers for `slots` utterances."""
         buffers = []
         for layer, span in zip(self._layers, self._spans, strict=True):
             buffers.append(torch.zeros(slots + 1, layer.op.weight.shape[1], span.buffer, device=self.device))
@@ -119,10 +125,11 @@ class StreamingDecoder:
 
     @torch.inference_mode()
     def decode(self, state: DecoderState, jobs: Sequence[DecodeJob]) -> list[np.ndarray]:
-        """Advance each turn's slot by its frames and return its new samples, float32 [S].
+        """Advance each job's slot by its frames and return its new samples, float32 [S] at full scale 1.
 
-        All jobs are computed as one batch, padded to the longest chunk: give chunks of like size. A final turn also
-        returns what the exact mode still held back. One copy from the device in all.
+        All jobs are computed as one batch, padded to the longest chunk. A final job also returns what the exact mode
+        still held back. All samples are copied from the device at once. Raises ValueError unless all jobs that are not
+        final have equally many frames.
         """
         flush = -(-self._lag // self.samples_per_frame)
         sizes = [len(turn.codes.frames) + (flush if turn.final else 0) for turn in jobs]
@@ -165,7 +172,9 @@ class StreamingDecoder:
         return inputs, young or cut
 
     def _run(self, state: DecoderState, inputs: _Inputs, masked: bool) -> Tensor:
-        """slots [B], codes [B, n + ahead, K], first frame [B], valid frames [B] -> [B, n * samples_per_frame]."""
+        """Run one step: slots [B], codes [B, n + ahead, K], first frame [B], valid frames [B] -> [B, n *
+        samples_per_frame].
+        """
         slots, codes, first, limit = inputs.slots, inputs.codes, inputs.first, inputs.limit
         frames = codes.shape[1] - self.partial_frames
         offsets = torch.arange(codes.shape[2], device=self.device) * (self.config.codebook_size + 1)
@@ -197,12 +206,12 @@ class StreamingDecoder:
         return x[:, :, op.shape.left : op.shape.left + made] + y
 
     def _inside(self, columns: int, span: Span, first: Tensor, limit: Tensor) -> Tensor:
-        """[B, columns] True where a column lies within the utterance (and the known look-ahead)."""
+        """Return [B, columns], True where a column lies within the utterance (and the known look-ahead)."""
         column = torch.arange(columns, device=self.device) - span.lag_in
         return (column >= -first[:, None] * span.rate_in) & (column < limit[:, None] * span.rate_in)
 
     def _replay(self, state: DecoderState, inputs: _Inputs, masked: bool) -> Tensor:
-        """The same step as a captured graph, one per batch size, chunk size and masking."""
+        """Run the same step as a captured graph, one per batch size, chunk size and masking."""
         if self._graph_state is not state:
             self._graphs.clear()
             self._graph_state = state
@@ -230,7 +239,7 @@ class StreamingDecoder:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The tensors one step reads."""
+    """Holds the tensors that one step reads."""
 
     slots: Tensor  # [B]
     codes: Tensor  # [B, n + ahead, K]
@@ -241,7 +250,7 @@ class _Inputs:
         return _Inputs(*(tensor.to(device) for tensor in (self.slots, self.codes, self.first, self.limit)))
 
     def padded(self, size: int, spare: int) -> _Inputs:
-        """Grown to `size` streams; the added ones run on the spare slot."""
+        """Return the inputs grown to `size` streams; the added ones run on the spare slot."""
         grow = size - len(self.slots)
         return _Inputs(
             F.pad(self.slots, (0, grow), value=spare),
@@ -251,11 +260,11 @@ class _Inputs:
         )
 
     def spare(self, slot: int) -> _Inputs:
-        """The same shapes with every stream on the spare slot."""
+        """Return inputs of the same shapes with every stream on the spare slot."""
         return _Inputs(torch.full_like(self.slots, slot), self.codes.clone(), self.first.clone(), self.limit.clone())
 
     def copy_(self, other: _Inputs) -> None:
-        """Overwrite in place."""
+        """Overwrite the tensors in place."""
         self.slots.copy_(other.slots)
         self.codes.copy_(other.codes)
         self.first.copy_(other.first)
@@ -267,8 +276,10 @@ def _snake(x: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _latent_table(config: CodecConfig, weights: dict[str, Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Codebooks, their projections and `fc2` folded into one table [K * (codes + 1), C]; entry 0 of each codebook is
-    the unknown code, which adds nothing."""
+    """Fold codebooks, their projections and `fc2` into one table [K * (codes + 1), C], and return it with the bias.
+
+    Entry 0 of each codebook is the unknown code, which adds nothing.
+    """
     fc2 = weights["fc2.weight"].double()
     blocks = []
     for k in range(config.num_quantizers):
@@ -280,7 +291,9 @@ def _latent_table(config: CodecConfig, weights: dict[str, Tensor], device: torch
 
 
 def _layers(config: CodecConfig, weights: dict[str, Tensor], device: torch.device) -> list[_Layer]:
-    """The DAC decoder in order: first convolution, blocks (upsampling, three residual units), last convolution."""
+    """Return the layers of the DAC decoder in order: first convolution, blocks (upsampling, three residual units), last
+    one.
+    """
 
     def get(name: str) -> Tensor:
         return weights["acoustic_decoder." + name].float().to(device)

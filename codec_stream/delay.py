@@ -1,8 +1,8 @@
-"""The delay pattern, both ways: rows the model draws <-> frames the codec decodes.
+"""Applies the delay pattern, both ways: rows the model draws <-> frames the codec decodes.
 
-Codebook k runs k rows late: in the rows of one utterance, row 0 is all BOS and frame t has its codebook k in row
-t + 1 + k. So frame t is complete with row t + K, and by then the K - 1 frames behind it are known in their first
-K - 1 … 1 codebooks.
+Codebook k runs k rows late: in the rows of one utterance, row 0 is all BOS and frame t has its codebook k in row t + 1
++ k. So frame t is complete with row t + K, and by then the K - 1 frames behind it are known in their first K - 1 … 1
+codebooks.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 UNKNOWN = -1
-"""A code that is not known yet (or is a stream marker)."""
+"""Stands for a code that is not known yet (or is a stream marker)."""
 
 
 def delayed_rows(frames: np.ndarray, bos: int, eos: int) -> np.ndarray:
-    """Frames [T, K] -> rows [T + K + 1, K]: the whole utterance from its all-BOS row to its all-EOS row."""
+    """Delay frames [T, K] -> rows [T + K + 1, K]: the whole utterance from its all-BOS row to its all-EOS row."""
     count, books = frames.shape
     rows = np.full((count + books + 1, books), eos, dtype=frames.dtype)
     for k in range(books):
@@ -27,7 +27,9 @@ def delayed_rows(frames: np.ndarray, bos: int, eos: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Codes:
-    """What the decoder is given: complete frames [n, K], and partial ones [p, K] behind them (UNKNOWN where open)."""
+    """Holds what the decoder is given: complete frames [n, K], and partial ones [p, K] behind them (UNKNOWN where
+    open).
+    """
 
     frames: np.ndarray
     partial: np.ndarray
@@ -46,11 +48,11 @@ class DelayBuffer:
 
     @property
     def pending(self) -> int:
-        """Complete frames not taken yet."""
+        """Return how many complete frames are not taken yet."""
         return len(self._ready)
 
     def push(self, row: np.ndarray) -> None:
-        """One drawn row [K]; row 0 (all BOS) is not drawn and not pushed."""
+        """Take one drawn row [K]; row 0 (all BOS) is not drawn and not pushed."""
         row = np.where(row < self._codes, row, UNKNOWN)
         self._rows += 1
         self._open = np.vstack((self._open, np.full((1, self._books), UNKNOWN, dtype=np.int64)))
@@ -63,11 +65,11 @@ class DelayBuffer:
                 self._ready.append(frame)
 
     def finish(self) -> None:
-        """No row will follow: what is still open never completes and no longer serves as look-ahead."""
+        """End the utterance: frames that are still open never complete, and no longer serve as look-ahead."""
         self._finished = True
 
     def take(self, count: int, look_ahead: int) -> Codes:
-        """Remove up to `count` complete frames; up to `look_ahead` frames behind them come along.
+        """Remove up to `count` complete frames, and return them with up to `look_ahead` frames behind them.
 
         Look-ahead is made of complete frames that stay, then of partial ones. Partial frames end at the first one whose
         codebook 0 is not a code: nothing behind the end of speech is looked at.

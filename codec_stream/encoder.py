@@ -1,4 +1,4 @@
-"""Scope: reference audio -> codec codes, equal to `HiggsAudioV2TokenizerModel.encode` of transformers 5.23.
+"""Encodes reference audio into codes, equal to `HiggsAudioV2TokenizerModel.encode` of transformers 5.23.
 
 Two branches meet in the quantizer: the DAC encoder hears the audio at the codec's rate, HuBERT and a few convolutions
 hear it at 16 kHz. DAC and HuBERT are borrowed from transformers, where they load without torchaudio.
@@ -30,13 +30,15 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Encoder:
-    """The encode side of one codec checkpoint; stateless between calls and deterministic."""
+    """Encodes audio with one codec checkpoint; stateless between calls and deterministic."""
 
     def __init__(self, config: CodecConfig, weights: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
-        """`weights` as `load_codec_weights` returns them. Raises CheckpointError when one is missing or misshapen."""
+        """Take the weights as `load_codec_weights` returns them. Raises CheckpointError when one is missing or
+        misshapen.
+        """
         self.config = config
         self.device = torch.device(device)
-        # On the meta device: no time and memory for random values that the checkpoint replaces.
+        # The meta device makes no random values, which would cost time and memory and be replaced by the checkpoint's.
         with torch.device("meta"):
             acoustic = DacEncoder(dac_config(config))
             semantic = HubertModel(hubert_config(config))
@@ -53,7 +55,7 @@ class Encoder:
 
     @torch.inference_mode()
     def encode(self, pcm: NDArray[np.float32]) -> NDArray[np.int16]:
-        """pcm [samples], mono at config.sample_rate, full scale 1 -> codes [frames, num_quantizers].
+        """Encode pcm [samples], mono at config.sample_rate, full scale 1 -> codes [frames, num_quantizers].
 
         A last piece of a frame is encoded or left out exactly as the reference does: left out when it is shorter than
         about an eighth of a frame. Raises AudioError when there is less than one frame of audio.
@@ -96,7 +98,9 @@ class Encoder:
 
 
 class SemanticEncoder(nn.Module):
-    """The convolutions between HuBERT's features and the quantizer, named as in the checkpoint (`encoder_semantic`)."""
+    """Runs the convolutions between HuBERT's features and the quantizer, named as in the checkpoint
+    (`encoder_semantic`).
+    """
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -110,7 +114,7 @@ class SemanticEncoder(nn.Module):
         self.conv_blocks = nn.ModuleList(blocks)
 
     def forward(self, features: Tensor) -> Tensor:
-        """features [B, semantic_hidden_size, T] -> [B, channels, T / product of the strides]."""
+        """Convolve features [B, semantic_hidden_size, T] -> [B, channels, T / product of the strides]."""
         hidden: Tensor = self.conv(features)
         for block in self.conv_blocks:
             hidden = block(hidden)
@@ -152,7 +156,7 @@ class _Codebook(nn.Module):
 
 
 class _Quantizer:
-    """One stage of the residual quantizer: nearest codebook entry in a projected space, and the way back."""
+    """Runs one stage of the residual quantizer: nearest codebook entry in a projected space, and the way back."""
 
     def __init__(self, config: CodecConfig, weights: Mapping[str, Tensor], index: int, device: torch.device) -> None:
         prefix = f"quantizer.quantizers.{index}."
@@ -165,7 +169,7 @@ class _Quantizer:
         self._codebook = _load(codebook, weights, prefix + "codebook.", device)
 
     def nearest(self, residual: Tensor) -> Tensor:
-        """residual [frames, hidden_size] -> index of the nearest entry [frames]."""
+        """Return the index [frames] of the entry nearest to each residual [frames, hidden_size]."""
         point = self._project_in(residual)
         embed = self._codebook.embed.T
         # Expanded |x - e|^2, term by term as the reference computes it: ties and near-ties must fall the same way.
@@ -174,13 +178,13 @@ class _Quantizer:
         return nearest
 
     def reconstruct(self, nearest: Tensor) -> Tensor:
-        """index [frames] -> the part of the latent it stands for [frames, hidden_size]."""
+        """Return the part of the latent [frames, hidden_size] that an index [frames] stands for."""
         reconstructed: Tensor = self._project_out(F.embedding(nearest, self._codebook.embed))
         return reconstructed
 
 
 def dac_config(config: CodecConfig) -> DacConfig:
-    """The acoustic sizes in the form that transformers' DacEncoder and DacDecoder want."""
+    """Return the acoustic sizes in the form that transformers' DacEncoder and DacDecoder want."""
     return DacConfig.from_dict(
         {
             "encoder_hidden_size": config.encoder_hidden_size,
@@ -193,12 +197,12 @@ def dac_config(config: CodecConfig) -> DacConfig:
 
 
 def hubert_config(config: CodecConfig) -> HubertConfig:
-    """The checkpoint's HuBERT config without the training-time masks, whose embedding encoding never uses."""
+    """Return the checkpoint's HuBERT config without the training-time masks, whose embedding encoding never uses."""
     return HubertConfig.from_dict({**config.semantic, "mask_time_prob": 0.0, "mask_feature_prob": 0.0})
 
 
 def _acoustic_frames(samples: int, ratios: tuple[int, ...]) -> int:
-    """Frames the DAC encoder gives for that many samples; only its strided convolutions change the length."""
+    """Return how many frames the DAC encoder gives for `samples`; only its strided convolutions change the length."""
     for stride in ratios:
         samples = (samples + 2 * -(-stride // 2) - 2 * stride) // stride + 1
     return samples

@@ -1,4 +1,4 @@
-"""Scope: speech on the wire: the house's PCM16 at 24 kHz to and from the sample formats that callers ask for.
+"""Converts speech on the wire: PCM16 at 24 kHz to and from the sample formats that callers ask for.
 
 Every rate change goes through `StreamResampler`: any chunking gives the same bytes, 3.1 ms are kept back.
 """
@@ -21,9 +21,9 @@ _FULL_SCALE = 32768.0
 
 
 class SpeechEncoder:
-    """One stream of PCM16 to the format `encoding` at `rate` Hz; PCM16 at its own rate passes untouched.
+    """Converts one stream of PCM16 to the format `encoding` at `rate` Hz; PCM16 at its own rate passes untouched.
 
-    n samples become ceil(n * rate / source_rate). ValueError for an encoding or a rate that is not served.
+    n samples become ceil(n * rate / source_rate). Raises ValueError for an encoding or a rate that is not served.
     """
 
     def __init__(self, encoding: Encoding, rate: int, source_rate: int = SAMPLE_RATE) -> None:
@@ -32,18 +32,18 @@ class SpeechEncoder:
         self._resampler = StreamResampler(source_rate, rate)
 
     def push(self, pcm16: bytes) -> bytes:
-        """Takes the next PCM16 chunk and returns what is ready, maybe nothing. ValueError for half a sample."""
+        """Take the next PCM16 chunk and return what is ready, maybe nothing. Raises ValueError for half a sample."""
         return _encode(self._encoding, self._resampler.push(_decode("pcm_s16le", pcm16)))
 
     def flush(self) -> bytes:
-        """Ends the stream and returns the rest of it. ValueError when called twice."""
+        """End the stream and return the rest of it. Raises ValueError when called twice."""
         return _encode(self._encoding, self._resampler.flush())
 
 
 class SpeechDecoder:
-    """One stream in the format `encoding` at `rate` Hz to PCM16; PCM16 at the target's rate passes untouched.
+    """Converts one stream in the format `encoding` at `rate` Hz to PCM16; PCM16 at the target's rate passes untouched.
 
-    n samples become ceil(n * target_rate / rate). ValueError for an encoding or a rate that is not served.
+    n samples become ceil(n * target_rate / rate). Raises ValueError for an encoding or a rate that is not served.
     """
 
     def __init__(self, encoding: Encoding, rate: int, target_rate: int = SAMPLE_RATE) -> None:
@@ -52,14 +52,15 @@ class SpeechDecoder:
         self._resampler = StreamResampler(rate, target_rate)
 
     def push(self, audio: bytes) -> bytes:
-        """Takes the next chunk and returns the PCM16 that is ready, maybe nothing.
+        """Take the next chunk and return the PCM16 that is ready, maybe nothing.
 
-        Float samples beyond full scale are clipped. ValueError for half a sample and for NaN, which has no level.
+        Float samples beyond full scale are clipped. Raises ValueError for half a sample and for NaN, which has no
+        level.
         """
         return _encode("pcm_s16le", self._resampler.push(_decode(self._encoding, audio)))
 
     def flush(self) -> bytes:
-        """Ends the stream and returns the rest of it as PCM16. ValueError when called twice."""
+        """End the stream and return the rest of it as PCM16. Raises ValueError when called twice."""
         return _encode("pcm_s16le", self._resampler.flush())
 
 

@@ -1,4 +1,4 @@
-"""Scope: G.711, the telephone's 8-bit companding of PCM16, mu-law and A-law.
+"""Implements G.711, the telephone's 8-bit companding of PCM16, in mu-law and A-law.
 
 The codes of every input are those of the ITU's reference software (Recommendation G.191, `ulaw_compress` and
 `alaw_compress`): the magnitude of a negative sample is its one's complement. Both directions are table look-ups.
@@ -17,22 +17,24 @@ _CODES = np.arange(256)
 
 
 def encode_mulaw(pcm: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """pcm [samples] -> mu-law codes [samples]; silence is 0xFF."""
+    """Encode pcm [samples] as mu-law codes [samples]; silence is 0xFF."""
     return _MULAW_CODES[pcm.view(np.uint16)]
 
 
 def decode_mulaw(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Mu-law codes [samples] -> pcm [samples], at most 32124 in magnitude."""
+    """Decode mu-law codes [samples] to pcm [samples], at most 32124 in magnitude."""
     return _MULAW_PCM[codes]
 
 
 def encode_alaw(pcm: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """pcm [samples] -> A-law codes [samples]; silence is 0xD5."""
+    """Encode pcm [samples] as A-law codes [samples]; silence is 0xD5."""
     return _ALAW_CODES[pcm.view(np.uint16)]
 
 
 def decode_alaw(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """A-law codes [samples] -> pcm [samples], at most 32256 in magnitude; A-law has no zero, silence decodes to 8."""
+    """Decode A-law codes [samples] to pcm [samples], at most 32256 in magnitude. A-law has no zero: silence decodes to
+    8.
+    """
     return _ALAW_PCM[codes]
 
 
@@ -75,7 +77,7 @@ def _magnitudes() -> NDArray[np.int64]:
 
 
 def _bits(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many bits each number, 0 to 127, needs."""
+    """Return how many bits each number, 0 to 127, needs."""
     return np.searchsorted(2 ** np.arange(7), numbers, side="right")
 
 

@@ -1,4 +1,4 @@
-"""Scope: G.722 at 64 kbit/s as packets of 20 ms: 24 kHz PCM16 to 160 bytes at 16 kHz, and back, by FFmpeg.
+"""Codes G.722 at 64 kbit/s in packets of 20 ms, by FFmpeg: 24 kHz PCM16 to 160 bytes at 16 kHz, and back.
 
 Its RTP clock runs at 8000 Hz, though its audio has 16 kHz (RFC 3551, 4.5.2): one byte is one tick and two samples.
 """
@@ -16,7 +16,7 @@ _RATE_HZ = 16000
 
 
 class G722Encoder:
-    """One stream of 24 kHz speech to packets of 160 bytes."""
+    """Encodes one stream of 24 kHz speech into packets of 160 bytes."""
 
     clock_ticks = 160
 
@@ -25,22 +25,22 @@ class G722Encoder:
         self._resampler = PacketResampler(_RATE_HZ)
 
     def encode(self, pcm16: bytes) -> bytes:
-        """480 samples of PCM16 -> 160 bytes. ValueError for any other length."""
+        """Encode 480 samples of PCM16 into 160 bytes. Raises ValueError for any other length."""
         wideband = self._resampler.push(pcm16)
         frame = av.AudioFrame.from_ndarray(wideband[None], format="s16", layout="mono")
         frame.sample_rate = _RATE_HZ
         return b"".join(bytes(packet) for packet in self._codec.encode(frame))
 
     def protect(self, on: bool) -> None:
-        """Packets of this encoding stand alone."""
+        """Do nothing: packets of this encoding cannot make up for others."""
 
     def rest(self) -> bytes:
-        """A payload of silence."""
+        """Return a payload of silence."""
         return self.encode(bytes(2 * PACKET_SAMPLES))
 
 
 class G722Decoder(WaveformDecoder):
-    """One stream of G.722 packets to PCM16 at 24 kHz."""
+    """Decodes one stream of G.722 packets to PCM16 at 24 kHz."""
 
     def __init__(self) -> None:
         codec = _codec("r")

@@ -1,12 +1,11 @@
-"""Scope: a peer's RTP audio -> the 24 kHz PCM16 that is heard, in order, whatever the network and the peer do to it.
+"""Turns a peer's RTP audio into the 24 kHz PCM16 that is heard, in order, whatever the network and the peer do to it.
 
 What is not there is filled: a lost packet from what the next one repeats of it, else by concealment; a pause of the
 sender by silence; more than 100 ms of either by silence as well, and by 1 s of it at most.
 
 When no audio came for 200 ms, silence passes in real time (its first 100 ms fade out what was heard), so that a voice
-activity detector sees time go by. Audio that comes after such a *stall* is given out at once and whole: what is heard
-from there on lies later in the stream than in time, by the silence fed. But up to a second after the stall that silence
-stands for packets that prove missing and for pauses, which are not filled a second time.
+activity detector sees time go by. Audio that comes after such a *stall* is given out at once and whole. The silence
+that was heard stands for packets that prove missing and for pauses, which are not filled a second time.
 
 What is made up is never longer than the time since the first packet, and what is decoded never more than 5 s longer:
 what comes faster is dropped before it costs anything. Time that was not used counts for the next 5 s only, so that
@@ -34,24 +33,25 @@ _SAVED_S, _AHEAD_S = 5.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class IncomingStats:
-    """Counts of packets. A lost one is `recovered` (from the next one's copy), `concealed`, or lies in fed silence."""
+    """Counts packets. A lost one is `recovered` (from the next one's copy), `concealed`, or lies in fed silence."""
 
     received: int
     lost: int
     concealed: int
     recovered: int
     late: int
-    ignored: int  # of no encoding that was agreed on
+    ignored: int  # in an encoding that was not agreed on
     undecodable: int
     excess: int  # came faster than time passes
     delay_ms: float  # how long the last packet heard had waited for one before it
 
 
 class IncomingAudio:
-    """One peer's audio. `encodings`: the names in SDP of the payload types agreed on; others are counted and ignored.
+    """Turns one peer's packets into audio.
 
-    Times are in seconds, of a clock that does not go back. ValueError for an encoding that `RTP_CLOCKS` does not have;
-    no packet raises an error.
+    `encodings` gives the names in SDP of the payload types agreed on; others are counted and ignored. Times are in
+    seconds, of a clock that does not go back. Raises ValueError for an encoding that `RTP_CLOCKS` does not have. No
+    packet raises an error.
     """
 
     def __init__(self, encodings: Mapping[int, str]) -> None:
@@ -66,14 +66,14 @@ class IncomingAudio:
         self._decoders: dict[str, PacketDecoder] = {}
         self._to_decode, self._to_fill = _Allowance(0.0), _Allowance(0.0)  # from the first packet on
         self._made_up = 0  # samples made up since the last decoded one
-        self._fed_until = 0.0  # up to where silence was fed; `STALL_S` ahead of audio
-        self._fed = 0  # samples of silence fed that stand for what may yet prove missing
+        self._fed_until = 0.0  # the time up to which silence was fed; after audio, `STALL_S` ahead
+        self._fed = 0  # samples of silence fed that stand for packets which may yet prove missing
         self._fed_counts_until: float | None = None  # None in a stall
         self._unheard = 0  # undecodable packets since the last decoded one
 
     @property
     def due_at(self) -> float | None:
-        """When `poll` is to be called even if no packet comes; None before the first packet."""
+        """Return when `poll` is to be called even if no packet comes; None before the first packet."""
         if self._stream is None:
             return None
         feed_at, gap_ends = self._fed_until + _FEED_S, self._stream.jitter.due_at
@@ -81,6 +81,7 @@ class IncomingAudio:
 
     @property
     def stats(self) -> IncomingStats:
+        """Return the counts of packets so far."""
         counters = self._counters
         return IncomingStats(
             received=counters.received,
@@ -95,7 +96,7 @@ class IncomingAudio:
         )
 
     def push(self, packet: AudioPacket, now: float) -> bytes:
-        """Takes a packet as it arrives and returns the PCM16 that is ready, maybe none."""
+        """Take a packet as it arrives and return the PCM16 that is ready, maybe none."""
         pcm16 = self.poll(now)
         encoding = self._encodings.get(packet.payload_type)
         stream = self._stream
@@ -104,7 +105,7 @@ class IncomingAudio:
             if stream is None or packet.ssrc != stream.jitter.ssrc:
                 self._counters.received += 1
                 return pcm16
-            # Events and comfort noise take numbers of the sequence: without them there would be gaps.
+            # Events and comfort noise take sequence numbers: leaving them out would look like lost packets.
         elif stream is None or encoding != stream.encoding:
             if stream is None:
                 self._to_decode, self._to_fill = _Allowance(now), _Allowance(now)
@@ -117,14 +118,16 @@ class IncomingAudio:
         return pcm16 + self._play(stream, stream.jitter.take(now), now)
 
     def poll(self, now: float) -> bytes:
-        """The PCM16 that became ready without a packet: what waited for a gap long enough, and a stall's silence."""
+        """Return the PCM16 that became ready without a packet: what waited for a gap long enough, and a stall's
+        silence.
+        """
         due_at = self.due_at
         if self._stream is None or due_at is None or now < due_at - _SLACK_S:
             return b""
         return self._play(self._stream, self._stream.jitter.take(now), now) + self._feed(self._stream, now)
 
     def _open(self, encoding: str) -> "_Stream":
-        # A decoder is dear, and a sender may go to and fro with every packet.
+        # A decoder is expensive to make, and a sender may switch encodings with every packet.
         decoder = self._decoders.get(encoding) or packet_decoder(encoding)
         self._decoders[encoding] = decoder
         return _Stream(encoding, JitterBuffer(RTP_CLOCKS[encoding], self._ticks, self._counters), decoder)
@@ -165,7 +168,7 @@ class IncomingAudio:
         except ValueError:
             self._undecodable += 1
             if not ready.ticks:
-                # What it should have held shows in the timestamp of the next one.
+                # How long it was meant to be shows in the timestamp of the next packet.
                 self._unheard += 1
                 return b""
             self._concealed += 1
@@ -178,14 +181,14 @@ class IncomingAudio:
         return pcm16
 
     def _replace(self, stream: "_Stream", missing: Missing, following: AudioPacket, now: float) -> bytes:
-        """What is heard in place of missing packets."""
+        """Return what is heard in place of missing packets."""
         samples = self._owed(stream, missing.ticks, now)
         repeated = self._ticks(following) * SAMPLE_RATE // stream.jitter.clock_rate
         if 0 < repeated <= samples and stream.decoder.repeats_previous(following.payload):
             before = self._fill(stream, samples - repeated)
             try:
                 recovered = stream.decoder.recover(following.payload, repeated)
-            except ValueError:  # the packet is broken behind what tells that it repeats one
+            except ValueError:  # its head says that it repeats the packet before, but the rest is broken
                 self._concealed += missing.packets
                 return before + self._fill(stream, repeated)
             self._recovered += 1
@@ -196,7 +199,7 @@ class IncomingAudio:
         return self._fill(stream, samples)
 
     def _owed(self, stream: "_Stream", ticks: int, now: float) -> int:
-        """How many samples are to be made up for `ticks` of the stream; they count as made up."""
+        """Return how many samples are to be made up for `ticks` of the stream; they count as made up."""
         samples = ticks * SAMPLE_RATE // stream.jitter.clock_rate
         self._forget_old_silence(now)
         paid = min(samples, self._fed)
@@ -204,7 +207,7 @@ class IncomingAudio:
         return self._allowed(samples - paid, now)
 
     def _allowed(self, samples: int, now: float) -> int:
-        """As many of these as may be made up; they count as made up."""
+        """Return how many of `samples` may be made up; they count as made up."""
         time_left = int(self._to_fill.left_s(now) * SAMPLE_RATE)
         samples = max(min(samples, _LONGEST_FILL_SAMPLES, time_left), 0)
         samples -= samples % _STEP_SAMPLES
@@ -212,7 +215,7 @@ class IncomingAudio:
         return samples
 
     def _feed(self, stream: "_Stream", now: float) -> bytes:
-        """The silence of a stall up to `now`, in whole packets; of a clock that stood still, 1 s at most."""
+        """Return the silence of a stall up to `now`, in whole packets; if the clock stood still, 1 s at most."""
         packets = int((now - self._fed_until) / _FEED_S + _SLACK_S)
         if packets <= 0:
             return b""
@@ -228,7 +231,7 @@ class IncomingAudio:
             self._fed = 0
 
     def _fill(self, stream: "_Stream", samples: int) -> bytes:
-        """`samples` made up: concealment that ends 100 ms after the last decoded audio, then silence."""
+        """Make up `samples`: concealment that ends 100 ms after the last decoded audio, then silence."""
         concealed = max(min(samples, _CONCEALED_SAMPLES - self._made_up), 0)
         self._made_up += samples
         if not concealed:
@@ -247,13 +250,13 @@ class _Stream:
 
 
 class _Allowance:
-    """Seconds of audio as time allows them: as many as pass from `start` on. Of those not spent the last 5 are kept."""
+    """Allows as many seconds of audio as pass from `start` on. Of those not spent the last 5 are kept."""
 
     def __init__(self, start: float) -> None:
         self._spent_until = start
 
     def left_s(self, now: float) -> float:
-        """Negative where more was spent than time had allowed."""
+        """Return the seconds that may be spent; negative where more was spent than time had allowed."""
         return min(now - self._spent_until, _SAVED_S)
 
     def spend(self, seconds: float, now: float) -> None:
@@ -261,7 +264,7 @@ class _Allowance:
 
 
 def _faded_out(pcm16: bytes) -> bytes:
-    """The same, its last 20 ms (or all, when it is shorter) led down to silence."""
+    """Return the audio with its last 20 ms (or all, when it is shorter) led down to silence."""
     samples = array("h", pcm16)
     fading = min(_FADE_SAMPLES, len(samples))
     for left in range(fading):

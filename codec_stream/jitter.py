@@ -1,9 +1,10 @@
-"""Scope: RTP packets in whatever order the network brings them -> the same in order, and what is missing between them.
+"""Puts RTP packets in order, in whatever order the network brings them, and tells what is missing between them.
 
-A buffer for ears, not for playing: there is no playout clock, so packets in order pass at once, and only a gap makes
-those behind it wait. How long is the *patience*: the spread of the packets' delays in the last second, bounded to 20 to
-120 ms, taken when the gap shows. So it grows with what there is to wait for (a packet that came too late counts too),
-and is small again a second after the last odd one. Once a packet is given up, nothing waits any longer.
+The buffer is for listening, not for playing: there is no playout clock, so packets in order pass at once, and only a
+gap makes those behind it wait. How long is the *patience*: the spread of the packets' delays in the last second,
+bounded to 20 to 120 ms, taken when the gap shows. So it grows with what there is to wait for (a packet that came too
+late counts too), and is small again a second after the last odd one. Once a packet is given up, nothing waits any
+longer.
 """
 
 from collections import deque
@@ -16,15 +17,18 @@ MIN_PATIENCE_S, MAX_PATIENCE_S = 0.020, 0.120
 MAX_HELD_PACKETS = 64
 _SPREAD_WINDOW_S = 1.0
 _SPREAD_PACKETS = 128
-# As in RFC 3550, appendix A.1: what is further off starts a new stream, once its next packet confirms it.
+# As in RFC 3550, appendix A.1: a packet that is further off starts a new stream, once the next one confirms it.
 _MAX_AHEAD, _MAX_BEHIND = 3000, 128
 _HISTORY_MASK = (1 << _MAX_BEHIND) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The next packet, `ticks` long. `pause_ticks`: what the sender left out before it though no packet is missing
-    (DTX)."""
+    """Holds the next packet, `ticks` long.
+
+    `pause_ticks` is what the sender left out before it though no packet is missing (DTX). `waited_s` is how long it
+    waited for packets before it.
+    """
 
     packet: AudioPacket
     ticks: int
@@ -34,7 +38,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Packets that did not come in time, before the `Ready` that follows in the same list. `ticks`: their length."""
+    """Stands for packets that did not come in time, before the `Ready` that follows in the same list. `ticks` is their
+    length.
+    """
 
     packets: int
     ticks: int
@@ -42,7 +48,7 @@ class Missing:
 
 @dataclass(slots=True)
 class JitterCounters:
-    """`late` packets came after they were given up, or belong to no stream."""
+    """Counts packets. `late` ones came after they were given up, or belong to no stream."""
 
     received: int = 0
     lost: int = 0
@@ -58,10 +64,11 @@ class _Held:
 
 
 class JitterBuffer:
-    """The packets of one stream; another SSRC, or a jump in the sequence that its next packet confirms, starts it anew.
+    """Puts the packets of one stream in order. Another SSRC, or a jump in the sequence that the next packet confirms,
+    starts it anew.
 
-    `clock_rate` in Hz; `length` tells the ticks of audio that a packet holds, 0 for none. Counts into `counters`.
-    At most 64 packets wait; then the oldest gap is given up at once. No packet raises an error.
+    `clock_rate` is in Hz. `length` returns the ticks of audio that a packet holds, 0 for none. Packets are counted into
+    `counters`. At most 64 packets wait; then the oldest gap is given up at once. No packet raises an error.
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class JitterBuffer:
         self.clock_rate, self._length = clock_rate, length
         self.counters = counters or JitterCounters()
         self._held: dict[int, _Held] = {}
-        self._given_up: list[Ready | Missing] = []  # of the stream before, for the next `take`
+        self._given_up: list[Ready | Missing] = []  # what was left of the stream before, for the next `take`
         self._ssrc: int | None = None
         self._next = 0  # the sequence number that is to be given out next
         self._next_timestamp: int | None = None  # where the audio given out ends
@@ -82,16 +89,16 @@ class JitterBuffer:
 
     @property
     def ssrc(self) -> int | None:
-        """The stream's; None before its first packet."""
+        """Return the stream's SSRC; None before its first packet."""
         return self._ssrc
 
     @property
     def due_at(self) -> float | None:
-        """When `take` is to be called even if no packet comes; None when nothing waits."""
+        """Return when `take` is to be called even if no packet comes; None when nothing waits."""
         return self._gap_ends
 
     def push(self, packet: AudioPacket, now: float) -> None:
-        """Takes a packet as it arrives; call `take` next."""
+        """Take a packet as it arrives; call `take` next."""
         self.counters.received += 1
         arrival = _Held(packet, self._length(packet), now)
         if self._ssrc is None:
@@ -113,12 +120,12 @@ class JitterBuffer:
             self._history |= 1 << (-ahead - 1)
             return
         if len(self._held) > MAX_HELD_PACKETS:
-            return  # nobody takes them
+            return  # `take` was not called: do not hold more and more
         self._held[packet.sequence] = arrival
         self._watch(now)
 
     def take(self, now: float) -> list[Ready | Missing]:
-        """What is ready by now, in order: packets, and before each gap's end what is missing there."""
+        """Return what is ready by now, in order: packets, and before each gap's end what is missing there."""
         taken, self._given_up = self._given_up, []
         while self._held:
             if self._next not in self._held:
@@ -131,7 +138,7 @@ class JitterBuffer:
         return taken
 
     def flush(self, now: float) -> list[Ready | Missing]:
-        """All that is left, however long its gaps were to be waited for."""
+        """Return all that is left, however long its gaps were to be waited for."""
         taken = self.take(now)
         while self._held:
             self._gap_ends = None
@@ -146,7 +153,9 @@ class JitterBuffer:
         self._held = {first.packet.sequence: first}
 
     def _meet(self, stranger: _Held) -> None:
-        """A packet that does not fit; the one that continues it makes it the first of a new stream."""
+        """Take a packet that does not fit the stream. A next packet that continues it makes it the first of a new
+        stream.
+        """
         before, self._stranger = self._stranger, stranger
         if before is None:
             return
@@ -160,7 +169,7 @@ class JitterBuffer:
         self._held[stranger.packet.sequence] = stranger
 
     def _watch(self, now: float) -> None:
-        """Sets how long the gap before what is held is waited for, once it shows."""
+        """Set how long the gap before what is held is waited for, once it shows."""
         if self._held and self._next not in self._held and self._gap_ends is None:
             shown_at = min(held.arrived for held in self._held.values())
             self._gap_ends = shown_at + self._patience(now)
@@ -171,7 +180,7 @@ class JitterBuffer:
         return min(max(spread, MIN_PATIENCE_S), MAX_PATIENCE_S)
 
     def _measure(self, arrival: _Held) -> None:
-        """Notes the packet's delay, against the first one's; events and empty packets have no time of their own."""
+        """Note the packet's delay, against the first one's; events and empty packets have no time of their own."""
         if not arrival.ticks:
             return
         timestamp, delay = arrival.packet.timestamp, 0.0
@@ -203,13 +212,13 @@ class JitterBuffer:
         return Missing(packets, ticks)
 
     def _ticks_until(self, timestamp: int) -> int:
-        """From the end of the audio given out to `timestamp`; 0 when that lies before it."""
+        """Return the ticks from the end of the audio given out to `timestamp`; 0 when that lies before it."""
         if self._next_timestamp is None:
             return 0
         return max(_signed(timestamp - self._next_timestamp, 32), 0)
 
 
 def _signed(difference: int, bits: int) -> int:
-    """The difference of two numbers that wrap around, as the shorter way between them."""
+    """Return the difference of two numbers that wrap around, as the shorter way between them."""
     half = 1 << (bits - 1)
     return ((difference + half) & ((1 << bits) - 1)) - half

@@ -1,4 +1,4 @@
-"""Scope: Opus (RFC 6716) at 24 kHz mono, by libopus through ctypes: packets of 20 ms out, packets of any length in.
+"""Codes Opus (RFC 6716) at 24 kHz mono, by libopus through ctypes: packets of 20 ms out, packets of any length in.
 
 Why not PyAV's codec contexts: they know neither concealment nor the forward error correction inside the packets, and an
 empty packet ends their stream. libopus resamples inside, so that 24 kHz goes in and out whatever the packet holds.
@@ -19,20 +19,20 @@ PACKET_SAMPLES = 480
 STEP_SAMPLES = 60
 _MAX_SAMPLES = 2880  # 120 ms, the longest packet
 _MAX_PACKET_BYTES = 1275
-_PROTECTED_LOSS_PERCENT = 5  # what libopus is told to expect: enough of it for copies in packets
+_PROTECTED_LOSS_PERCENT = 5  # the loss that libopus is told to expect: enough to make it put copies into packets
 
 # Requests of opus_defines.h.
-_APPLICATION_AUDIO = 2049  # VOIP cuts low voices off below, and is no better at what is left
+_APPLICATION_AUDIO = 2049  # VOIP would cut the lowest tones of deep voices, and is no better at the rest
 _SET_BITRATE, _SET_VBR, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 4006, 4010, 4012, 4014
 _SET_SIGNAL, _SIGNAL_VOICE, _SIGNAL_MUSIC, _RESET_STATE = 4024, 3001, 3002, 4028
 
 
 class OpusEncoder:
-    """One stream of 24 kHz mono speech to Opus packets of 20 ms, protected against loss until told otherwise.
+    """Encodes one stream of 24 kHz mono speech into Opus packets of 20 ms, protected against loss until told otherwise.
 
-    `bitrate` in bit/s, on average; `complexity` 0 to 10, the time that libopus may spend. At the least of it the copies
-    that protect stay only from 40 kbit/s on, and speech is then nearer to what it was than at 32 kbit/s with twice the
-    time. ValueError for either out of range.
+    `bitrate` is in bit/s, on average. `complexity` (0 to 10) is the time that libopus may spend. At low complexity the
+    copies that protect against loss are made only from 40 kbit/s on; speech is then closer to the original than at 32
+    kbit/s with twice the time. Raises ValueError for either out of range.
     """
 
     clock_ticks = 960
@@ -58,25 +58,26 @@ class OpusEncoder:
         self.protect(True)
 
     def encode(self, pcm16: bytes) -> bytes:
-        """480 samples of PCM16 -> one packet, 1 to 1275 bytes. ValueError for any other length."""
+        """Encode 480 samples of PCM16 into one packet, 1 to 1275 bytes. Raises ValueError for any other length."""
         if len(pcm16) != 2 * PACKET_SAMPLES:
             raise ValueError(f"a packet takes {PACKET_SAMPLES} samples of 2 bytes, got {len(pcm16)} bytes")
         size = self._opus.opus_encode(self._state, bytes(pcm16), PACKET_SAMPLES, self._packet, _MAX_PACKET_BYTES)
         return ctypes.string_at(self._packet, _check(size))
 
     def protect(self, on: bool) -> None:
-        """Whether each packet carries a coarse copy of the one before, from the next one on.
+        """Choose whether each packet carries a coarse copy of the one before, from the next one on.
 
-        Only SILK, which takes a sound for a voice, can. Without, CELT takes it as it is: nearer to what was said, and
-        cheaper at both ends (`voiced bench webrtc`).
+        Only SILK, libopus's coder for voices, can carry copies, so it is used with protection. Without, CELT codes any
+        sound as it is: it is nearer to what was said, and cheaper at both ends (`voiced bench webrtc`).
         """
         self._control(_SET_SIGNAL, _SIGNAL_VOICE if on else _SIGNAL_MUSIC)
         self._control(_SET_PACKET_LOSS_PERC, _PROTECTED_LOSS_PERCENT if on else 0)
 
     def rest(self) -> bytes:
-        """A packet of silence, to be sent again and again until more is said; 3 bytes without protection.
+        """Return a packet of silence, to be sent again and again until more is said; it has 3 bytes without protection.
 
-        The audio so far is forgotten, and so is this: what is encoded next decodes after any number of them.
+        The encoder forgets the audio so far, and this packet as well: what is encoded next decodes after any number of
+        them.
         """
         self._control(_RESET_STATE)
         payload = self.encode(bytes(2 * PACKET_SAMPLES))
@@ -88,7 +89,9 @@ class OpusEncoder:
 
 
 class OpusDecoder:
-    """One stream of Opus packets, mono or stereo, to PCM16 at 24 kHz mono. A refused packet leaves it as it was."""
+    """Decodes one stream of Opus packets, mono or stereo, to PCM16 at 24 kHz mono. A refused packet leaves it as it
+    was.
+    """
 
     def __init__(self) -> None:
         self._opus = _libopus()
@@ -99,19 +102,21 @@ class OpusDecoder:
         self._pcm = ctypes.create_string_buffer(2 * _MAX_SAMPLES)
 
     def decode(self, payload: bytes) -> bytes:
-        """One packet -> its 60 to 2880 samples of PCM16. ValueError for an empty packet and one against RFC 6716."""
+        """Decode one packet to its 60 to 2880 samples of PCM16. Raises ValueError for an empty packet and one against
+        RFC 6716.
+        """
         packet_ticks(payload)
         return self._decode(payload, _MAX_SAMPLES, fec=0)
 
     def repeats_previous(self, payload: bytes) -> bool:
-        """Whether `recover` finds the frame before the packet `payload` in it."""
+        """Tell whether `recover` finds the frame before the packet `payload` in it."""
         return repeats_previous(payload)
 
     def recover(self, next_payload: bytes, samples: int) -> bytes:
-        """The last `samples` before the packet `next_payload`, which is to be decoded next.
+        """Return the last `samples` before the packet `next_payload`, which is to be decoded next.
 
-        One frame of them comes from the packet where it repeats one; what is more is concealed. ValueError as for
-        `decode` and `conceal`.
+        One frame of them comes from the packet where it repeats one; the rest is concealed. Raises ValueError as
+        `decode` and `conceal` do.
         """
         packet_ticks(next_payload)
         _check_samples(samples)
@@ -119,10 +124,11 @@ class OpusDecoder:
         return self.conceal(samples - held) + self._decode(next_payload, held, fec=1)
 
     def conceal(self, samples: int) -> bytes:
-        """What may have been said in the next `samples`, a multiple of 60. ValueError for any other number.
+        """Make up what may have been said in the next `samples`, a multiple of 60. Raises ValueError for any other
+        number.
 
-        libopus fades it slowly, over seconds where there was a steady voice: whoever asks for more than some packets
-        should end it.
+        libopus fades it slowly, over seconds where there was a steady voice. A caller that asks for more than some
+        packets should end it itself.
         """
         _check_samples(samples)
         pieces = [min(_MAX_SAMPLES, samples - start) for start in range(0, samples, _MAX_SAMPLES)]
@@ -144,7 +150,7 @@ def _check_samples(samples: int) -> None:
 
 
 def _check(code: int) -> int:
-    """What libopus returned, where that is no error."""
+    """Return what libopus returned. Raises RuntimeError if that is an error."""
     if code < 0:
         raise RuntimeError(f"libopus failed: {_reason(code)}")
     return code
@@ -163,7 +169,7 @@ def _libopus() -> ctypes.CDLL:
         ("opus_strerror", ctypes.c_char_p, [integer]),
         ("opus_encoder_create", pointer, [integer, integer, integer, pointer]),
         ("opus_encoder_destroy", None, [pointer]),
-        # Only the fixed arguments: ctypes passes what follows the way variable arguments go.
+        # Only the fixed arguments are declared: ctypes passes the others as variable arguments.
         ("opus_encoder_ctl", integer, [pointer, integer]),
         ("opus_encode", integer, [pointer, ctypes.c_char_p, integer, pointer, ctypes.c_int32]),
         ("opus_decoder_create", pointer, [integer, integer, pointer]),
@@ -176,7 +182,9 @@ def _libopus() -> ctypes.CDLL:
 
 
 def _libopus_path() -> str:
-    """The library that PyAV's wheel brings along, else the system's. ImportError where there is neither."""
+    """Find the library that PyAV's wheel brings along, or else the system's. Raises ImportError where there is
+    neither.
+    """
     av = importlib.util.find_spec("av")
     if av is not None and av.origin is not None:
         package = Path(av.origin).parent

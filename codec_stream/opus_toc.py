@@ -1,4 +1,4 @@
-"""Scope: what an Opus packet says of itself before it is decoded: its length, and whether it repeats the one before."""
+"""Reads what an Opus packet says of itself before it is decoded: its length, and whether it repeats the one before."""
 
 CLOCK_HZ = 48000
 MAX_TICKS = CLOCK_HZ * 120 // 1000
@@ -10,7 +10,9 @@ _FRAME_COUNT, _PADDED, _VARIABLE = 0x3F, 0x40, 0x80  # the second byte of a pack
 
 
 def frame_ticks(payload: bytes) -> int:
-    """How long each frame of the packet is, 120 to 2880 ticks of 48 kHz. ValueError for an empty packet."""
+    """Return how long each frame of the packet is, 120 to 2880 ticks of 48 kHz. Raises ValueError for an empty
+    packet.
+    """
     if not payload:
         raise ValueError("an Opus packet holds at least one byte, got none")
     configuration = payload[0] >> 3
@@ -22,9 +24,9 @@ def frame_ticks(payload: bytes) -> int:
 
 
 def packet_ticks(payload: bytes) -> int:
-    """How long the packet is, 120 to 5760 ticks of 48 kHz (RFC 6716, 3.1 and 3.2).
+    """Return how long the packet is, 120 to 5760 ticks of 48 kHz (RFC 6716, 3.1 and 3.2).
 
-    ValueError for an empty packet, one without frames, and one of more than 120 ms.
+    Raises ValueError for an empty packet, one without frames, and one of more than 120 ms.
     """
     ticks = frame_ticks(payload) * _frames(payload)
     if ticks > MAX_TICKS:
@@ -33,7 +35,7 @@ def packet_ticks(payload: bytes) -> int:
 
 
 def repeats_previous(payload: bytes) -> bool:
-    """Whether the packet also carries, at a lower rate, the frame before it (in-band FEC, RFC 6716, 4.2.4).
+    """Tell whether the packet also carries, at a lower rate, the frame before it (in-band FEC, RFC 6716, 4.2.4).
 
     False as well for a packet that cannot be read.
     """
@@ -61,7 +63,7 @@ def _frames(payload: bytes) -> int:
 
 
 def _first_frame(payload: bytes) -> int | None:
-    """Where the first frame's bytes start; None when it has none or the packet is cut short."""
+    """Return where the first frame's bytes start; None when it has none or the packet is cut short."""
     code = payload[0] & 3
     if code < 2:
         return 1

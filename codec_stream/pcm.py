@@ -1,13 +1,14 @@
-"""Scope: decoded audio -> PCM16, the house's audio. Pure."""
+"""Converts decoded audio to PCM16, the format of all audio in the service. Pure."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def to_pcm16(audio: NDArray[np.floating]) -> bytes:
-    """audio [samples], full scale 1 -> PCM16 little endian, rounded to the nearest step, clipped and never wrapped.
+    """Convert audio [samples], full scale 1, to PCM16 little endian, rounded to the nearest step, clipped and never
+    wrapped.
 
-    ValueError for NaN, which has no level: the stream it came from is broken and should end as failed.
+    Raises ValueError for NaN, which has no level: the stream it came from is broken and should end as failed.
     """
     if np.isnan(audio).any():
         raise ValueError("the audio holds NaN samples")

@@ -1,4 +1,4 @@
-"""Scope: sample-rate conversion of mono audio: `resample` for a clip at hand, `StreamResampler` for live speech.
+"""Converts the sample rate of mono audio: `resample` for a clip at hand, `StreamResampler` for live speech.
 
 Positions are not shifted: output sample i lies at i / to_rate. A clip goes through soxr (quality HQ). A stream cannot:
 soxr filters in blocks and keeps 37 to 75 ms of speech back (24 to 16 and to 8 kHz; its quality LQ still 20 to 40 ms,
@@ -25,7 +25,9 @@ _FEW_PHASES = 3
 
 
 def resample(pcm: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:
-    """pcm [samples at from_rate], mono -> [samples at to_rate]. ValueError when it is not mono float audio."""
+    """Resample pcm [samples at from_rate], mono -> [samples at to_rate]. Raises ValueError when it is not mono float
+    audio.
+    """
     if pcm.ndim != 1 or pcm.dtype.kind != "f":
         raise ValueError(f"expected mono float audio [samples], got {pcm.dtype} with shape {pcm.shape}")
     pcm = np.ascontiguousarray(pcm, dtype=np.float32)
@@ -36,10 +38,10 @@ def resample(pcm: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[
 
 
 class StreamResampler:
-    """One stream of 16-bit audio, chunk by chunk, through a linear-phase polyphase filter (Kaiser window, 80 dB).
+    """Resamples one stream of 16-bit audio, chunk by chunk, by a linear-phase polyphase filter (Kaiser window, 80 dB).
 
-    n samples become ceil(n * to_rate / from_rate), the same bit by bit whatever the chunks. What is kept back is
-    less than 3.2 ms of speech plus one sample, and comes with `flush`. Between equal rates samples pass untouched.
+    n samples become ceil(n * to_rate / from_rate), the same bit by bit whatever the chunks. What is kept back is less
+    than 3.2 ms of speech plus one sample, and comes with `flush`. Between equal rates samples pass untouched.
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
@@ -54,9 +56,9 @@ class StreamResampler:
         self._flushed = False
 
     def push(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Takes the next chunk [samples at from_rate] and returns what is ready [samples at to_rate], maybe nothing.
+        """Take the next chunk [samples at from_rate] and return what is ready [samples at to_rate], maybe nothing.
 
-        ValueError after flush, or when the chunk is not mono int16 audio.
+        Raises ValueError after `flush`, or when the chunk is not mono int16 audio.
         """
         if self._flushed:
             raise ValueError("the resampler was flushed; start a new one for new audio")
@@ -67,7 +69,7 @@ class StreamResampler:
         return self._filter(self._bank, pcm)
 
     def flush(self) -> NDArray[np.int16]:
-        """Ends the stream and returns the rest of its samples. ValueError when called twice."""
+        """End the stream and return the rest of its samples. Raises ValueError when called twice."""
         # The last samples filter against the silence behind the stream.
         rest = self.push(np.zeros(self._reach, dtype=np.int16))
         self._flushed = True
@@ -89,7 +91,9 @@ class StreamResampler:
         return pcm16
 
     def _by_phase(self, bank: NDArray[np.float64], ready: int) -> NDArray[np.float64]:
-        """Outputs of one phase stand `down` inputs apart: one product for each phase, with nothing gathered."""
+        """Filter with one product for each phase: outputs of one phase stand `down` inputs apart, so nothing is
+        gathered.
+        """
         windows = np.lib.stride_tricks.sliding_window_view(self._input.astype(np.float64), 2 * self._reach)
         scaled = np.empty(ready - self._given)
         for offset in range(min(self._up, len(scaled))):
@@ -101,12 +105,12 @@ class StreamResampler:
         return scaled
 
     def _by_place(self, bank: NDArray[np.float64], ready: int) -> NDArray[np.float64]:
-        """Where there are many phases, each output's inputs are gathered."""
+        """Filter by gathering each output's inputs, which pays where there are many phases."""
         at, phase = np.divmod(np.arange(self._given, ready) * self._down, self._up)
         windows = np.lib.stride_tricks.sliding_window_view(self._input, 2 * self._reach)
         first = at - self._reach + 1 - self._start
         scaled = np.empty(len(at))
-        for block in range(0, len(at), _BLOCK):  # in pieces: what is gathered here is many times what comes in
+        for block in range(0, len(at), _BLOCK):  # in pieces: the gathered inputs are many times as large as the input
             part = slice(block, block + _BLOCK)
             gathered = windows[first[part]].astype(np.float64)
             scaled[part] = np.einsum("ik,ik->i", gathered, bank[phase[part]])
@@ -115,7 +119,9 @@ class StreamResampler:
 
 @lru_cache(maxsize=32)
 def _filter_bank(from_rate: int, to_rate: int) -> NDArray[np.float64]:
-    """One filter for each place an output can have between two inputs [phases, 2 * reach], in multiples of 2**-24."""
+    """Return one filter for each place an output can have between two inputs [phases, 2 * reach], in multiples of
+    2**-24.
+    """
     phases = to_rate // gcd(from_rate, to_rate)
     cutoff = (min(from_rate, to_rate) / 2 - _CENTRE_BELOW_NYQUIST_HZ) / from_rate  # cycles per input sample
     # Kaiser's formulas for window length and shape (Oppenheim & Schafer, Discrete-Time Signal Processing, 7.6).

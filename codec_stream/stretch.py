@@ -1,4 +1,4 @@
-"""Scope: speech at another speed, at the same pitch, as a stream (FFmpeg's atempo: waveform-similarity overlap-add)."""
+"""Changes the speed of speech at the same pitch, as a stream (FFmpeg's atempo: waveform-similarity overlap-add)."""
 
 from fractions import Fraction
 
@@ -12,15 +12,15 @@ MIN_SPEED, MAX_SPEED = 0.25, 4.0
 # One atempo slows down to half at most; slower speech passes two of them.
 _SLOWEST_STAGE = 0.5
 _PIECE_SECONDS = 0.01
-# What atempo swallows at the end of a stream: less than this much speech.
+# At the end of a stream atempo swallows some speech, always less than this.
 _TAIL_SECONDS = 0.15
 
 
 class Stretcher:
-    """One stream of mono PCM16, `speed` times as fast: n samples become round(n / speed), whatever the chunks.
+    """Changes the speed of one stream of mono PCM16: n samples become round(n / speed), whatever the chunks.
 
     At speed 1 bytes pass untouched. Otherwise at most 85 ms of speech at 24 kHz are kept back up to speed 2, and 120 ms
-    up to 4. ValueError for a speed out of 0.25 to 4.
+    up to 4. Raises ValueError for a speed out of 0.25 to 4.
     """
 
     def __init__(self, speed: float, rate: int) -> None:
@@ -35,9 +35,9 @@ class Stretcher:
         self._flushed = False
 
     def push(self, pcm16: bytes) -> bytes:
-        """Takes the next PCM16 chunk and returns what is ready, maybe nothing.
+        """Take the next PCM16 chunk and return what is ready, maybe nothing.
 
-        ValueError for half a sample, and after flush.
+        Raises ValueError for half a sample, and after `flush`.
         """
         if self._flushed:
             raise ValueError("the stretcher was flushed; start a new one for new audio")
@@ -50,7 +50,7 @@ class Stretcher:
         return self._stretch(self._graph, pcm16)
 
     def flush(self) -> bytes:
-        """Ends the stream and returns the rest of it. ValueError when called twice."""
+        """End the stream and return the rest of it. Raises ValueError when called twice."""
         if self._flushed:
             raise ValueError("the stretcher was flushed; start a new one for new audio")
         self._flushed = True

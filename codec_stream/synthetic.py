@@ -1,4 +1,4 @@
-"""Scope: random codec checkpoints in the exact format of transformers, for tests, benchmarks and a first run.
+"""Makes random codec checkpoints in the exact format of transformers, for tests, benchmarks and a first run.
 
 What they decode is noise, at a sane level. Codebooks are residual and coarse first, as in a trained codec: each stage's
 entries are smaller than those of the stage before.
@@ -90,11 +90,11 @@ _RELEASED = _Sizes(
 def random_codec(
     folder: Path, *, small: bool = True, seed: int = 0, causal: bool = False, full_encoder: bool = False
 ) -> None:
-    """Writes `config.json` and `model.safetensors` of a random codec into `folder`, which is made when absent.
+    """Write `config.json` and `model.safetensors` of a random codec into `folder`, which is made when absent.
 
-    24 kHz, 960 samples per frame, 8 codebooks of 1024. `small`: under 4 MB; otherwise quantizer and decoder have the
-    released sizes (about 150 MB), and with `full_encoder` the encode side too (about 800 MB). The same seed gives the
-    same weights. Random codes decode to an RMS of about 0.1 around zero.
+    The codec has 24 kHz, 960 samples per frame and 8 codebooks of 1024. With `small` it takes under 4 MB. Otherwise
+    quantizer and decoder have the released sizes (about 150 MB), and with `full_encoder` the encode side too (about 800
+    MB). The same seed gives the same weights. Random codes decode to an RMS of about 0.1 around zero.
 
     `causal` zeroes the decoder's taps on future input, as training a causal codec would, but for one frame: the first
     convolution keeps its nearest future tap.
@@ -208,7 +208,7 @@ def _random_decoder(decoder: DacDecoder, causal: bool) -> DacDecoder:
 
 
 def _scale_output(decoder: DacDecoder, quantizers: list[dict[str, Tensor]], weight: Tensor, bias: Tensor) -> None:
-    """Sets the last convolution so that random codes decode to zero mean and `_OUTPUT_RMS`."""
+    """Set the last convolution so that random codes decode to zero mean and `_OUTPUT_RMS`."""
     latent = torch.zeros(_CALIBRATION_FRAMES, weight.shape[1])
     for quantizer in quantizers:
         codes = torch.randint(_CODEBOOK_SIZE, (_CALIBRATION_FRAMES,))
@@ -222,7 +222,7 @@ def _scale_output(decoder: DacDecoder, quantizers: list[dict[str, Tensor]], weig
 
 
 def _random_semantic_decoder(config: CodecConfig) -> dict[str, Tensor]:
-    """The branch that was trained to give HuBERT's features back; nothing here runs it, but the format has it."""
+    """Make the branch that was trained to give HuBERT's features back. Nothing here runs it, but the format has it."""
     width = config.semantic_hidden_size
     shapes = {"conv1.weight": (width, width, config.kernel_size), "conv2.weight": (width, width, config.kernel_size)}
     for block in range(len(config.strides)):
@@ -238,7 +238,9 @@ def _random_semantic_decoder(config: CodecConfig) -> dict[str, Tensor]:
 
 
 def _init(module: nn.Module) -> None:
-    """Weights that keep a signal's variance; the second convolution of a residual unit gets less, as they add up."""
+    """Set weights that keep a signal's variance. The second convolution of a residual unit gets less, as units add
+    up.
+    """
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv1d):
             gain = _RESIDUAL_GAIN if "res_unit" in name and name.endswith("conv2") else 1.0

@@ -1,4 +1,4 @@
-"""Scope: G.711 as packets of 20 ms: 24 kHz PCM16 to 160 codes at 8 kHz, and back."""
+"""Codes G.711 in packets of 20 ms: 24 kHz PCM16 to 160 codes at 8 kHz, and back."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ _DECODE = {"PCMU": decode_mulaw, "PCMA": decode_alaw}
 
 
 class G711Encoder:
-    """One stream of 24 kHz speech to packets of 160 bytes, by mu-law (PCMU) or A-law (PCMA)."""
+    """Encodes one stream of 24 kHz speech into packets of 160 bytes, by mu-law (PCMU) or A-law (PCMA)."""
 
     clock_ticks = 160
 
@@ -23,19 +23,19 @@ class G711Encoder:
         self._resampler = PacketResampler(_RATE_HZ)
 
     def encode(self, pcm16: bytes) -> bytes:
-        """480 samples of PCM16 -> 160 bytes. ValueError for any other length."""
+        """Encode 480 samples of PCM16 into 160 bytes. Raises ValueError for any other length."""
         return self._codes(self._resampler.push(pcm16)).tobytes()
 
     def protect(self, on: bool) -> None:
-        """Packets of this encoding stand alone."""
+        """Do nothing: packets of this encoding cannot make up for others."""
 
     def rest(self) -> bytes:
-        """A payload of silence."""
+        """Return a payload of silence."""
         return self.encode(bytes(2 * PACKET_SAMPLES))
 
 
 class G711Decoder(WaveformDecoder):
-    """One stream of G.711 packets to PCM16 at 24 kHz."""
+    """Decodes one stream of G.711 packets to PCM16 at 24 kHz."""
 
     def __init__(self, law: Law) -> None:
         pcm = _DECODE[law]

@@ -1,4 +1,4 @@
-"""Scope: the tensors of a checkpoint folder by name, from safetensors files only, whichever network they belong to.
+"""Reads the tensors of a checkpoint folder by name, from safetensors files only, whichever network they belong to.
 
 Weights that are not floating point numbers of 16 bits or more are refused by the name of their format: read as numbers
 they would be nonsense, and nothing would say so.
@@ -22,7 +22,7 @@ _BITSANDBYTES_4 = ".quant_state.bitsandbytes__"
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the checkpoint in `folder`, on the CPU, as they are stored.
+    """Read all tensors of the checkpoint in `folder`, on the CPU, as they are stored.
 
     Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names. Where both are there the single
     file counts, as in transformers. Raises CheckpointError when there is neither, when the index names anything but
@@ -43,7 +43,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def quantised_format(tensors: dict[str, Tensor]) -> str | None:
-    """The name of the format that the weights are quantised in, told by names and types; None where they are not."""
+    """Name the format that the weights are quantised in, told by names and types; None where they are not quantised."""
 
     def stored(suffix: str) -> bool:
         return any(name.endswith(suffix) for name in tensors)

@@ -1,4 +1,4 @@
-"""Scope: the tensors of a codec checkpoint as one flat dictionary.
+"""Reads the tensors of a codec checkpoint as one flat dictionary.
 
 Weight norm is folded on the way in, so that a tensor is called `<layer>.weight` however the checkpoint stored it.
 """
@@ -19,7 +19,7 @@ _WEIGHT_NORM_SUFFIXES = (
 
 
 def load_codec_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the checkpoint in `folder` on the CPU, floating point ones as float32, weight norm folded.
+    """Read all tensors of the checkpoint in `folder` on the CPU, floating point ones as float32, weight norm folded.
 
     Raises CheckpointError when `read_tensors` does, or when half of a weight-normed pair is missing.
     """
@@ -30,7 +30,7 @@ def load_codec_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def fold_weight_norm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`weights` with each weight-normed pair (g, v) replaced by weight = g * v / |v|; the rest is passed on.
+    """Replace each weight-normed pair (g, v) by weight = g * v / |v|, and pass the other weights on.
 
     The norm runs over the dimensions in which g has size 1. Raises CheckpointError when a pair is incomplete.
     """
