@@ -1,4 +1,4 @@
-"""The Python client: say text, iterate audio, interrupt.
+"""Talks to voiced from Python: say text, iterate audio, interrupt.
 
 async with connect("ws://127.0.0.1:8080/v1/realtime") as conversation:
     speech = await conversation.say("Hello there.")

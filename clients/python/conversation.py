@@ -1,4 +1,4 @@
-"""A conversation with voiced over WebSocket, and any number of responses beside it."""
+"""Holds a conversation with voiced over WebSocket, and any number of responses beside it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class VoicedError(Exception):
-    """The server refused something, or the conversation ended; `code` is the protocol's."""
+    """Says that the server refused something, or that the conversation ended; `code` is the protocol's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -78,8 +78,13 @@ class VoicedError(Exception):
 
 @dataclass
 class Speech:
-    """One response while it is spoken. Iterate it for PCM (16-bit mono, 24 kHz); `response` is set at its end.
-    `transcript` grows with what is said; once it is over or interrupted, it is what the conversation keeps."""
+    """Follows one response while it is spoken. Iterate it for PCM (16-bit mono, 24 kHz).
+
+    `response` is set at its end. `transcript` grows with what is said; once the speech is over or interrupted, it is
+    what the conversation keeps. `asked_at` and `first_audio_at` are monotonic seconds. `gaps_s` are the silences in its
+    middle that a listener heard, in seconds. Iterating raises VoicedError if the connection ends before the response
+    does.
+    """
 
     conversation: Conversation
     response_id: str
@@ -107,19 +112,19 @@ class Speech:
             raise VoicedError("connection_lost", "The connection ended before the response was complete.")
 
     async def read(self) -> bytes:
-        """All PCM of the response."""
+        """Return all PCM of the response. Raises VoicedError if the connection ends before the response does."""
         return b"".join([chunk async for chunk in self])
 
     async def append(self, text: str) -> None:
-        """More words, of a response begun with `Conversation.stream`."""
+        """Add words to a response that was begun with `Conversation.stream`. Raises ValueError for any other."""
         await self.conversation.send(InputTextAppend(text=text, stream=self._stream_name()))
 
     async def flush(self) -> None:
-        """Speak the words so far without waiting for the end of their sentence."""
+        """Have the words so far spoken without waiting for the end of their sentence."""
         await self.conversation.send(InputTextFlush(stream=self._stream_name()))
 
     async def end(self) -> None:
-        """There are no more words."""
+        """Say that there are no more words."""
         await self.conversation.send(InputTextEnd(stream=self._stream_name()))
 
     def _stream_name(self) -> str:
@@ -128,8 +133,10 @@ class Speech:
         return self.stream
 
     async def interrupt(self, heard_ms: int | None = None) -> None:
-        """Stop speaking; no more PCM is handed out. `heard_ms` says how much was played; by default, what could have
-        been played by now. Afterwards `transcript` is cut to it. Raises VoicedError."""
+        """Stop speaking: no more PCM is handed out, and `transcript` is cut to what was heard. Raises VoicedError.
+
+        `heard_ms` says how much was played; by default, what could have been played by now.
+        """
         self._interrupted = True
         if self.response is None:
             await self.conversation.send(ResponseCancel(response_id=self.response_id))
@@ -140,7 +147,9 @@ class Speech:
             self.transcript = _words(await self.conversation.retrieve(self.item_id))
 
     def played_ms(self, now: float) -> int:
-        """Milliseconds a player that started with the first audio has played by `now`."""
+        """Return how many milliseconds a player that started with the first audio has played by `now` (monotonic
+        seconds).
+        """
         if self.first_audio_at is None:
             return 0
         left = max(0.0, self._dry_at - now)
@@ -166,7 +175,7 @@ class Speech:
 
     def _done(self, response: Response) -> None:
         self.response = response
-        self.transcript = "".join(map(_words, response.output))  # of what was said only what was heard is left
+        self.transcript = "".join(map(_words, response.output))  # the response has only what was heard of it
         self._end()
 
     def _end(self) -> None:
@@ -174,7 +183,10 @@ class Speech:
 
 
 class Conversation:
-    """An open conversation. `session` is the effective session as the server last told it."""
+    """Holds an open conversation. `session` is the effective session as the server last told it.
+
+    `errors` are all errors that the server has sent.
+    """
 
     def __init__(self, connection: ClientConnection, encoding: Encoding) -> None:
         self._connection = connection
@@ -198,21 +210,24 @@ class Conversation:
         generation: Generation | None = None,
         aside: bool = False,
     ) -> Speech:
-        """Ask for `text` to be spoken; returns once the server has begun. The other settings are for this response
-        alone; `aside` speaks out of band, beside the conversation. Raises VoicedError if the server refuses."""
+        """Ask for `text` to be spoken; return once the server has begun.
+
+        The other settings are for this response alone; `aside` speaks out of band, beside the conversation. Raises
+        VoicedError if the server refuses.
+        """
         asked_at = time.monotonic()
         config = _overrides(instructions, voice, generation)
         if aside:
             message = NewMessage("user", [InputText(text)])
             config = msgspec.structs.replace(config, conversation="none", input=[message])
             return await self._begin(config, asked_at)
-        await self.add("user", InputText(text))  # waited for: if it is refused, nothing may be spoken
+        await self.add("user", InputText(text))  # if it is refused, this raises, and nothing is spoken
         return await self._begin(config, asked_at)
 
     async def respond(
         self, *, instructions: str | None = None, voice: str | None = None, generation: Generation | None = None
     ) -> Speech:
-        """Ask for a response to the conversation as it is."""
+        """Ask for a response to the conversation as it is. Raises VoicedError if the server refuses."""
         return await self._begin(_overrides(instructions, voice, generation), time.monotonic())
 
     async def stream(
@@ -244,7 +259,7 @@ class Conversation:
         await self._ask(ItemCreate(item=NewMessage(role, list(content))), ItemAdded)  # type: ignore[arg-type]
 
     async def retrieve(self, item_id: str) -> Item:
-        """An item as the conversation keeps it. Raises VoicedError if there is none of this id."""
+        """Return an item as the conversation keeps it. Raises VoicedError if there is none of this id."""
         retrieved = await self._ask(ItemRetrieve(item_id=item_id), ItemRetrieved)
         item: Item = retrieved.item
         return item
@@ -260,7 +275,7 @@ class Conversation:
         instructions: str | None = None,
         generation: Generation | None = None,
     ) -> Session:
-        """Change settings; returns the effective session."""
+        """Change settings, and return the effective session. Raises VoicedError if the server refuses."""
         config = SessionConfig(
             instructions=UNSET if instructions is None else instructions,
             audio=UNSET if voice is None else SessionAudio(output=AudioOutput(voice=voice)),
@@ -303,7 +318,7 @@ class Conversation:
         return detection is not None and detection.create_response is True
 
     async def send(self, event: ClientEvent) -> None:
-        """Send any client event."""
+        """Send any client event. Raises VoicedError if the connection is closed."""
         data = self._encoding.encode(event)
         try:
             await self._connection.send(data if self._encoding.binary else data.decode())
@@ -311,8 +326,10 @@ class Conversation:
             raise VoicedError("connection_lost", f"The connection was closed: {error}.") from error
 
     async def _ask(self, event: ClientEvent, answer: type[Any]) -> Any:
-        """Send an event and wait for its answer: an event, of a response the speech that begins. Raises VoicedError for
-        an error about it."""
+        """Send an event and return its answer: an event, or for a new response the speech.
+
+        Raises VoicedError for an error about it.
+        """
         async with self._lock:
             self._asked += 1
             self._expected, self._expecting = answer, asyncio.get_running_loop().create_future()
@@ -341,7 +358,7 @@ class Conversation:
         if isinstance(event, (SessionCreated, SessionUpdated)):
             self.session = event.session
         elif isinstance(event, ResponseCreated):
-            # handed on from here: a response may be over before who asked for it gets to look
+            # made here and not by the caller who asked: the response may be over before that caller runs again
             answer = self._speeches[event.response.id] = Speech(self, event.response.id)
         elif isinstance(event, Error):
             self.errors.append(event)
@@ -377,8 +394,9 @@ async def connect(
 
     `url` is the address of the conversations, or the server's own, as ws(s):// or http(s)://. `binary` picks msgpack
     over JSON. `api_key` is a key or a client secret, where the server wants one. `tls` says which certificates of a
-    wss:// server are trusted, by default those the system trusts. Raises VoicedError when the server
-    cannot be used."""
+    wss:// server are trusted, by default those the system trusts. The other settings are those of
+    `Conversation.update`. Raises VoicedError when the server cannot be used.
+    """
     encoding = MSGPACK if binary else JSON
     address = _socket_address(url)
     try:
@@ -413,8 +431,10 @@ async def connect(
 
 
 def _socket_address(url: str) -> str:
-    """Return the WebSocket address of the conversations of a server that is named by it, by its origin, or by the base
-    URL that OpenAI's clients are given (`…/v1`)."""
+    """Return the WebSocket address of a server's conversations.
+
+    `url` is that address, the server's origin, or the base URL that OpenAI's clients are given (`…/v1`).
+    """
     scheme, separator, rest = url.partition("://")
     place, _, path = rest.partition("/")
     if separator and path in ("", "v1", "v1/"):

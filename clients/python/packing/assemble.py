@@ -1,5 +1,7 @@
-"""Puts the package `voiced` together while the client's distribution is built: the modules of `clients/python` and of
-`protocol`, whose imports of each other are rewritten to the names they have there.
+"""Puts the package `voiced` together while the client's distribution is built.
+
+It takes the modules of `clients/python` and of `protocol`, and rewrites their imports of each other to the names they
+have there.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ _IMPORT = re.compile(r"^(\s*(?:from|import) )(clients\.python|protocol)\b", re.M
 
 
 class Assembly(BuildHookInterface):  # type: ignore[misc]  # the linter's environment has no hatchling
-    """Adds the assembled package to a wheel or a source distribution. A wheel made of the latter finds it there."""
+    """Adds the assembled package to a wheel or a source distribution.
+
+    A wheel that is built from a source distribution finds the package there.
+    """
 
     _folder: Path | None = None
 
