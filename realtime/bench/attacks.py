@@ -1,9 +1,9 @@
-"""Scope: `voiced bench attacks`: what hostile callers cost the others, and what calls leave behind.
+"""Measures what hostile callers cost the others, and what calls leave behind (`voiced bench attacks`).
 
 A real server speaks to a few listeners. Attacks are measured in turns, each beside a quiet turn just before it, so that
-what else the machine does slows both. Attackers are a process of their own that runs where nobody else wants to; what
-their CPU time alone costs is the first row. The server's own view of its lateness, in which the listeners' process has
-no part, is what the bar is for.
+what else the machine does slows both. Attackers run in a process of their own, at idle priority; what their CPU time
+alone costs is the first row. The bar is for the server's own view of its lateness, in which the listeners' process has
+no part.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CALL_S = 60.0
 
 @dataclass(frozen=True)
 class Window:
-    """A turn: its times by the clock of the arrivals, and the server's p99 of its own lateness in it."""
+    """Holds one turn: when it was, by the clock of the arrivals, and the server's p99 of its own lateness in it."""
 
     begun: float
     ended: float
@@ -51,7 +51,7 @@ class Window:
 
 @dataclass
 class Rounds:
-    """What one attack gave."""
+    """Holds what was measured of one attack, one entry per round."""
 
     quiet: list[Window] = field(default_factory=list)
     attacked: list[Window] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Rounds:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the benchmark."""
+    """Add the options of the benchmark."""
     add_common_arguments(parser)
     parser.add_argument("--listeners", type=int, default=4, help="who are being spoken to (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: %(default)s)")
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure; see README.md for the keys."""
+    """Measure, and return the result; README.md explains the keys."""
     names = _named(args.attacks) if args.attacks else list(_QUICK if args.quick else ATTACKS)
     listeners, seconds, rounds = (1, 1.0, 1) if args.quick else (args.listeners, args.seconds, args.rounds)
     load_before = os.getloadavg()[0]
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """The result for people."""
+    """Show the result for people."""
     before, after = result["load_average"]
     late = ["quiet_p50_ms", "quiet_p99_ms", "late_p99_ms", "late_p99_vs_quiet"]
     late += ["server_quiet_p99_ms", "server_late_p99_ms", "server_late_p99_vs_quiet"]
@@ -193,7 +193,7 @@ async def _window(server: Observed, seconds: float) -> Window:
 
 
 def _row(name: str, taken: Rounds, heard: list[Heard]) -> dict[str, Any]:
-    """One attack's medians."""
+    """Return one attack's medians."""
     quiet = [_late_s(window, heard) for window in taken.quiet]
     attacked = [_late_s(window, heard) for window in taken.attacked]
     quiet_p99 = [percentile_ms(late, 99) for late in quiet]
@@ -230,7 +230,7 @@ def _late_s(window: Window, heard: list[Heard]) -> list[float]:
 
 
 def _missing(window: Window, one: Heard) -> int:
-    """Packets between the first and the last of a call in a turn that did not come, ever."""
+    """Count the packets between the first and the last of a call in a turn that never came."""
     came = _within(window, one)
     if not came:
         return 0
@@ -271,13 +271,13 @@ async def _calls(server: Observed, callers: Companion, begun: Held, count: int, 
 
 
 def _named(text: str) -> list[str]:
-    """The attacks whose names begin so."""
+    """List the attacks whose names begin with one of the given words."""
     wanted = [part.strip() for part in text.split(",") if part.strip()]
     return [name for name in ATTACKS if any(name.startswith(part) for part in wanted)]
 
 
 def _holds(key: str, runs: list[dict[str, Any]], connects: list[dict[str, Any]]) -> bool | None:
-    """Whether every row is within the bar; None for a table that was not asked for."""
+    """Tell whether every row is within the bar; None for a table that was not asked for."""
     values = [row[key] for row in [*runs, *connects] if key in row and row.get("attack") != NO_ATTACK]
     sign, bar = BARS[key]
     if not values:
@@ -295,5 +295,5 @@ def _median(values: list[float | None]) -> float | None:
 
 
 def _ratio(attacked: list[float | None], quiet: list[float | None]) -> float | None:
-    """The median of the ratios, turn by turn."""
+    """Return the median of the ratios, turn by turn."""
     return _median([a / q if a is not None and q else None for a, q in zip(attacked, quiet, strict=True)])

@@ -1,5 +1,7 @@
-"""Scope: the other processes of the benchmark of attacks: each says a line of JSON when it has something to say, and
-goes on when it is told a line."""
+"""Starts the other processes of the benchmark of attacks, and speaks with them.
+
+Each writes a line of JSON when it has something to say, and goes on when it is sent a line.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,22 @@ _T = TypeVar("_T")
 
 
 class Companion:
-    """A process, as the one that started it sees it."""
+    """Speaks with a process, on the side that started it."""
 
     def __init__(self, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
         self._process = process
         self._errors = errors
 
     def tell(self, line: str) -> None:
-        """It may go on."""
+        """Send the process a line, so that it goes on."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
 
     async def said(self, kind: type[_T], within_s: float) -> _T:
-        """The next thing it says. RuntimeError when it dies instead, TimeoutError when it says nothing."""
+        """Return the next thing the process says.
+
+        Raises RuntimeError when it dies instead, TimeoutError when it says nothing within `within_s` seconds.
+        """
         assert self._process.stdout is not None
         async with asyncio.timeout(within_s):
             line = await self._process.stdout.readline()
@@ -44,7 +49,9 @@ class Companion:
 
 @asynccontextmanager
 async def companion(module: str, *arguments: str) -> AsyncIterator[Companion]:
-    """`python -m module arguments`; it ends with its standard input."""
+    """Run `python -m module arguments` for as long as the context is entered. The process ends with its standard
+    input.
+    """
     with tempfile.TemporaryFile() as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -70,12 +77,12 @@ async def companion(module: str, *arguments: str) -> AsyncIterator[Companion]:
 
 
 def say(word: object) -> None:
-    """Said by the process itself."""
+    """Send a word to the process that started this one, as a line of JSON."""
     sys.stdout.buffer.write(msgspec.json.encode(word) + b"\n")
     sys.stdout.flush()
 
 
 async def told() -> str:
-    """The next line it is told; empty when there will be none."""
+    """Return the next line that this process is sent; empty when there will be none."""
     line: str = await asyncio.to_thread(sys.stdin.readline)
     return line.strip()

@@ -1,7 +1,7 @@
-"""The calling half of the second table of `voiced bench attacks`, in a process of its own.
+"""Makes the calls of the second table of `voiced bench attacks`, in a process of its own.
 
-`python -m realtime.bench.attacks_connects ADDRESS TEXT` is told "COUNT AT_A_TIME" a line and makes so many calls: each
-connects, asks for TEXT, and hangs up on the first speech it hears. It says how many did not come to that.
+`python -m realtime.bench.attacks_connects ADDRESS TEXT` is sent lines of "COUNT AT_A_TIME" and makes that many calls:
+each connects, asks for TEXT, and hangs up on the first speech it hears. It answers how many did not come to that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from realtime.bench.webrtc_listener import Unspoken, listener
 
 
 async def main(address: str, text: str) -> None:
-    """Call until there is nothing more to be told."""
+    """Make calls until there are no more lines."""
     while line := await told():
         count, at_a_time = map(int, line.split())
         places = asyncio.Semaphore(at_a_time)

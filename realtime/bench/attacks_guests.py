@@ -1,5 +1,7 @@
-"""Scope: hostile callers for the benchmark of attacks: one who is connected and sends what it likes, and one who finds
-the path and then never finishes the handshake."""
+"""Plays hostile callers for the benchmark of attacks.
+
+One is connected and sends what it likes. The other finds the path and then never finishes the handshake.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ _OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000", re.MULTILINE)
 
 
 class Guest:
-    """A caller who is let in, with audio both ways and the channel for events."""
+    """Plays a caller who is let in, with audio both ways and the channel for events."""
 
     def __init__(self) -> None:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -35,16 +37,18 @@ class Guest:
 
     @property
     def connected(self) -> bool:
-        """Nobody has hung up."""
+        """Tell whether nobody has hung up."""
         return self._channel.readyState == "open" and self._connection.connectionState == "connected"
 
     @property
     def bytes_waiting(self) -> int:
-        """Of events that have not left."""
+        """Return how many bytes of events have not left."""
         return int(self._channel.bufferedAmount)
 
     async def connect(self, address: str) -> None:
-        """Returns when the session has greeted. Raises ConnectionError if it is not answered."""
+        """Call the server, and return when the session has greeted. Raises ConnectionError if the call is not
+        answered.
+        """
         await self._connection.setLocalDescription(await self._connection.createOffer())
         answer = await post(address, self._connection.localDescription.sdp.encode())
         if answer.status != 201:
@@ -62,14 +66,14 @@ class Guest:
         self._path = ice._nominated[1]
 
     def sealed(self, payload: bytes) -> bytes:
-        """The next RTP packet, under this caller's own keys."""
+        """Return the next RTP packet, encrypted with this caller's own keys."""
         self._sequence += 1
         ticks = self._sequence * _TICKS & 0xFFFFFFFF
         head = struct.pack("!BBHLL", 0x80, self._payload_type, self._sequence & 0xFFFF, ticks, _SSRC)
         return self.sealed_as_is(head + payload)
 
     def sealed_as_is(self, packet: bytes) -> bytes:
-        """The same for any bytes; empty for those that SRTP itself refuses."""
+        """Encrypt any bytes as a packet; return nothing for those that SRTP itself refuses."""
         with contextlib.suppress(pylibsrtp.Error, ValueError):
             return bytes(self._dtls._tx_srtp.protect(packet))
         return b""
@@ -80,16 +84,16 @@ class Guest:
             self._path.protocol.transport.sendto(datagram, self._path.remote_addr)
 
     def send(self, kind: str, **fields: Any) -> None:
-        """An event."""
+        """Send an event on the channel."""
         self._channel.send(json.dumps({"type": kind, **fields}))
 
     def acknowledge_nothing(self) -> None:
-        """From now on what comes on the channel is taken, and not acknowledged."""
+        """Take what comes on the channel from now on, and acknowledge none of it."""
         assert self._connection.sctp is not None
         self._connection.sctp._send_sack = _nothing  # type: ignore[method-assign]
 
     async def hang_up(self) -> None:
-        """End it."""
+        """End the call."""
         await self._connection.close()
 
     def _told(self, message: str) -> None:
@@ -97,18 +101,20 @@ class Guest:
 
 
 class Unfinished:
-    """A caller whose checks pass, so that what it sends reaches the handshake, and who has no handshake to offer."""
+    """Plays a caller whose checks pass, so that what it sends reaches the handshake, and who has no handshake to
+    offer.
+    """
 
     def __init__(self) -> None:
         self._ice = Connection(ice_controlling=True)
 
     @property
     def server(self) -> tuple[str, int]:
-        """Where its call is taken; only once it is."""
+        """Return the address at which its call is taken, once it is connected."""
         return self._ice._nominated[1].remote_addr
 
     async def connect(self, address: str, offer: str) -> str:
-        """Open a call with `offer` in its own name, and find the path. Returns what was answered."""
+        """Open a call with `offer` in its own name, find the path, and return what was answered."""
         await self._ice.gather_candidates()
         candidates = "".join(f"a=candidate:{found.to_sdp()}\r\n" for found in self._ice.local_candidates)
         bare = re.sub(r"^a=candidate:.*\r\n", "", offer, flags=re.MULTILINE)
@@ -130,7 +136,7 @@ class Unfinished:
             await self._ice.send(datagram)
 
     async def leave(self) -> None:
-        """Without a word."""
+        """Leave without a word."""
         await self._ice.close()
 
 

@@ -1,4 +1,4 @@
-"""The honest half of `voiced bench attacks`, in a process of its own: callers who are being spoken to all the time.
+"""Plays the honest callers of `voiced bench attacks`, in a process of its own: they are spoken to all the time.
 
 `python -m realtime.bench.attacks_listeners ADDRESS COUNT TEXT` says "ready" when COUNT calls are being spoken to, has
 TEXT spoken again and again until its standard input ends, and then says what each heard.
@@ -22,7 +22,7 @@ from realtime.bench.webrtc_loopback import use_loopback
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
-    """One packet: when, by the clock that all processes of a machine share, and its header."""
+    """Records one packet: when it came, by the clock that all processes of a machine share, and its header."""
 
     at: float
     timestamp: int
@@ -30,7 +30,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Heard(msgspec.Struct):
-    """One listener. `failed`: responses that ended otherwise than they should."""
+    """Records what one listener heard. `failed` counts responses that did not end as they should."""
 
     arrivals: list[Arrival] = []
     responses: int = 0
@@ -38,7 +38,7 @@ class Heard(msgspec.Struct):
 
 
 class _Witness(Listener):
-    """Writes down what arrives."""
+    """Listens, and writes down what arrives."""
 
     def __init__(self, connection: RTCPeerConnection) -> None:
         super().__init__(connection)
@@ -49,7 +49,7 @@ class _Witness(Listener):
         await super()._packet_came(packet, arrival_time_ms)
 
     async def listen(self, text: str, speaking: asyncio.Event) -> None:
-        """Until cancelled; the event is set once there is speech."""
+        """Have the text spoken again and again until cancelled. `speaking` is set once there is speech."""
         while True:
             try:
                 async for _ in self.say(text, asyncio.Event()):
@@ -71,7 +71,7 @@ async def _witness(address: str) -> AsyncIterator[_Witness]:
 
 
 async def main(address: str, count: int, text: str) -> None:
-    """Listen until told that it is enough."""
+    """Listen until a line says that it is enough."""
     use_loopback()
     async with AsyncExitStack() as calls:
         witnesses = [await calls.enter_async_context(_witness(address)) for _ in range(count)]

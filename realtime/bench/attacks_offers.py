@@ -1,4 +1,4 @@
-"""Scope: the offers of the benchmark of attacks: a real one, what is made of it, and what a server answers."""
+"""Makes the offers of the benchmark of attacks from a real one, and sends them to a server."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MOST_CHANGES = 6
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0: the connection was cut without an answer."""
+    """Holds what the server answered; status 0 says that the connection was cut without an answer."""
 
     status: int
     body: str
 
     @property
     def told(self) -> str:
-        """The status, and the code of the error if there is one."""
+        """Return the status, and the code of the error if there is one."""
         if not self.status:
             return "cut off"
         if self.status < 400:
@@ -37,7 +37,7 @@ class Answer:
 
 
 class _Exchange(asyncio.Protocol):
-    """Keeps what comes until the connection is over; an answer may come, and the connection end, before all is sent."""
+    """Keeps what comes until the connection is over. An answer may come, and the connection end, before all is sent."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -51,7 +51,7 @@ class _Exchange(asyncio.Protocol):
 
 
 async def post(address: str, offer: bytes) -> Answer:
-    """Send an offer on a connection of its own. Raises TimeoutError."""
+    """Send an offer on a connection of its own, and return the answer. Raises TimeoutError."""
     host, _, port = address.rpartition(":")
     head = (
         f"POST /v1/realtime/calls HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n"
@@ -70,7 +70,9 @@ async def post(address: str, offer: bytes) -> Answer:
 
 
 async def real_offer() -> str:
-    """aiortc's, of somebody who listens and has the channel for events, and who is gone."""
+    """Return an offer as aiortc makes it, for a caller that listens and has the channel for events. The caller is
+    gone.
+    """
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         connection.addTransceiver("audio", direction="recvonly")
@@ -82,7 +84,7 @@ async def real_offer() -> str:
 
 
 def with_candidates(offer: str, count: int) -> str:
-    """The offer with so many candidates in its first section, each 50 to 60 bytes, and no others."""
+    """Return the offer with `count` candidates in its first section, each 50 to 60 bytes, and no others."""
     lines = "".join(
         f"a=candidate:{index} 1 udp {2130706431 - index} 10.{index >> 16 & 255}.{index >> 8 & 255}.{index & 255}"
         f" {1024 + index % 60000} typ host\r\n"
@@ -93,7 +95,7 @@ def with_candidates(offer: str, count: int) -> str:
 
 
 def mutated(offer: str, seed: int) -> Iterator[str]:
-    """The offer again and again with a few lines lost, doubled, moved, cut or damaged."""
+    """Yield the offer again and again with a few lines lost, doubled, moved, cut or damaged."""
     chance = random.Random(seed)
     while True:
         lines = offer.splitlines()

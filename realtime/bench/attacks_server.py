@@ -1,4 +1,4 @@
-"""Scope: a server as the benchmark of attacks sees it from outside: what its process holds and what `/metrics` says."""
+"""Observes a server from outside, for the benchmark of attacks: what its process holds and what `/metrics` says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCRAPE_S = 10.0
 
 @dataclass(frozen=True)
 class Held:
-    """What the gateway process holds."""
+    """Says what the gateway process holds."""
 
     sessions: int
     descriptors: int
@@ -26,12 +26,17 @@ class Held:
 
 @dataclass(frozen=True)
 class Lateness:
-    """How many packets went out at most so late, by seconds, since the server started."""
+    """Counts packets by how late they went out, since the server started: for each bound in seconds, those within
+    it.
+    """
 
     counts: dict[float, float]
 
     def percentile_ms(self, percent: float, before: Lateness) -> float | None:
-        """Of the packets since `before`, evenly spread within each bucket; None without any."""
+        """Return a percentile in milliseconds of the packets since `before`; None if there were none.
+
+        Packets are taken to be evenly spread within each bucket.
+        """
         grown = [(edge, count - before.counts[edge]) for edge, count in sorted(self.counts.items())]
         wanted = grown[-1][1] * percent / 100
         lower, below = 0.0, 0.0
@@ -45,25 +50,28 @@ class Lateness:
 
 
 class Observed:
-    """The server at an address, and its gateway process."""
+    """Observes the server at an address, and its gateway process."""
 
     def __init__(self, process: psutil.Process, address: str) -> None:
         self._process = process
         self._address = address
 
     async def held(self) -> Held:
-        """Now."""
+        """Return what the gateway holds now."""
         samples = await self._scraped()
         sessions = sum(value for name, _, value in samples if name == "voiced_sessions")
         memory = self._process.memory_info().rss / 2**20
         return Held(int(sessions), self._process.num_fds(), self._process.num_threads(), memory)
 
     async def lateness(self) -> Lateness:
-        """Of all packets so far."""
+        """Return the lateness of all packets so far."""
         return Lateness({edge: value for name, edge, value in await self._scraped() if name == _LATENESS})
 
     async def released(self, before: Held, within_s: float) -> float | None:
-        """Seconds until no more sessions and descriptors are held than before; None: not within the time."""
+        """Wait until no more sessions and descriptors are held than `before`, and return the seconds that took.
+
+        None says that it did not happen within `within_s`.
+        """
         clock = asyncio.get_running_loop().time
         begun = clock()
         while clock() - begun < within_s:
@@ -74,7 +82,7 @@ class Observed:
         return None
 
     async def _scraped(self) -> list[tuple[str, float, float]]:
-        """Name, bucket's edge (0 for none) and value of each sample."""
+        """Return the name, the bucket's edge (0 for none) and the value of each sample."""
 
         def fetch() -> str:
             with urllib.request.urlopen(f"http://{self._address}/metrics", timeout=_SCRAPE_S) as answer:

@@ -1,7 +1,7 @@
-"""The attacking half of `voiced bench attacks`, in a process of its own that runs where nobody else wants to.
+"""Attacks a server for `voiced bench attacks`, from a process of its own that runs at idle priority.
 
-`python -m realtime.bench.attacks_strangers ADDRESS ATTACK SECONDS` gets ready and says "ready"; told a line, it attacks
-for SECONDS and says what was answered, with counts; then it leaves when its standard input ends.
+`python -m realtime.bench.attacks_strangers ADDRESS ATTACK SECONDS` gets ready and says "ready". When it is sent a line,
+it attacks for SECONDS and says what was answered, with counts. It leaves when its standard input ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OFFERS_PER_S = 50
 _BIG_OFFERS_PER_S = 5
 _MANY_CANDIDATES = 20_000
 _TOO_MANY_CANDIDATES = 240
-"""Within the 16 KiB that an offer may have."""
+"""So many candidates are too many, and still fit the 16 KiB that an offer may have."""
 
 _UNFINISHED = 16
 _GARBAGE_PER_S = 1000
@@ -41,15 +41,15 @@ _LONG_EVENT = 50_000
 _LONG_EVENTS_PER_S = 20
 
 Strike = Callable[[float], Awaitable["Counter[str]"]]
-"""Attack for so many seconds; what came of it, with counts."""
+"""Attacks for a number of seconds, and returns what came of it, with counts."""
 
 Attack = Callable[[str], AbstractAsyncContextManager[Strike]]
-"""Get ready against the server at an address."""
+"""Gets ready to attack the server at an address."""
 
 
 @asynccontextmanager
 async def _neighbour(address: str) -> AsyncIterator[Strike]:
-    """No attack: the CPU that attackers may use, and nothing sent."""
+    """Make no attack: use the CPU that attackers may use, and send nothing."""
 
     async def strike(seconds: float) -> Counter[str]:
         clock = asyncio.get_running_loop().time
@@ -62,7 +62,7 @@ async def _neighbour(address: str) -> AsyncIterator[Strike]:
 
 
 def _posting(made_of: Callable[[str], Iterator[str]], per_s: float) -> Attack:
-    """Offers made of a real one, at a rate."""
+    """Attack with offers that `made_of` makes from a real one, `per_s` of them a second."""
 
     @asynccontextmanager
     async def attack(address: str) -> AsyncIterator[Strike]:
@@ -86,7 +86,9 @@ def _posting(made_of: Callable[[str], Iterator[str]], per_s: float) -> Attack:
 
 @asynccontextmanager
 async def _handshake_garbage(address: str) -> AsyncIterator[Strike]:
-    """Half-open calls with a path, and garbage in place of a handshake; as much again from somebody unknown."""
+    """Attack half-open calls that have a path with garbage in place of a handshake, and as much from an unknown
+    address.
+    """
     offer, chance = await real_offer(), random.Random(1)
     async with AsyncExitStack() as leaving:
         guests = [Unfinished() for _ in range(_UNFINISHED)]
@@ -113,7 +115,7 @@ async def _handshake_garbage(address: str) -> AsyncIterator[Strike]:
 
 
 def _rtp(datagrams: Callable[[Guest, random.Random], Iterator[bytes]]) -> Attack:
-    """Audio of a caller who is let in, ten times as much as a call has."""
+    """Attack with the audio of a caller who is let in, ten times as much as a call has."""
 
     @asynccontextmanager
     async def attack(address: str) -> AsyncIterator[Strike]:
@@ -154,7 +156,7 @@ def _replayed(guest: Guest, chance: random.Random) -> Iterator[bytes]:
 
 @asynccontextmanager
 async def _flood(address: str) -> AsyncIterator[Strike]:
-    """Events as fast as the channel takes them, none of which means anything."""
+    """Attack with events as fast as the channel takes them, none of which means anything."""
     async with _guests(address, _FLOODERS) as guests:
 
         async def strike(seconds: float) -> Counter[str]:
@@ -173,7 +175,7 @@ async def _flood(address: str) -> AsyncIterator[Strike]:
 
 @asynccontextmanager
 async def _deaf(address: str) -> AsyncIterator[Strike]:
-    """Callers who ask for long events and acknowledge none."""
+    """Attack by asking for long events and acknowledging none."""
     async with _guests(address, _DEAF) as guests:
 
         async def strike(seconds: float) -> Counter[str]:
@@ -224,7 +226,7 @@ def _hung_up(guests: list[Guest]) -> Counter[str]:
 
 
 async def _paced(per_s: float, seconds: float) -> AsyncIterator[int]:
-    """At so many a second, for so long; what is overdue comes at once."""
+    """Yield numbers at `per_s` a second, for `seconds`; what is overdue comes at once."""
     clock = asyncio.get_running_loop().time
     begun = clock()
     for number in range(round(per_s * seconds)):
@@ -235,7 +237,7 @@ async def _paced(per_s: float, seconds: float) -> AsyncIterator[int]:
 
 
 def give_way() -> None:
-    """Run only where nobody else wants to, as far as the system knows how."""
+    """Let all other processes run first, as far as the system knows how."""
     if hasattr(os, "sched_setscheduler") and hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:

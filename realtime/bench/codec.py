@@ -1,8 +1,8 @@
-"""Scope: `voiced bench codec`: speed of the streaming decoder, and what low-latency decoding costs in accuracy.
+"""Measures the speed of the streaming decoder, and what low-latency decoding costs in accuracy (`voiced bench codec`).
 
 Speed: chunks of 1, 2, 4, 8 frames of 1, 4, 16 streams at the released decoder's dimensions (random weights), as times
-real time summed over the streams: exact, low-latency (4 frames of look-ahead), and window re-decoding, which decodes
-10 + n + 10 frames from nothing for every chunk of n, as a decoder without state must for the exact samples.
+real time summed over the streams: exact, low-latency (4 frames of look-ahead), and window re-decoding, which decodes 10
++ n + 10 frames from nothing for every chunk of n, as a decoder without state must for the exact samples.
 
 Error: low-latency output against the exact decode of the whole utterance, per look-ahead, on the built-in checkpoint's
 codec. The look-ahead is either the partial frames of the delay pattern, which are there anyway, or complete frames,
@@ -39,7 +39,7 @@ _LOOK_AHEADS = (0, 1, 2, 4, 7)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this benchmark."""
+    """Add the options of this benchmark."""
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0: half the CPUs")
     parser.add_argument("--rounds", type=int, default=3, help="times each chunk is decoded; medians are reported")
     parser.add_argument("--seconds", type=float, default=4.0, help="audio in the error table")
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything; keys as in the README."""
+    """Measure everything, and return the result; README.md explains the keys."""
     threads = args.threads or max(1, (os.cpu_count() or 2) // 2)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """The result for people."""
+    """Show the result for people."""
     keys = ("streams", "chunk_frames", "exact", "low_latency", "window", "exact_vs_window", "low_latency_vs_window")
     error_keys = ("look_ahead_frames", "context", "waits_steps", "chunk_frames", "snr_db", "log_mel_db")
     size = "the built-in codec's" if result["quick"] else "the released"
@@ -195,7 +195,7 @@ def _streamed(
 
 
 def _voice_like(seconds: float, rate: int) -> np.ndarray:
-    """A gliding buzz with moving formants and breath: enough to make codes that vary as speech's do."""
+    """Make a gliding buzz with moving formants and breath, which gives codes that vary as those of speech do."""
     time = np.arange(int(seconds * rate)) / rate
     pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * time) + 4 * np.sin(2 * np.pi * 5 * time)
     phase = 2 * np.pi * np.cumsum(pitch) / rate
@@ -212,7 +212,7 @@ def _voice_like(seconds: float, rate: int) -> np.ndarray:
 
 
 def _snr_db(got: np.ndarray, want: np.ndarray) -> float | None:
-    """None when the two are equal but for rounding."""
+    """Return the signal-to-noise ratio in dB; None when the two are equal but for rounding."""
     noise, signal = float(np.square(got - want).sum()), float(np.square(want).sum())
     return 10 * float(np.log10(signal / noise)) if noise > 1e-11 * signal else None
 
@@ -232,7 +232,7 @@ def _log_mel_db(got: np.ndarray, want: np.ndarray, rate: int) -> float:
 
 
 def _mel_bank(rate: int, bands: int = 80) -> np.ndarray:
-    """Triangles on the mel scale, [bands, 513]."""
+    """Return triangles on the mel scale, [bands, 513]."""
     top = 2595 * np.log10(1 + rate / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
     frequency = np.linspace(0, rate / 2, 513)

@@ -1,7 +1,7 @@
-"""Scope: noise checkpoints for benchmarks, whose voice never ends by itself, kept in the cache folder.
+"""Makes noise checkpoints for benchmarks, whose voice never ends by itself, and keeps them in the cache folder.
 
-A random model draws the end marker early. Here its logits are zero, below the best of a thousand others, so that
-under greedy sampling every request runs to its cap on both sides of a comparison (the benchmarks check that it did).
+A random model draws the end marker early. Here its logits are zero, below the best of a thousand others, so that under
+greedy sampling every request runs to its cap on both sides of a comparison (the benchmarks check that it did).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from realtime.checkpoints import cache_folder
 from realtime.checkpoints.noise import Size, make_noise_checkpoint
 
 BENCH_SIZE = Size(hidden=512, layers=8, heads=8, kv_heads=4, head_dim=64, intermediate=1408)
-"""Hidden 512 and 8 layers; head and feed-forward sizes in about the released model's proportions."""
+"""The size of the benchmarked model: head and feed-forward sizes are in about the released model's proportions."""
 SMALL_SIZE = Size()
 _HEAD = "audio_lm_head.weight"
 
 
 def endless_checkpoint(name: str, size: Size) -> Path:
-    """The checkpoint called `name`, made on first use."""
+    """Return the folder of the checkpoint called `name`, which is made on first use."""
     folder = cache_folder() / f"bench-{name}-v1"
     if not folder.is_dir():
         with _made_whole(folder) as new:
@@ -38,7 +38,7 @@ def endless_checkpoint(name: str, size: Size) -> Path:
 
 
 def released_size_codec() -> Path:
-    """A random codec whose decoder has the released dimensions, made on first use."""
+    """Return the folder of a random codec whose decoder has the released dimensions; it is made on first use."""
     folder = cache_folder() / "bench-codec-v1"
     if not folder.is_dir():
         with _made_whole(folder) as new:

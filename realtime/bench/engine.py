@@ -1,4 +1,4 @@
-"""Scope: `voiced bench engine`: continuous batching against transformers on the same checkpoint, in the same run.
+"""Measures continuous batching against transformers on the same checkpoint, in the same run (`voiced bench engine`).
 
 Both sides draw the same greedy rows from the same random checkpoint, in float32 on the same number of threads, and the
 rows are compared. Neither side decodes audio: `generate` does not, and the engine's codec calls are left out of its
@@ -51,7 +51,7 @@ BARS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this benchmark."""
+    """Add the options of this benchmark."""
     parser.add_argument("--requests", type=int, default=16, help="requests, and slots to run them in")
     parser.add_argument("--rows", type=int, default=100, help="rows of each request")
     parser.add_argument("--rounds", type=int, default=3, help="times everything is measured; medians are reported")
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything; keys as in the README."""
+    """Measure everything, and return the result; README.md explains the keys."""
     count, rows, rounds = (4, 12, 1) if args.quick else (args.requests, args.rows, args.rounds)
     threads = args.threads or max(1, (os.cpu_count() or 2) // 2)
     before = torch.get_num_threads()
@@ -160,7 +160,7 @@ def _run(count: int, rows: int, rounds: int, threads: int, size: Size, quick: bo
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """The result for people."""
+    """Show the result for people."""
     bars = [(key, result[key], entry["bar"], entry["holds"]) for key, entry in result["bars"].items()]
     size = result["checkpoint"]
     return [
@@ -215,14 +215,14 @@ def tables(result: dict[str, Any]) -> list[Table]:
 
 
 def _check(outcome: Outcome, work: Sequence[Speak], rows: int) -> None:
-    """Both sides must have done the same work: `rows` rows for every request."""
+    """Check that both sides have done the same work: `rows` rows for every request. Raises RuntimeError."""
     wrong = {request.request_id for request in work if len(outcome.rows[request.request_id]) != rows}
     if wrong:
         raise RuntimeError(f"these requests did not run for {rows} rows: {sorted(wrong)}")
 
 
 class _batch_costs:
-    """Seconds of a static batch by its size, measured when first asked for."""
+    """Returns the seconds that a static batch of a size takes, measured when first asked for."""
 
     def __init__(self, peer: Peer, prompts: Sequence[np.ndarray], rows: int, known: dict[int, float]) -> None:
         self._peer, self._prompts, self._rows, self._known = peer, prompts, rows, known
@@ -234,7 +234,7 @@ class _batch_costs:
 
 
 def _whoever_is_there(arrivals: Sequence[float], cost: Callable[[int], float]) -> float:
-    """When a server of static batches that starts with whoever is there has served all."""
+    """Return when a server of static batches has served all, if it starts each batch with whoever is there."""
     now, served = 0.0, 0
     while served < len(arrivals):
         now = max(now, arrivals[served])
@@ -245,7 +245,9 @@ def _whoever_is_there(arrivals: Sequence[float], cost: Callable[[int], float]) -
 
 
 def _products(config: ModelConfig, batch: int, rounds: int) -> tuple[float, float]:
-    """Seconds of a decode step's matrix products alone: plain weights, and laid out as the engine has them."""
+    """Measure the seconds of a decode step's matrix products alone: with plain weights, and laid out as the engine has
+    them.
+    """
     hidden, inner, heads = config.hidden_size, config.intermediate_size, config.heads * config.head_dim
     qkv = heads + 2 * config.kv_heads * config.head_dim
     layer = [(qkv, hidden), (hidden, heads), (2 * inner, hidden), (hidden, inner)]
@@ -268,7 +270,7 @@ def _products(config: ModelConfig, batch: int, rounds: int) -> tuple[float, floa
 
 
 def _host_ms(slots: int, rows: int, threads: int) -> dict[str, float]:
-    """Host time of steps in which all slots decode, nobody prefills, and every stream gets a packet."""
+    """Measure the host's time of steps in which all slots decode, none prefills, and every stream gets a packet."""
     folder = endless_checkpoint("small", SMALL_SIZE)
     books = open_checkpoint(str(folder)).config.num_codebooks
     engine = Ours(folder, slots, threads)

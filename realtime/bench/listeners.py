@@ -1,4 +1,4 @@
-"""The listening half of `voiced bench serve`, in a process of its own so that it does not slow what it measures.
+"""Plays the listeners of `voiced bench serve`, in a process of its own so that it does not slow what it measures.
 
 `python -m realtime.bench.listeners PROTOCOL ADDRESS COUNT SECONDS TEXT` has COUNT listeners ask for TEXT again and
 again for SECONDS over PROTOCOL (realtime, speech, cartesia or webrtc), interrupts every fourth time, and prints one
@@ -31,12 +31,12 @@ _SILENT_S = 0.5
 
 
 class Refusal(Exception):
-    """The server would not speak."""
+    """Says that the server would not speak."""
 
 
 @dataclass
 class Heard:
-    """What all listeners heard, in seconds."""
+    """Holds what all listeners heard, in seconds."""
 
     first_audio_s: list[float] = field(default_factory=list)
     longest_gap_s: list[float] = field(default_factory=list)  # one for each response
@@ -47,7 +47,7 @@ class Heard:
 
 @dataclass
 class Ear:
-    """One response as its listener hears it: played from its first audio on, silent whenever it runs dry."""
+    """Follows one response as its listener hears it: played from its first audio on, silent whenever it runs dry."""
 
     asked_at: float
     first_at: float | None = None
@@ -57,7 +57,7 @@ class Ear:
     samples: int = 0
 
     def hear(self, pcm: bytes) -> None:
-        """16-bit mono PCM has arrived."""
+        """Take 16-bit mono PCM that has arrived."""
         now = self.last_at = time.monotonic()
         if self.first_at is None:
             self.first_at = now
@@ -68,12 +68,12 @@ class Ear:
 
 
 Say = Callable[[str, asyncio.Event], AsyncIterator[bytes]]
-"""Speak a text: PCM as it comes, raising Refusal; once the event is set the client asks for silence."""
+"""Has a text spoken, and yields PCM as it comes. Once the event is set the client asks for silence. Raises Refusal."""
 
 
 @contextlib.asynccontextmanager
 async def realtime(address: str) -> AsyncIterator[Say]:
-    """Over `/v1/realtime`, with our own client."""
+    """Speak over `/v1/realtime`, with our own client."""
     async with connect(f"ws://{address}/v1/realtime") as conversation:
 
         async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
@@ -95,7 +95,7 @@ async def realtime(address: str) -> AsyncIterator[Say]:
 
 @contextlib.asynccontextmanager
 async def cartesia(address: str) -> AsyncIterator[Say]:
-    """Over `/tts/websocket`, a new context each time."""
+    """Speak over `/tts/websocket`, with a new context each time."""
     async with ws_connect(f"ws://{address}/tts/websocket", compression=None, max_size=1 << 24) as socket:
         voice = {"mode": "id", "id": "alloy"}
         form = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": SAMPLE_RATE}
@@ -128,7 +128,7 @@ async def cartesia(address: str) -> AsyncIterator[Say]:
 
 @contextlib.asynccontextmanager
 async def speech(address: str) -> AsyncIterator[Say]:
-    """Over `POST /v1/audio/speech`, raw PCM; to stop is to hang up."""
+    """Speak over `POST /v1/audio/speech` as raw PCM; to stop is to hang up."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as thread:
 
@@ -157,7 +157,9 @@ async def speech(address: str) -> AsyncIterator[Say]:
 
 @contextlib.asynccontextmanager
 async def webrtc(address: str) -> AsyncIterator[Say]:
-    """Over `/v1/realtime/calls`, where the server plays: what comes is the packets that have speech in them."""
+    """Speak over `/v1/realtime/calls`, where the server plays: what is yielded are the packets that have speech in
+    them.
+    """
     async with listener(address) as listening:
 
         async def say(text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
@@ -174,7 +176,7 @@ PROTOCOLS = {"realtime": realtime, "speech": speech, "cartesia": cartesia, "webr
 
 
 async def main(protocol: str, address: str, count: int, seconds: float, text: str) -> Heard:
-    """Listen with `count` clients."""
+    """Listen with `count` clients for `seconds`, and return what they heard."""
     heard = Heard()
     until = time.monotonic() + seconds
     async with asyncio.TaskGroup() as tasks:
@@ -185,7 +187,7 @@ async def main(protocol: str, address: str, count: int, seconds: float, text: st
 
 async def _listen(protocol: str, address: str, index: int, until: float, text: str, heard: Heard) -> None:
     chance = random.Random(index)
-    await asyncio.sleep(chance.uniform(0, 2.0))  # nobody calls in step
+    await asyncio.sleep(chance.uniform(0, 2.0))  # so that clients do not call in step
     async with PROTOCOLS[protocol](address) as say:
         turn = index
         while time.monotonic() < until:

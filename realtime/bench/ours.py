@@ -1,4 +1,4 @@
-"""Scope: the engine under the stopwatch: requests by an arrival trace, and how long each step's parts took.
+"""Times the engine: requests by an arrival trace, and how long each step's parts took.
 
 The clock is virtual: it advances by the time a step took and, when there is nothing to do, jumps to the next arrival.
 So a trace costs no waiting, and transformers' side can be counted by the same clock.
@@ -41,7 +41,9 @@ _NUMBERS = [
 
 @dataclass
 class Step:
-    """One engine step: streams decoded, prompt parts prefilled, and seconds of the whole and of its model calls."""
+    """Records one engine step: how many streams were decoded, whether prompts were prefilled, and the seconds of its
+    parts.
+    """
 
     streams: int
     prefilled: bool
@@ -52,13 +54,17 @@ class Step:
 
     @property
     def host_s(self) -> float:
-        """Scheduling, bookkeeping, delay, packets, publishing: all that is neither the model nor the codec."""
+        """Return the seconds of all that is neither the model nor the codec: scheduling, bookkeeping, delay,
+        publishing.
+        """
         return self.whole_s - self.decode_s - self.prefill_s - self.codec_s
 
 
 @dataclass
 class Outcome:
-    """What a trace gave: its steps, the virtual time at which the last request ended, and every request's rows."""
+    """Holds what a trace gave: its steps, the virtual time at which the last request ended, and every request's
+    rows.
+    """
 
     steps: list[Step]
     took_s: float
@@ -66,12 +72,12 @@ class Outcome:
 
 
 class Ours:
-    """One loaded engine."""
+    """Runs one loaded engine."""
 
     def __init__(self, folder: Path, slots: int, threads: int) -> None:
         config = EngineConfig(str(folder), device="cpu", slots=slots, threads=threads, admit_by_rate=False)
         self._engine, self.info = load_engine(config, _no_front_end, lambda stage: None)
-        # the parts are timed from outside, by wrapping the calls on this one engine: nothing else can tell them apart
+        # the engine does not time its parts: they are timed from outside, by wrapping the calls on this one engine
         runner, decoder = self._engine._runner, self._engine._decoder
         self._decode = _timed(runner, "decode")
         self._prefill = _timed(runner, "prefill")
@@ -80,12 +86,12 @@ class Ours:
         _keep_rows(self._engine, self._rows)
 
     def prompt(self, request: Speak) -> np.ndarray:
-        """The text ids of a request's prompt, [N]."""
+        """Return the text ids of a request's prompt, [N]."""
         prompts = self._engine._prompts
         return prompts.prompt(request.voicing, [], request.text, lambda part: np.zeros((0, 8)))[:, 0]
 
     def serve(self, requests: Sequence[Speak], arrivals: Sequence[float], step_s: float | None = None) -> Outcome:
-        """Run requests that arrive at the given times to their ends. All must run to their cap.
+        """Run requests that arrive at the given times to their ends. Raises RuntimeError unless all run to their cap.
 
         Time is what was measured, less the codec's part (transformers' `generate` has none); or `step_s` for each step.
         """
@@ -126,8 +132,10 @@ class Ours:
 
 
 def requests(count: int, rows: int, *, codebooks: int, run: int = 0, paced: bool = False) -> list[Speak]:
-    """`count` different greedy requests of `rows` rows each. The run's number stands at the start of the prompt, so
-    that no page of one run serves another."""
+    """Make `count` different greedy requests of `rows` rows each. Raises ValueError for too few rows.
+
+    The run's number stands at the start of the prompt, so that no page of one run serves another.
+    """
     if rows <= codebooks:
         raise ValueError(f"rows is {rows}; an utterance has at least {codebooks + 1}")
     voicing = Voicing(system=f"{run}: generate audio following instruction.")
@@ -164,7 +172,7 @@ def _timed(owner: Any, name: str) -> list[float]:
 
 
 def _keep_rows(engine: Engine, kept: dict[str, np.ndarray]) -> None:
-    """Rows never leave the engine: copy them where it ends a request."""
+    """Copy the rows of each request as it ends, since rows never leave the engine."""
 
     def keep(request_id: str, rows: list[np.ndarray]) -> None:
         kept[request_id] = np.stack(rows)

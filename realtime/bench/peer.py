@@ -1,4 +1,4 @@
-"""Scope: transformers' side of the engine benchmark: `generate` for one request, or for a static batch of many."""
+"""Runs transformers' side of the engine benchmark: `generate` for one request, or for a static batch of many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from realtime.bench.report import seconds
 
 
 class Peer:
-    """The reference model with its own cache, delay pattern processor and sampling loop, greedy."""
+    """Runs the reference model with its own cache, delay pattern processor and sampling loop, greedy."""
 
     def __init__(self, folder: Path, pad_id: int) -> None:
         logging.set_verbosity_error()
@@ -24,7 +24,7 @@ class Peer:
         self._pad_id = pad_id
 
     def rows(self, prompts: Sequence[np.ndarray], count: int) -> np.ndarray:
-        """prompts of text ids, any lengths -> the first `count` drawn rows of each, [B, count, K]."""
+        """Return the first `count` drawn rows for each of `prompts` (text ids, any lengths), [B, count, K]."""
         longest = max(map(len, prompts))
         ids = torch.full((len(prompts), longest), self._pad_id)
         mask = torch.zeros_like(ids)
@@ -39,5 +39,5 @@ class Peer:
         return out[:, 1:].numpy()
 
     def seconds(self, prompts: Sequence[np.ndarray], count: int) -> float:
-        """Wall time of the same."""
+        """Return the wall time that `rows` takes, in seconds."""
         return seconds(lambda: self.rows(prompts, count))

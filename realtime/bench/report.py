@@ -1,4 +1,4 @@
-"""Scope: how benchmarks show what they measured: tables for people, one JSON object for machines.
+"""Shows what benchmarks measured: tables for people, one JSON object for machines.
 
 Every benchmark module has `NAME`, `HELP`, `add_arguments(parser)`, `run(args) -> dict` and `tables(result)`. `run`
 gives one JSON-able object whose keys `realtime/bench/README.md` documents; `tables` says the same for people.
@@ -24,7 +24,7 @@ Cell = str | float | int | bool | None
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; numbers are right-aligned, floats get three significant digits."""
+    """Holds a titled table; numbers are right-aligned, floats get three significant digits."""
 
     title: str
     columns: Sequence[str]
@@ -33,7 +33,7 @@ class Table:
 
 
 class Benchmark(Protocol):
-    """What a benchmark module offers."""
+    """Says what a benchmark module offers."""
 
     NAME: str
     HELP: str
@@ -44,13 +44,13 @@ class Benchmark(Protocol):
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """What all benchmarks understand."""
+    """Add the options that all benchmarks have."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--quick", action="store_true", help="smallest sizes: shows that it runs, measures nothing")
 
 
 def show(benchmark: Benchmark, result: dict[str, Any], *, as_json: bool, out: TextIO | None = None) -> None:
-    """Print a result."""
+    """Print a result, as tables or as one JSON object."""
     stream = out or sys.stdout
     if as_json:
         stream.write(json.dumps(result, allow_nan=False) + "\n")
@@ -61,7 +61,7 @@ def show(benchmark: Benchmark, result: dict[str, Any], *, as_json: bool, out: Te
 
 
 def text(table: Table) -> str:
-    """A table as aligned plain text."""
+    """Write a table as aligned plain text."""
     cells = [[_cell(value) for value in row] for row in table.rows]
     widths = [max(map(len, column)) for column in zip(table.columns, *cells, strict=True)]
     numeric = [all(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.columns))]
@@ -75,7 +75,7 @@ def text(table: Table) -> str:
 
 
 def environment(threads: int | None = None, device: str = "cpu") -> dict[str, Cell]:
-    """Where it ran. `threads` None: a simulation, which neither torch nor the machine's speed has a part in."""
+    """Describe the machine and the versions of a run. `threads` None leaves torch out, for a simulation."""
     found: dict[str, Cell] = {"cpu": _cpu_model(), "cpus": os.cpu_count() or 1, "python": platform.python_version()}
     if threads is not None:
         import torch
@@ -87,24 +87,24 @@ def environment(threads: int | None = None, device: str = "cpu") -> dict[str, Ce
 
 
 def environment_line(environment: dict[str, Cell]) -> str:
-    """The same as one line."""
+    """Write the environment as one line."""
     return " · ".join(f"{name} {value}" for name, value in environment.items())
 
 
 def progress(stage: str) -> None:
-    """Tell a person who waits what is being measured."""
+    """Tell a person who waits what is being measured, on stderr."""
     print(stage, file=sys.stderr, flush=True)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Return the wall time of one call."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
 
 
 def median_seconds(*works: Callable[[], object], rounds: int) -> list[float]:
-    """Median wall time of each of several pieces of work, taken in turns so that a busy machine slows all alike."""
+    """Return the median wall time of each piece of work, taken in turns so that a busy machine slows all alike."""
     times: list[list[float]] = [[] for _ in works]
     for work in works:
         work()
@@ -115,7 +115,7 @@ def median_seconds(*works: Callable[[], object], rounds: int) -> list[float]:
 
 
 def percentile_ms(values_s: Sequence[float], percent: int) -> float | None:
-    """Of seconds, in milliseconds; 100 for the largest. None of nothing."""
+    """Return a percentile of seconds in milliseconds; 100 gives the largest. None if there are no values."""
     if not values_s:
         return None
     if percent == 100 or len(values_s) == 1:

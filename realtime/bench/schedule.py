@@ -1,17 +1,18 @@
-"""Scope: `voiced bench schedule`: the real Scheduler against first-come-first-served, in virtual time, without torch.
+"""Simulates the real Scheduler against first-come-first-served, in virtual time and without torch (`voiced bench
+schedule`).
 
 Both serve the same trace: Poisson arrivals of utterances with the same prompts and lengths, on the same machine, a step
 cost of a + b per stream, c per prompt position, and for each codec call d + e per frame decoded. In low-latency mode
 with 4 frames of look-ahead every stream in a call adds 1.1 frames of provisional columns when the codec is the released
-one, and none when it was trained causally. The rules of the engine hold
-for both: a prompt is prefilled in parts, frame t is complete 8 rows after its first, a step's audio goes out when the
-step ends, prompts of a step come before its rows.
+one, and none when it was trained causally. The rules of the engine hold for both: a prompt is prefilled in parts, frame
+t is complete 8 rows after its first, a step's audio goes out when the step ends, prompts of a step come before its
+rows.
 
-First-come-first-served: slots in order of arrival, a queue without end, every running stream stepped each step,
-codec chunks of a fixed 4 frames. Ours: `realtime.engine.scheduler.Scheduler` as the engine drives it.
+First-come-first-served: slots in order of arrival, a queue without end, every running stream stepped each step, codec
+chunks of a fixed 4 frames. Ours: `realtime.engine.scheduler.Scheduler` as the engine drives it.
 
-Load 100 % is the rate of arrivals that keeps the machine busy all the time at its best: all slots stepping, chunks of
-4 frames. What is refused counts as refused and nowhere else; the rest is in the percentiles.
+Load 100 % is the rate of arrivals that keeps the machine busy all the time at its best: all slots stepping, chunks of 4
+frames. Refused utterances are counted as refused and nowhere else; the others are in the percentiles.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _LOADS = (50, 80, 95, 120)
 
 @dataclass(frozen=True)
 class Machine:
-    """Slots, and what a step costs in milliseconds."""
+    """Describes a machine: its slots, and what a step costs in milliseconds."""
 
     name: str
     slots: int
@@ -53,7 +54,9 @@ class Machine:
     prefill_positions: int  # most per step, for both schedulers
 
     def step_s(self, streams: int, positions: int, codec_calls: Iterable[float]) -> float:
-        """Seconds of a step; `codec_calls` has the frames that each call decodes, provisional ones included."""
+        """Return the seconds of a step; `codec_calls` lists the frames that each call decodes, provisional ones
+        included.
+        """
         ms = self.position_ms * positions
         if streams:
             ms += self.step_ms + self.stream_ms * streams
@@ -62,7 +65,9 @@ class Machine:
         return ms / 1e3
 
     def utterance_s(self, frames: float, prompt: float) -> float:
-        """Machine time of one utterance when everything is full: its share of the steps and calls it takes part in."""
+        """Return the machine time of one utterance when everything is full: its share of the steps and calls it takes
+        part in.
+        """
         rows = (frames + _BOOKS) * (self.step_ms / self.slots + self.stream_ms)
         decoded = 1 + self.provisional_frames / _FIXED_CHUNK
         audio = frames * (self.codec_call_ms / _FIXED_CHUNK / self.slots + self.codec_frame_ms * decoded)
@@ -80,7 +85,7 @@ MACHINES = (
 
 @dataclass
 class Utterance:
-    """One arrival, and what became of it."""
+    """Follows one arrival, and what became of it."""
 
     name: str
     at: float
@@ -96,15 +101,16 @@ class Utterance:
 
     @property
     def rows_wanted(self) -> int:
+        """Return how many rows have to be drawn until all frames are complete."""
         return self.frames + _BOOKS
 
     @property
     def pending(self) -> int:
-        """Complete frames not decoded yet."""
+        """Return how many complete frames are not decoded yet."""
         return max(0, min(self.frames, self.rows + 1 - _BOOKS)) - self.decoded
 
     def hear(self, frames: int, now: float) -> None:
-        """Audio reaches the listener, who plays from the first on."""
+        """Give audio to the listener, who plays from the first on."""
         if self.listener is None:
             self.first_audio_s = now - self.at
             self.listener = Playout(0.0, now)
@@ -113,14 +119,14 @@ class Utterance:
 
 @dataclass
 class Work:
-    """What a scheduler chose for a step: prompt positions, who gets a row, and the codec calls (frames of each)."""
+    """Holds what a scheduler chose for a step: how many prompt positions, and which utterances get a row."""
 
     positions: int = 0
     decode: list[Utterance] = field(default_factory=list)
 
 
 class Served(Protocol):
-    """One way to schedule."""
+    """Schedules utterances in one way."""
 
     def arrive(self, utterance: Utterance, now: float) -> None: ...
     def plan(self, now: float) -> Work: ...
@@ -132,7 +138,7 @@ class Served(Protocol):
 
 
 class FirstComeFirstServed:
-    """Slots in order of arrival; everybody who has one is stepped every step."""
+    """Gives slots in order of arrival, and steps every utterance that has one in every step."""
 
     def __init__(self, machine: Machine) -> None:
         self._slots = machine.slots
@@ -176,7 +182,7 @@ class FirstComeFirstServed:
 
 
 class ByPlayout:
-    """Our Scheduler, driven as the engine drives it."""
+    """Drives our Scheduler as the engine drives it."""
 
     def __init__(self, machine: Machine, policy: Policy) -> None:
         page = 16
@@ -225,7 +231,7 @@ class ByPlayout:
 
 
 def arrivals(machine: Machine, load_percent: float, seconds: float, seed: int) -> list[Utterance]:
-    """Poisson arrivals of clauses: 1 to 12 s of speech (median 3.5 s), prompts of 20 to 120 positions."""
+    """Draw Poisson arrivals of clauses: 1 to 12 s of speech (median 3.5 s), prompts of 20 to 120 positions."""
     rng = random.Random(seed)
 
     def draw() -> tuple[int, int]:
@@ -280,14 +286,14 @@ def simulate(machine: Machine, trace: list[Utterance], served: Served) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this benchmark."""
+    """Add the options of this benchmark."""
     parser.add_argument("--seconds", type=float, default=0.0, help="length of the traces; 0: by machine")
     parser.add_argument("--seed", type=int, default=0, help="of the traces")
     add_common_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Simulate everything; keys as in the README."""
+    """Simulate everything, and return the result; README.md explains the keys."""
     rows = []
     for machine in MACHINES[: 1 if args.quick else None]:
         seconds = args.seconds or (10.0 if args.quick else 300.0 if machine.slots < 100 else 20.0)
@@ -305,7 +311,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def policy_for(machine: Machine) -> Policy:
-    """The engine's policy for a machine."""
+    """Return the engine's policy for a machine."""
     return Policy(
         slots=machine.slots,
         step_streams=machine.slots,
@@ -315,7 +321,7 @@ def policy_for(machine: Machine) -> Policy:
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """The result for people."""
+    """Show the result for people."""
     columns = ("load %", "scheduler", "first audio p50 ms", "p95 ms", "gap > 100 ms %", "refused %", "utterances")
     keys = ("load_percent", "scheduler", "first_audio_p50_ms", "first_audio_p95_ms", "gap_percent", "refused_percent")
     names = list(dict.fromkeys(row["machine"] for row in result["runs"]))

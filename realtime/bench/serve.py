@@ -1,4 +1,4 @@
-"""Scope: `voiced bench serve`: what N listeners of a running server hear, and what serving them costs.
+"""Measures what N listeners of a running server hear, and what serving them costs (`voiced bench serve`).
 
 The server runs as users run it (gateway and engine process), the listeners in a process of their own, as clients in
 real time over one of the protocols served. Everything is measured at the listener: first audio counts from sending the
@@ -28,7 +28,7 @@ _TEXT = "Good morning. The train to the coast leaves at nine from platform four.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the benchmark."""
+    """Add the options of the benchmark."""
     add_common_arguments(parser)
     protocols = ("realtime", "speech", "cartesia", "webrtc")
     parser.add_argument("--protocol", choices=protocols, default="realtime", help="how they are connected")
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure; see README.md for the keys."""
+    """Measure, and return the result; README.md explains the keys."""
     counts = [1] if args.quick else [int(part) for part in args.listeners.split(",")]
     seconds = 4.0 if args.quick else args.seconds
     with _server(args) as (process, address):
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """The result for people."""
+    """Show the result for people."""
     columns = [
         "listeners",
         "responses",
@@ -123,7 +123,7 @@ def _turn(server: psutil.Process, address: str, protocol: str, count: int, secon
 
 @contextlib.contextmanager
 def _server(args: argparse.Namespace) -> Iterator[tuple[psutil.Process, str]]:
-    """A `voiced serve` of our own, ready."""
+    """Run a `voiced serve` of our own, and give its process and address once it is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -151,7 +151,7 @@ def _wait_ready(process: subprocess.Popen[bytes], address: str) -> None:
 
 
 def _cpu_seconds(server: psutil.Process) -> tuple[float, float]:
-    """CPU time of the gateway, and of its engine process."""
+    """Return the CPU time of the gateway, and of its child processes."""
 
     def spent(process: psutil.Process) -> float:
         times = process.cpu_times()

@@ -1,5 +1,5 @@
-"""Scope: `voiced bench webrtc`: what a two-way call costs the process that hosts it, and when its packets arrive,
-beside aiortc as it comes.
+"""Measures what a two-way call costs the process that hosts it, and when its packets arrive, beside aiortc as it comes
+(`voiced bench webrtc`).
 
 Both sides host the same number of calls, each in a process of its own, and have the same callers, in a third. They are
 measured in turns. What counts is CPU time, not the clock: it says the same on a machine that has other work. Where a
@@ -43,8 +43,11 @@ _PACKETS_PER_S = 50
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured in turns: a side, what both ends say, whether the host looks for speech, and whether callers
-    report losses, which makes us protect packets."""
+    """Says what is measured in a turn.
+
+    `side` hosts the calls, and `sound` is what both ends say. `detect` has the host look for speech. `lossy` has
+    callers report losses, which makes us protect packets.
+    """
 
     side: str
     sound: Sound
@@ -64,24 +67,24 @@ _SETTINGS = (
 
 @dataclass
 class Rounds:
-    """What one setting gave."""
+    """Holds what was measured of one setting, one entry per turn."""
 
     played: list[Played] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
 
     @property
     def cpu_s(self) -> list[float]:
-        """Of one packet sent and one heard, in each turn."""
+        """Return the CPU seconds of one packet sent and one heard, in each turn."""
         return [played.cpu_s / _packets(played) for played in self.played]
 
     @property
     def hearing_cpu_s(self) -> list[float]:
-        """What the process that hears takes for one packet heard, in each turn."""
+        """Return the CPU seconds that the process that hears takes for one packet heard, in each turn."""
         return [played.hearing_cpu_s / _packets(played) for played in self.played]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the benchmark."""
+    """Add the options of the benchmark."""
     add_common_arguments(parser)
     parser.add_argument("--sessions", type=_count, default=20, help="calls at a time (default: %(default)s)")
     parser.add_argument("--seconds", type=_length, default=2.0, help="of each turn (default: %(default)s)")
@@ -92,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure; see README.md for the keys."""
+    """Measure, and return the result; README.md explains the keys."""
     sessions, seconds, rounds = (2, 0.4, 1) if args.quick else (args.sessions, args.seconds, args.rounds)
     warm_s = 0.2 if args.quick else _WARM_S
     measured = asyncio.run(_measure(sessions, warm_s, seconds, rounds, args.rate))
@@ -119,7 +122,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """The result for people."""
+    """Show the result for people."""
     settings = [Setting(row["side"], row["sound"], row["detection"], row["lossy"]) for row in result["runs"]]
     names = [_name(setting) for setting in settings]
     cost = ["sessions_per_core", "sessions_vs_stock", "cpu_us_per_packet", "hearing_cpu_us_per_packet", "cpu_percent"]
@@ -174,7 +177,7 @@ async def _measure(sessions: int, warm_s: float, seconds: float, rounds: int, ra
 
 
 async def _connected(callers: Child, host: Child, sessions: int) -> int:
-    """The group of as many new calls."""
+    """Connect `sessions` new calls, and return the number of their group."""
     offers = await callers.ask(MakeOffers(sessions), Offers, _PATIENCE_S)
     answers = await host.ask(AnswerOffers(offers.sdp), Answers, _PATIENCE_S)
     return (await callers.ask(Connect(answers.sdp), Connected, _PATIENCE_S)).group
@@ -185,7 +188,7 @@ def _packets(played: Played) -> float:
 
 
 def _row(setting: Setting, taken: Rounds, sessions: int, seconds: float) -> dict[str, Any]:
-    """One setting's medians; lateness is of the packets of all rounds."""
+    """Return one setting's medians; lateness is that of the packets of all rounds."""
     cpu_s = statistics.median(taken.cpu_s)
     due = sessions * _PACKETS_PER_S
     arrival_s = [late / 1e6 for heard in taken.heard for late in heard.late_us]

@@ -1,9 +1,9 @@
-"""Scope: the calling side of the benchmark of calls, in a process of its own, as cheap as a caller can be.
+"""Plays the callers of the benchmark of calls, in a process of its own, as cheap as a caller can be.
 
 `python -m realtime.bench.webrtc_callers` answers the questions of `webrtc_messages`. aiortc connects the calls and
 keeps them alive; media bypasses it. What is said was encoded before. What comes is not decrypted: the time at which a
-packet belongs is in its header, which SRTP leaves in clear. What is missed is reported once a second, as any
-listener does.
+packet belongs is in its header, which SRTP leaves in clear. Missed packets are reported once a second, as any listener
+does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TICKS, _CLOCK_HZ = 960, 48000
 _SPEECH_S = 4.0
 _CONNECT_S = 100.0
 _LONGER_S = 0.3
-"""The callers go on talking: the host may have begun later."""
+"""How much longer the callers talk than they measure, since the host may have begun later."""
 _REPORT_S = 1.0
 _REPORTED_LOSS = 0.02
 _SRTP_HEADER = struct.Struct("!2xHLL")
@@ -50,7 +50,7 @@ _OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000", re.MULTILINE)
 
 
 class Caller:
-    """One call."""
+    """Plays one caller."""
 
     def __init__(self) -> None:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -59,16 +59,16 @@ class Caller:
         self._connection.on("connectionstatechange", self._state_changed)
         self._stream = OutgoingStream(0)
         self.arrivals: list[tuple[float, int]] | None = None
-        """When packets came, and their timestamps, while it is a list."""
+        """Records when packets came, and their timestamps; None while they are not recorded."""
         self._reception: Reception | None = None
 
     async def offer(self) -> str:
-        """The SDP of the offer."""
+        """Return the SDP of the offer."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
         return str(self._connection.localDescription.sdp)
 
     async def connect(self, answer: str) -> None:
-        """Returns when media can flow."""
+        """Take the answer, and return when media can flow."""
         async with asyncio.timeout(_CONNECT_S):
             await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
             await self._connected.wait()
@@ -84,12 +84,12 @@ class Caller:
         self._path = ice._nominated[1]
 
     def say(self, payload: bytes) -> None:
-        """One packet, now."""
+        """Send one packet, now."""
         packet = self._dtls._tx_srtp.protect(self._stream.packet(payload, _TICKS))
         self._path.protocol.transport.sendto(packet, self._path.remote_addr)
 
     def report(self, lossy: bool) -> None:
-        """How well the host is heard; with `lossy`, not so well."""
+        """Report how well the host is heard; with `lossy`, that packets were missed."""
         if self._reception is None:
             return
         block = self._reception.report(asyncio.get_running_loop().time())
@@ -100,7 +100,7 @@ class Caller:
         self._path.protocol.transport.sendto(packet, self._path.remote_addr)
 
     async def hang_up(self) -> None:
-        """End it."""
+        """End the call."""
         await self._connection.close()
 
     def _state_changed(self) -> None:
@@ -108,7 +108,7 @@ class Caller:
             self._connected.set()
 
     def _tap(self, socket: Any) -> None:
-        """Audio stops here; all else goes on to aiortc."""
+        """Take audio that comes on a socket, and leave all else to aiortc."""
         clock, receive = asyncio.get_running_loop().time, socket.datagram_received
 
         def received(data: bytes, source: tuple[str, int]) -> None:
@@ -126,7 +126,7 @@ class Caller:
 
 
 class Callers:
-    """All of them, in the groups in which they were connected."""
+    """Plays all callers, in the groups in which they were connected."""
 
     def __init__(self) -> None:
         self._new: list[Caller] = []
@@ -138,6 +138,7 @@ class Callers:
         }
 
     async def answer(self, question: Question) -> Reply:
+        """Do what a question asks, and return the reply."""
         match question:
             case MakeOffers():
                 self._new = [Caller() for _ in range(question.count)]
@@ -196,7 +197,7 @@ class Callers:
 
 
 def lateness(arrivals: list[tuple[float, int]]) -> list[float]:
-    """Seconds that each packet came after it would have, had all come like the earliest of them."""
+    """Return how many seconds each packet came later than if all had come like the earliest of them."""
     if not arrivals:
         return []
     first = arrivals[0][1]

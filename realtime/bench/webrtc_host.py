@@ -1,4 +1,4 @@
-"""Scope: the hosting side of the benchmark of calls, in a process of its own, whose CPU time is what is measured.
+"""Hosts the calls of the benchmark of calls, in a process of its own, whose CPU time is what is measured.
 
 `python -m realtime.bench.webrtc_host ours|stock RATE` answers the questions of `webrtc_messages`. *ours* is what the
 server runs for a call: `Peer`, `Player`, `IncomingAudio`. *stock* is what a program on aiortc runs: an
@@ -36,14 +36,14 @@ from realtime.shell.player import PACKET_S, Player
 _SPEECH_S = 4.0
 _LEAD_SAMPLES = SAMPLE_RATE
 _PIECE_BYTES = SAMPLE_RATE // 5 * 2
-"""Speech is given to the player in pieces of 200 ms, a second ahead, about as an engine does it."""
+"""Speech is given to the player in pieces of 200 ms and a second ahead, about as an engine gives it."""
 
 _PATIENT = PeerConfig(addresses=(LOOPBACK,), connect_s=100.0, silence_s=60.0)
 
 
 @dataclass
 class Tally:
-    """Of all calls of a host."""
+    """Counts over all calls of a host."""
 
     sent: int = 0
     heard: float = 0.0  # packets of 20 ms
@@ -51,21 +51,23 @@ class Tally:
 
 
 class HostedCall(Protocol):
-    """One call: `answer` it, `stay` in it, and `play` to it as often as is asked."""
+    """Hosts one call: `answer` it, `stay` in it, and `play` to it as often as is asked."""
 
     async def answer(self, offer: str) -> str:
-        """The SDP of the answer."""
+        """Answer an offer (SDP), and return the SDP of the answer."""
 
     async def stay(self) -> None:
-        """Until the call ends, or this is cancelled; then nothing of it is left."""
+        """Stay until the call ends, or this is cancelled; then nothing of it is left."""
 
     async def play(self, speech: bytes, hearing: Hearing | None) -> None:
-        """Play the speech again and again, silence if there is none, until cancelled. `hearing` looks for speech in
-        what the caller says."""
+        """Play the speech again and again, silence if there is none, until cancelled.
+
+        `hearing` looks for speech in what the caller says.
+        """
 
 
 class OurCall:
-    """As the server has it, without a session."""
+    """Hosts a call as the server does, without a session."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -120,7 +122,7 @@ class OurCall:
 
 
 class FrameTrack(MediaStreamTrack):
-    """Raw frames of 20 ms, paced as aiortc's own `AudioStreamTrack` does it; none while nothing is played."""
+    """Gives raw frames of 20 ms, paced as aiortc's own `AudioStreamTrack` does it; none while nothing is played."""
 
     kind = "audio"
 
@@ -135,12 +137,13 @@ class FrameTrack(MediaStreamTrack):
         self._playing = asyncio.Event()
 
     def play(self, speech: bytes) -> None:
-        """From now on; silence if it is empty."""
+        """Play `speech` from now on; silence if it is empty."""
         self._speech = speech or bytes(self._frame_bytes)
         self._sent_before, self._started = self._sent, time.time()
         self._playing.set()
 
     def pause(self) -> None:
+        """Give no more frames until something is played."""
         self._playing.clear()
 
     async def recv(self) -> av.AudioFrame:
@@ -160,7 +163,7 @@ class FrameTrack(MediaStreamTrack):
 
 
 class StockCall:
-    """As a program on aiortc has it."""
+    """Hosts a call as a program on aiortc does."""
 
     def __init__(self, rate: int, tally: Tally) -> None:
         self._tally = tally
@@ -196,7 +199,7 @@ class StockCall:
 
 
 class Host:
-    """All calls of one side, whose speech is at `rate` Hz. They live in `tasks`, until `hang_up`."""
+    """Hosts all calls of one side, whose speech is at `rate` Hz. They live in `tasks`, until `hang_up`."""
 
     def __init__(self, make_call: Callable[[Tally], HostedCall], rate: int, tasks: asyncio.TaskGroup) -> None:
         self._make_call = make_call
@@ -209,6 +212,7 @@ class Host:
         self._speech = speech_like(_SPEECH_S, rate)
 
     async def answer(self, question: Question) -> Reply:
+        """Do what a question asks, and return the reply."""
         match question:
             case AnswerOffers():
                 return Answers([await self._take(offer) for offer in question.sdp])
@@ -237,7 +241,7 @@ class Host:
             for call in self._calls:
                 hearing = self._hearing if wish.detect else None
                 players.append(self._tasks.create_task(call.play(speech, hearing)))
-                await asyncio.sleep(PACKET_S / len(self._calls))  # nobody's packets go out in step with another's
+                await asyncio.sleep(PACKET_S / len(self._calls))  # so that the calls' packets do not go out in step
             while wish.detect and not self._hearing.ready:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(wish.warm_s)
@@ -256,7 +260,7 @@ class Host:
             await asyncio.gather(*players, return_exceptions=True)
 
     def _hearing_cpu_s(self) -> float:
-        """CPU time of the process that hears, while there is one."""
+        """Return the CPU time of the process that hears, or 0 without one."""
         if self._hearing.pid is None:
             return 0.0
         spent = psutil.Process(self._hearing.pid).cpu_times()

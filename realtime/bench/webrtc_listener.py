@@ -1,4 +1,4 @@
-"""Scope: somebody who listens to a server over WebRTC: asks for speech on the data channel and hears it as packets.
+"""Listens to a server over WebRTC: asks for speech on the data channel and hears it as packets.
 
 aiortc connects; its receiver, which decodes in a thread behind a jitter buffer of its own, is left out: a packet counts
 when it arrives.
@@ -23,18 +23,19 @@ from realtime.bench.webrtc_loopback import use_loopback
 _CONNECT_S = 15.0
 _ANSWER_S = 60.0
 _SILENT_PEAK = 8
-"""Of 32768. Where there is nothing to play the server sends silence; within speech there is always some noise."""
+"""A packet whose samples stay within this (of 32768) is silence. The server sends silence where there is nothing to
+play; within speech there is always some noise."""
 
 _LAST_PACKETS_S = 0.06
-"""Packets may arrive after the word that they were the last."""
+"""How long packets may still arrive after the event that says they were the last."""
 
 
 class Unspoken(Exception):
-    """The server did not speak."""
+    """Says that the server did not speak."""
 
 
 class Listener:
-    """One call; made by `listener`."""
+    """Listens on one call; it is made by `listener`."""
 
     def __init__(self, connection: RTCPeerConnection) -> None:
         self._connection = connection
@@ -47,7 +48,7 @@ class Listener:
         self._response_id = ""
 
     async def connect(self, address: str) -> None:
-        """Returns when the session has greeted. Raises Unspoken if the call is refused."""
+        """Call the server, and return when the session has greeted. Raises Unspoken if the call is refused."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
         answer = await asyncio.to_thread(_answer, address, self._connection.localDescription.sdp)
         async with asyncio.timeout(_CONNECT_S):
@@ -56,8 +57,10 @@ class Listener:
             await self._greeted.wait()
 
     async def say(self, text: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
-        """Ask for a text: the PCM of each packet with speech in it, as it arrives. Once the event is set the speech is
-        taken back. Raises Unspoken."""
+        """Ask for a text, and yield the PCM of each packet with speech in it, as it arrives.
+
+        Once `stop` is set the speech is taken back. Raises Unspoken.
+        """
         self._pieces = asyncio.Queue()
         self._response_id, asked = "", False
         words = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
@@ -100,7 +103,7 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def listener(address: str) -> AsyncIterator[Listener]:
-    """Somebody who has called a server of this machine; leaving, it hangs up."""
+    """Call a server of this machine, and give the listener; leaving hangs up."""
     use_loopback()
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:

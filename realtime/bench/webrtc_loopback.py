@@ -1,5 +1,7 @@
-"""Scope: aiortc on loopback, which it leaves out by itself: calls between processes of one machine need no other
-network, and find none where there is none."""
+"""Puts aiortc on loopback, which it leaves out by itself.
+
+Calls between processes of one machine need no other network, and find none where there is none.
+"""
 
 from __future__ import annotations
 
@@ -9,5 +11,5 @@ LOOPBACK = "127.0.0.1"
 
 
 def use_loopback() -> None:
-    """From now on aiortc's connections in this process are made on loopback, and nowhere else."""
+    """Make aiortc's connections in this process on loopback from now on, and nowhere else."""
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [LOOPBACK]

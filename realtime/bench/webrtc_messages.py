@@ -1,5 +1,7 @@
-"""Scope: what the processes of the benchmark of calls say to each other: one JSON object a line, a question in on
-standard input, its answer out on standard output."""
+"""Defines what the processes of the benchmark of calls say to each other.
+
+They exchange one JSON object a line: a question on standard input, its answer on standard output.
+"""
 
 from __future__ import annotations
 
@@ -22,40 +24,46 @@ class _Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class MakeOffers(_Message, frozen=True):
-    """To the callers: get ready for so many calls. Answered by `Offers`."""
+    """Asks the callers to get ready for `count` calls. Answered by `Offers`."""
 
     count: int
 
 
 class Offers(_Message, frozen=True):
+    """Carries the offers of new calls."""
+
     sdp: list[str]
 
 
 class AnswerOffers(_Message, frozen=True):
-    """To a host: take these calls. Answered by `Answers`."""
+    """Asks a host to take these calls. Answered by `Answers`."""
 
     sdp: list[str]
 
 
 class Answers(_Message, frozen=True):
+    """Carries a host's answers, in the order of the offers."""
+
     sdp: list[str]
 
 
 class Connect(_Message, frozen=True):
-    """To the callers: the answers to the last offers. Answered by `Connected`, when media can flow."""
+    """Gives the callers the answers to the last offers. Answered by `Connected`, when media can flow."""
 
     sdp: list[str]
 
 
 class Connected(_Message, frozen=True):
-    """`group`: what these calls are called by `Talk`."""
+    """Says that calls are connected. `Talk` names them by `group`."""
 
     group: int
 
 
 class Play(_Message, frozen=True):
-    """To a host: play to every caller, first for `warm_s` and then, measured, for `seconds`; with `detect`, look for
-    speech in what they say. Answered by `Played`."""
+    """Asks a host to play to every caller, first for `warm_s` and then, measured, for `seconds`. Answered by `Played`.
+
+    With `detect` it looks for speech in what they say.
+    """
 
     sound: Sound
     detect: bool
@@ -64,8 +72,11 @@ class Play(_Message, frozen=True):
 
 
 class Played(_Message, frozen=True):
-    """CPU time of the whole process, and of the one that hears beside it; packets sent, and heard as PCM; for every
-    packet how long after it was due its sender woke up."""
+    """Tells what playing took.
+
+    `cpu_s` is the CPU time of the whole process, `hearing_cpu_s` that of the one that hears beside it. `sent` and
+    `heard` count packets. `late_us` is for every packet how long after it was due its sender woke up, in microseconds.
+    """
 
     cpu_s: float
     hearing_cpu_s: float
@@ -76,8 +87,10 @@ class Played(_Message, frozen=True):
 
 
 class Talk(_Message, frozen=True):
-    """To the callers: say something to the host of a group, as long as it plays; with `lossy`, report to miss some of
-    what it plays. Answered by `Heard`."""
+    """Asks the callers to say something to the host of a group, as long as it plays. Answered by `Heard`.
+
+    With `lossy` they report that they miss some of what it plays.
+    """
 
     group: int
     sound: Sound
@@ -87,8 +100,11 @@ class Talk(_Message, frozen=True):
 
 
 class Heard(_Message, frozen=True):
-    """Packets said; when packets arrived against the best of their call, by their timestamps; how late our own went
-    out, which says how busy the machine was."""
+    """Tells what the callers heard.
+
+    `said` counts the packets they sent. `late_us` is when packets arrived, against the best of their call by their
+    timestamps, in microseconds. `own_late_us` is how late their own went out, which says how busy the machine was.
+    """
 
     said: int
     late_us: list[int]
@@ -101,14 +117,18 @@ _Expected = TypeVar("_Expected", bound=Reply)
 
 
 class Child:
-    """A process that answers questions."""
+    """Asks questions of a process."""
 
     def __init__(self, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
         self._process = process
         self._errors = errors
 
     async def ask(self, question: Question, expected: type[_Expected], within_s: float) -> _Expected:
-        """Its answer. RuntimeError when it dies of the question, TimeoutError when it says nothing."""
+        """Ask a question, and return the answer.
+
+        Raises RuntimeError when the process dies of the question, TimeoutError when it says nothing within `within_s`
+        seconds.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(question) + b"\n")
         async with asyncio.timeout(within_s):
@@ -122,7 +142,9 @@ class Child:
 
 @asynccontextmanager
 async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
-    """`python -m module arguments`; it ends with its standard input."""
+    """Run `python -m module arguments` for as long as the context is entered. The process ends with its standard
+    input.
+    """
     with tempfile.TemporaryFile() as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -148,7 +170,7 @@ async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
 
 
 async def answer_questions(answer: Callable[[Question], Awaitable[Reply]]) -> None:
-    """The other end: until standard input ends."""
+    """Answer the questions of the process that started this one, until standard input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(_LONGEST_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

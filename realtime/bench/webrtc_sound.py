@@ -1,4 +1,4 @@
-"""Scope: sound for the benchmark of calls, which costs a codec and a speech detector what speech costs them."""
+"""Makes sound for the benchmark of calls, which costs a codec and a speech detector what speech costs them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 _PITCH_HZ = 120.0
 _SYLLABLE_S = 0.22
 _VOWELS_HZ = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410))
-"""The first three formants of five vowels, means of men's voices (Peterson and Barney, 1952)."""
+"""The first three formants of five vowels: means of men's voices (Peterson and Barney, 1952)."""
 _WIDTHS_HZ = (90, 110, 170)
 _HISS_S = 0.05
 
 
 def speech_like(seconds: float, rate: int, seed: int = 0) -> bytes:
-    """Syllables without a pause, mono PCM16 at `rate` Hz: a voice whose pitch wanders, vowels one into the next, and
-    before each a hiss."""
+    """Make syllables without a pause, mono PCM16 at `rate` Hz.
+
+    The pitch of the voice wanders, its vowels run one into the next, and before each there is a hiss.
+    """
     chance = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
     syllables = int(seconds / _SYLLABLE_S) + 2
@@ -35,7 +37,7 @@ def speech_like(seconds: float, rate: int, seed: int = 0) -> bytes:
 
 
 def _gain(hertz: NDArray[np.float64], formants: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """How much of a partial the mouth lets through."""
+    """Return how much of a partial at `hertz` the mouth lets through."""
     passed = np.full_like(hertz, 0.02)
     for formant, width in zip(formants, _WIDTHS_HZ, strict=True):
         passed += 1 / (1 + ((hertz - formant) / width) ** 2)
