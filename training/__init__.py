@@ -1,1 +1,1 @@
-"""The recipe of the pocket checkpoint, from text to evaluation; see README.md here."""
+"""Holds the recipe of the pocket checkpoint, from text to evaluation; see README.md here."""

@@ -19,7 +19,7 @@ from training import checkpointing
 
 
 def mean(ours: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """`share` of `other` in every tensor. Raises ValueError where the two are not of one architecture."""
+    """Mix `share` of `other` into every tensor. Raises ValueError where the two are not of one architecture."""
     if ours.keys() != other.keys() or any(ours[name].shape != other[name].shape for name in ours):
         raise ValueError("the two models differ in their tensors: only one that was trained on can be averaged")
     return {name: torch.lerp(tensor.float(), other[name].float(), share) for name, tensor in ours.items()}

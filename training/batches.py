@@ -1,10 +1,11 @@
-"""Training samples: conversations put together from clips, and their packing into batches.
+"""Puts training samples together: conversations made of clips, packed into batches.
 
 A sample is a conversation of one to four turns, each a clip. All its turns are learned from, so earlier turns cost
 nothing, and the model learns at once to speak from nothing, to keep the voice of a reference clip, and to go on after
 its own speech. The voice is given in every way that is served: by a scene line, by a speaker tag with a name or with a
 clip in the scene, by an earlier turn, or not at all. Some earlier turns are worn, as a clip is that went through the
-codec's encoder: their codes are only heard then, not learned."""
+codec's encoder: the model only hears their codes then, and does not learn from them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ NO_SCENE = 0.45
 ROOM = 0.5
 SPEAKER_LINE = 0.3  # of scenes with one voice: "SPEAKER0: sam" and not just "sam"
 TAGGED = 0.15
-NO_CAST = 0.25  # of tagged conversations: nobody says who is who
+NO_CAST = 0.25  # of tagged conversations: the scene does not say whose voice each tag is
 CAST_BY_CLIPS = 0.3  # of those with a cast: the scene holds a clip of each speaker and not the name
 HIDDEN = 0.4  # of turns: their rows do not show the voice, so that each has to find it in what came before
 WORN = 0.5  # of first turns that others follow and that give the voice
@@ -37,7 +38,10 @@ ODD_LETTERS = "eeeetttaaaooooiiinnnsshhrrdlucmfwypvbgkjxqz      ABCDEFGHIJKLMNOP
 
 @dataclass(frozen=True)
 class Corpus:
-    """All clips of `speech.npz`. Content codes only; the last codebook is the voice's number."""
+    """Holds all clips of `speech.npz`.
+
+    It has content codes only: the last codebook is the voice's number, and is added when a voice speaks the clip.
+    """
 
     codes: np.ndarray
     owners: np.ndarray
@@ -49,12 +53,14 @@ class Corpus:
         return len(self.frame_starts) - 1
 
     def clip(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the codes [frames, K - 1], the owners [frames] and the symbols of a clip."""
         frames = slice(self.frame_starts[index], self.frame_starts[index + 1])
         symbols = slice(self.symbol_starts[index], self.symbol_starts[index + 1])
         return self.codes[frames], self.owners[frames], self.symbols[symbols]
 
 
 def load_corpus(work: Path, tokenizer: Tokenizer) -> Corpus:
+    """Read the corpus that `work` holds."""
     import json
 
     data = np.load(work / "speech.npz")
@@ -70,7 +76,9 @@ def load_corpus(work: Path, tokenizer: Tokenizer) -> Corpus:
 
 
 def delayed(codes: np.ndarray, bos: int, eos: int) -> np.ndarray:
-    """Codes [T, K] to rows [T + 1 + K, K]: codebook k starts k + 1 rows late; BOS before it, EOS behind it."""
+    """Delay codes [T, K] into rows [T + 1 + K, K]: codebook k starts k + 1 rows late, with BOS before it and EOS behind
+    it.
+    """
     frames, books = codes.shape
     rows = np.full((frames + 1 + books, books), eos, np.int64)
     for book in range(books):
@@ -80,7 +88,7 @@ def delayed(codes: np.ndarray, bos: int, eos: int) -> np.ndarray:
 
 
 def following(rows: np.ndarray, bos: int, eos: int) -> np.ndarray:
-    """The label of each row: the row behind it, without what is forced (BOS, and EOS after its first)."""
+    """Return the label of each row: the row behind it, without what is forced (BOS, and EOS after its first)."""
     labels = np.full_like(rows, IGNORE)
     labels[:-1] = rows[1:]
     labels[labels == bos] = IGNORE
@@ -90,7 +98,9 @@ def following(rows: np.ndarray, bos: int, eos: int) -> np.ndarray:
 
 @dataclass
 class Sample:
-    """One conversation as runs of text ids and rows, with labels; `guide` has (row position, text position) pairs."""
+    """Holds one conversation as runs of text ids and rows, with labels; `guide` has (row position, text position)
+    pairs.
+    """
 
     runs: list[tuple[str, np.ndarray]] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
@@ -98,13 +108,14 @@ class Sample:
     length: int = 0
 
     def text(self, ids: np.ndarray) -> int:
-        """Append text; returns where it starts."""
+        """Append text, and return where it starts."""
         start = self.length
         self.runs.append(("text", ids))
         self.length += len(ids)
         return start
 
     def audio(self, rows: np.ndarray, labels: np.ndarray) -> int:
+        """Append rows with their labels, and return where they start."""
         start = self.length
         self.runs.append(("audio", rows))
         self.labels.append(labels)
@@ -113,7 +124,7 @@ class Sample:
 
 
 class Sampler:
-    """Draws conversations from `clips`. `limit` is the most positions of one."""
+    """Draws conversations from `clips`. One conversation has at most `limit` positions."""
 
     def __init__(
         self,
@@ -132,12 +143,13 @@ class Sampler:
         self._ids: dict[str, np.ndarray] = {}
 
     def encode(self, text: str) -> np.ndarray:
+        """Return the token ids of a text."""
         if text not in self._ids:
             self._ids[text] = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
         return self._ids[text]
 
     def sample(self, indices: list[int] | None = None, voice: int | None = None) -> Sample:
-        """A random conversation; with `indices` given those clips, by one voice named in the scene."""
+        """Draw a random conversation; with `indices` given, one of those clips, by one voice named in the scene."""
         draw, plain = self._draw, indices is not None
         turns = draw.choices(range(1, len(TURNS) + 1), TURNS)[0] if indices is None else len(indices)
         tagged = not plain and draw.random() < TAGGED
@@ -148,7 +160,7 @@ class Sampler:
         speaking = draw.randrange(1, len(cast) + 1) if tagged else 1
         sample = Sample()
         self._opening(sample, cast, speaking, named, tagged, plain)
-        # A voice nobody asked for can only be guessed; from then on it is given.
+        # A voice that was not asked for can only be guessed in the first turn. From then on that turn gives it.
         guessed = not named and turns > 1
         for turn in range(turns):
             who = draw.randrange(speaking) if tagged else 0
@@ -182,21 +194,21 @@ class Sampler:
         sample.text(self.encode(after))
 
     def _pick(self, voice: int) -> int:
-        """A clip that `voice` can speak: any."""
+        """Draw a clip that `voice` can speak. Here that is any clip."""
         return self._draw.choice(self._clips)
 
     def _by(self, content: np.ndarray, voice: int) -> np.ndarray:
-        """Content codes [T, K - 1] as spoken by `voice`, [T, K]."""
+        """Return content codes [T, K - 1] as spoken by `voice`, [T, K]."""
         return np.concatenate([content, np.full((len(content), 1), voice)], 1)
 
     def _worn(self, content: np.ndarray) -> np.ndarray:
-        """Content as an encoder gives it that is not sure: some codes are others, of the fine ones most."""
+        """Return content as an encoder that is not sure gives it: some codes are others, most of all the fine ones."""
         noise = np.random.default_rng(self._draw.getrandbits(32))
         wrong = noise.random(content.shape) < noise.uniform(0.0, 1.0) * np.linspace(0.6, 1.0, content.shape[1])
         return np.where(wrong, noise.integers(0, self._bos, content.shape), content)
 
     def _hide(self, rows: np.ndarray) -> None:
-        """Take the voice out of rows."""
+        """Take the voice out of rows, in place."""
         rows[rows[:, -1] != self._eos, -1] = self._bos
 
     def _scene(self, cast: list[int], speaking: int, named: bool, tagged: bool) -> list[str]:
@@ -211,7 +223,7 @@ class Sampler:
         return [*lines, *(f"SPEAKER{i}: {self._voices[cast[i]]}" for i in range(speaking))]
 
     def _system(self, tagged: bool, plain: bool) -> str:
-        """The instruction that is served; now and then another, for it must not matter."""
+        """Return the instruction that is served, or now and then another, since it must not matter."""
         if plain or self._draw.random() > ODD_SYSTEM:
             return prompt.SEVERAL if tagged or (not plain and self._draw.random() < 0.05) else prompt.SYSTEM
         return self._odd_text(60)
@@ -254,7 +266,8 @@ class Sampler:
         if worn:
             labels[:] = IGNORE
         if hidden:
-            # As before a turn's first frame is whole. There the voice must be found, once a turn; here in every row.
+            # Hidden rows look as rows do before a turn's first frame is whole. In these the voice has to be found anew,
+            # which a turn otherwise asks for only once.
             self._hide(rows)
         start = sample.audio(rows, labels)
         if worn:
@@ -264,12 +277,12 @@ class Sampler:
         sample.text(self.encode(prompt.AUDIO_EOS + prompt.EOT))
 
     def batches(self, positions: int) -> Iterator[Batch]:
-        """Endless batches of about `positions` positions."""
+        """Yield batches of about `positions` positions, without end."""
         return batches(self.sample, positions, self._draw)
 
 
 def batches(drawn: Callable[[], Sample], positions: int, draw: random.Random, pool: int = 12) -> Iterator[Batch]:
-    """Endless batches of about `positions` positions, each of conversations of about one length."""
+    """Yield batches of about `positions` positions without end, each of conversations of about one length."""
     while True:
         samples: list[Sample] = []
         while sum(sample.length for sample in samples) < pool * positions:
@@ -289,7 +302,7 @@ GUIDE_WINDOW = (-1, 0, 1)
 
 
 def pack(samples: list[Sample]) -> Batch:
-    """Text positions of all samples first, then audio positions; see `Batch`."""
+    """Pack samples: the text positions of all of them first, then the audio positions; see `Batch`."""
     length = max(sample.length for sample in samples)
     texts = sum(len(run) for sample in samples for kind, run in sample.runs if kind == "text")
     order = np.zeros((len(samples), length), np.int64)

@@ -1,9 +1,10 @@
-"""A causal DAC decoder for training, and its export into the stock, symmetric one.
+"""Defines a causal DAC decoder for training, and exports it into the stock, symmetric one.
 
 The stock decoder pads every kernel on both sides and so looks about ten frames ahead. Here each kernel holds only the
 taps that look back (and, in the first layer, `LOOKAHEAD` taps that look ahead by one frame each), which halves the
 arithmetic of training. `export` writes them into the stock module with zeros for the taps that are not there, so the
-exported decoder is the unchanged class and gives the same output; `recover` takes them back from such a module."""
+exported decoder is the unchanged class and gives the same output; `recover` takes them back from such a module.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class Snake(nn.Module):
 
 
 class PastConv(nn.Module):
-    """The half of a k7 convolution that looks back, plus `ahead` taps that do not."""
+    """Convolves with the half of a k7 kernel that looks back, plus `ahead` taps that do not."""
 
     def __init__(self, channels_in: int, channels_out: int, dilation: int = 1, ahead: int = 0) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class PastConv(nn.Module):
 
 
 class PastUpsample(nn.Module):
-    """A transposed convolution whose input frame never reaches an output before that frame's first."""
+    """Upsamples by a transposed convolution whose input frame never reaches an output before that frame's first."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -95,7 +96,7 @@ class Block(nn.Module):
 
 
 class CausalDecoder(nn.Module):
-    """Latents [B, C, frames] to a wave [B, 1, frames x hop]."""
+    """Decodes latents [B, C, frames] to a wave [B, 1, frames x hop]."""
 
     def __init__(self, channels_in: int, hidden: int, ratios: list[int]) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class CausalDecoder(nn.Module):
 
     @torch.no_grad()
     def export(self, into: nn.Module) -> None:
-        """Copy into a stock `DacDecoder` of the same sizes."""
+        """Copy the weights into a stock `DacDecoder` of the same sizes."""
         ours = dict(self.named_modules())
         for name, stock in into.named_modules():
             own = ours.get(name)
@@ -126,7 +127,9 @@ class CausalDecoder(nn.Module):
 
     @torch.no_grad()
     def recover(self, stock: nn.Module) -> None:
-        """Copy from a stock `DacDecoder` that `export` wrote. Raises ValueError where one looks further ahead."""
+        """Copy the weights of a stock `DacDecoder` that `export` wrote. Raises ValueError for one that looks further
+        ahead.
+        """
         ours = dict(self.named_modules())
         for name, module in stock.named_modules():
             own = ours.get(name)

@@ -1,5 +1,7 @@
-"""State that survives an interruption: one file, written whole or not at all; and a log of losses one JSON object a
-line."""
+"""Keeps state that survives an interruption in one file, written whole or not at all, and logs losses.
+
+A log has one JSON object a line.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,11 @@ LONGEST_STEP_S = 10.0
 
 
 class LossLog:
-    """Appends to `path` and prints. `seconds` is the time spent training, to be read every step: of a longer pause
-    between two readings (a stopped process, a closed laptop) only `LONGEST_STEP_S` counts."""
+    """Appends losses to `path` and prints them.
+
+    `seconds` is the time spent training, to be read every step. Of a longer pause between two readings (a stopped
+    process, a closed laptop) only `LONGEST_STEP_S` counts.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._last, self._spent = path, time.monotonic(), 0.0

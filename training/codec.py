@@ -38,7 +38,7 @@ QUIET = 1e-4  # amplitude (-80 dBFS) below which no difference counts
 
 @dataclass
 class Data:
-    """Codes and waves of all voices, frame for frame, as one long sequence."""
+    """Holds codes and waves of all voices, frame for frame, as one long sequence."""
 
     latents: Tensor  # [frames, dims] of content, the voice's own added when drawn
     voices: Tensor  # [voices, dims]
@@ -48,7 +48,9 @@ class Data:
     def batch(
         self, size: int, frames: int, weights: Tensor, draw: torch.Generator, at_starts: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Latents [B, dims, frames] and waves [B, frames x HOP] of random windows, or of those where clips start."""
+        """Draw latents [B, dims, frames] and waves [B, frames x HOP] of random windows, or of windows where clips
+        start.
+        """
         at = torch.randint(0, len(self.latents) - frames, (size,), generator=draw)
         if at_starts:
             starts = torch.from_numpy(self.starts[self.starts < len(self.latents) - frames])
@@ -74,7 +76,10 @@ def load(work: Path) -> Data:
 
 
 def spectral_distance(ours: Tensor, target: Tensor) -> Tensor:
-    """Magnitude and log-magnitude distance of [B, n] waves over several resolutions, and of what an ear tells apart."""
+    """Return the distance of [B, n] waves in magnitude and log-magnitude, at several resolutions.
+
+    At two of them the distance in mel bands, which is closer to what an ear tells apart, is added.
+    """
     total = ours.new_zeros(())
     for size in SPECTRA:
         window = torch.hann_window(size, device=ours.device)
@@ -130,7 +135,7 @@ def train(
         decoder.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
-    # The reference voice is heard most; the others only differ from it.
+    # The reference voice is drawn most often; the others only have to learn how they differ from it.
     weights = torch.tensor([2.0] + [1.0] * (len(data.voices) - 1))
     draw = torch.Generator().manual_seed(seed + step)
     mean = {"loss": 0.0, "wave": 0.0, "count": 0}
@@ -163,10 +168,10 @@ def train(
 
 @torch.no_grad()
 def blind(decoder: CausalDecoder) -> None:
-    """Let the tap that looks ahead see no voice: the last codebook, which names it, is the last to arrive while
-    streaming.
+    """Make the tap that looks ahead blind to the voice.
 
-    All other codes of the next frame are known by then, so that streaming without any waiting equals the whole decode.
+    The last codebook, which names the voice, is the last to arrive while streaming. All other codes of the next frame
+    are known by then, so that streaming without any waiting equals decoding the whole.
     """
     decoder.conv1.conv.weight[:, -rvq.VOICE_DIMS :, -LOOKAHEAD:] = 0.0
 

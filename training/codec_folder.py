@@ -1,7 +1,8 @@
-"""The codec as a folder that stock transformers loads: `HiggsAudioV2TokenizerModel` with its config.
+"""Writes the codec as a folder that stock transformers loads: `HiggsAudioV2TokenizerModel` with its config.
 
-Built from the modules of transformers that load without torchaudio. What the recipe does not train is there all the
-same, because the format has it: the HuBERT branch is drawn at random and then silenced where it meets the quantizer.
+It is built from the modules of transformers that load without torchaudio. What the recipe does not train is there all
+the same, because the format has it: the HuBERT branch is drawn at random and then silenced where it meets the
+quantizer.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def write(
     folder: Path, fitted: Quantizer, decoder: CausalDecoder, encoder: dict[str, Tensor] | None, ratios: list[int]
 ) -> None:
     """Write `config.json` and `model.safetensors`. `encoder` holds a trained `DacEncoder`'s weights, if there are
-    any."""
+    any.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     raw = config_of(fitted, ratios, decoder.conv1.conv.out_channels)
     (folder / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
@@ -85,8 +87,9 @@ def write(
 
 
 def read_decoder(folder: Path) -> CausalDecoder:
-    """The decoder of a codec folder that `write` made, to be trained on. Raises ValueError for one that is not
-    causal."""
+    """Read the decoder of a codec folder that `write` made, to train it further. Raises ValueError for one that is not
+    causal.
+    """
     config = CodecConfig.from_json(folder / "config.json")
     stock = stock_decoder(config)
     stock.load_state_dict(_part(folder, DECODER))
@@ -97,7 +100,7 @@ def read_decoder(folder: Path) -> CausalDecoder:
 
 
 def read_encoder(folder: Path) -> DacEncoder:
-    """The acoustic encoder of a codec folder, to be trained on."""
+    """Read the acoustic encoder of a codec folder, to train it further."""
     encoder = DacEncoder(dac_config(CodecConfig.from_json(folder / "config.json")))
     encoder.load_state_dict(_part(folder, ENCODER))
     return encoder
@@ -109,7 +112,7 @@ def _part(folder: Path, prefix: str) -> dict[str, Tensor]:
 
 
 def stock_decoder(config: CodecConfig) -> DacDecoder:
-    """transformers' decoder with the changes that the Higgs codec makes to it."""
+    """Return transformers' decoder with the changes that the Higgs codec makes to it."""
     decoder = DacDecoder(dac_config(config))
     for module in decoder.modules():
         if isinstance(module, nn.ConvTranspose1d):
@@ -133,7 +136,7 @@ def _modules(config: CodecConfig, decoder: CausalDecoder, encoder: dict[str, Ten
 
 
 def _joints(config: CodecConfig) -> dict[str, Tensor]:
-    """The acoustic branch passes through; of the semantic one nothing does."""
+    """Return weights that let the acoustic branch pass through, and nothing of the semantic one."""
     wide, acoustic = config.hidden_size, config.acoustic_hidden_size
     through = torch.zeros(wide, wide)
     through[:acoustic, :acoustic] = torch.eye(acoustic)
@@ -170,7 +173,7 @@ def _quantizers(config: CodecConfig, fitted: Quantizer) -> dict[str, Tensor]:
 
 
 def _unused(config: CodecConfig) -> dict[str, Tensor]:
-    """The branch that gives HuBERT's features back in training; no decoding runs it."""
+    """Return weights of the branch that gives HuBERT's features back in training. No decoding runs it."""
     width = config.semantic_hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "conv1.weight": (width, width, config.kernel_size),

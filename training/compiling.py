@@ -1,4 +1,4 @@
-"""Compiled training steps: the many element-wise operations fused, for a minute or two of compiling."""
+"""Compiles training steps: the many element-wise operations are fused, for a minute or two of compiling."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from torch import nn
 
 
 def compiled(module: nn.Module, eager: bool) -> nn.Module:
-    """`module` compiled by torch for inputs of any length; as it is if `eager`, or without a C++ compiler ($CXX or
-    g++)."""
+    """Return `module` compiled by torch for inputs of any length.
+
+    It is returned as it is if `eager`, or without a C++ compiler ($CXX or g++).
+    """
     if eager or shutil.which(os.environ.get("CXX", "g++")) is None:
         return module
     return torch.compile(module, dynamic=True)

@@ -22,7 +22,7 @@ TARGET = Path(text.__file__).parent / "dictionary.xz"
 
 
 def symbols_of(phones: list[str]) -> str:
-    """flite's ["hh", "ax0", "l", "ow1"] to the notation's "həlˈO"."""
+    """Write flite's ["hh", "ax0", "l", "ow1"] in the notation: "həlˈO"."""
     result = []
     for phone in phones:
         name = phone.rstrip("012")
@@ -31,7 +31,9 @@ def symbols_of(phones: list[str]) -> str:
 
 
 def pronounce(flite: Flite, word: str) -> list[str]:
-    """As flite says it in a sentence, where a short form is taken apart or loses its apostrophe."""
+    """Return the phones of a word as flite says it in a sentence, where a short form is taken apart or loses its
+    apostrophe.
+    """
     base, mark, ending = word.rpartition("'")
     if mark and base and ending in SHORT_FORMS and "'" not in base:
         phones = flite.pronounce(base)

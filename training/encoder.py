@@ -34,8 +34,7 @@ def build(dims: int) -> DacEncoder:
 
 
 def batch(data: Data, size: int, frames: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Waves [B, 1, frames x HOP] and latents [B, dims, frames], by voices drawn alike; now and then quieter or
-    louder."""
+    """Draw waves [B, 1, frames x HOP] and latents [B, dims, frames], of all voices alike, each at a random level."""
     at = torch.randint(0, len(data.latents) - frames, (size,), generator=draw)
     who = torch.randint(0, len(data.voices), (size,), generator=draw)
     index = at[:, None] + torch.arange(frames)
@@ -45,7 +44,7 @@ def batch(data: Data, size: int, frames: int, draw: torch.Generator) -> tuple[Te
 
 
 def agreement(ours: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean square error of content and of voice, [B, dims, frames] each."""
+    """Return the mean square errors of content and of voice; `ours` and `wanted` are [B, dims, frames]."""
     error = (ours - wanted).square()
     return error[:, : -rvq.VOICE_DIMS].mean(), error[:, -rvq.VOICE_DIMS :].mean()
 

@@ -39,7 +39,7 @@ from training.speech import HOP, VOICES, VoiceRecipe, synthesise, write_wav
 
 @dataclass
 class Row:
-    """Sums over sentences of one kind by one voice."""
+    """Sums up over sentences of one kind by one voice."""
 
     sentences: int = 0
     words: int = 0
@@ -84,7 +84,7 @@ HEAD = [
 
 
 class Codec:
-    """The codec of a checkpoint folder, whole clips at once."""
+    """Runs the codec of a checkpoint folder on whole clips."""
 
     def __init__(self, folder: Path, work: Path) -> None:
         weights, config = load_codec_weights(folder), CodecConfig.from_json(folder / "config.json")
@@ -96,12 +96,12 @@ class Codec:
         self._fitted = load_quantizer(work)
 
     def resynthesise(self, reference: np.ndarray, voice: int) -> np.ndarray:
-        """A wave of the reference voice to codes, and these by `voice` to a wave."""
+        """Encode a wave of the reference voice to codes, and decode these to a wave by `voice`."""
         content = self._fitted.encode(self._fitted.content(rvq.features(reference)))
         return self._decode(np.concatenate([content, np.full((len(content), 1), voice, np.uint8)], 1))
 
     def reencode(self, wave: np.ndarray) -> np.ndarray:
-        """A wave of any voice to what the encoder hears in it, and that to a wave."""
+        """Encode a wave of any voice by the codec's encoder, and decode it again."""
         return self._decode(self._encoder.encode(wave.astype(np.float32)))
 
     @torch.no_grad()
@@ -112,7 +112,7 @@ class Codec:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, the same for every voice."""
+    """Says what is measured, the same for every voice."""
 
     work: Path
     folder: Path
@@ -125,7 +125,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Findings:
-    """Of one voice."""
+    """Holds what was measured of one voice."""
 
     rows: list[list[str]]
     levels: Levels
@@ -147,7 +147,7 @@ def evaluate(plan: Plan, number: int) -> Findings:
         ):
             source = _source(flite, text, voice, gains)
             again = codec.resynthesise(_source(flite, text, VOICES[0], gains), number)
-            # what ended before it began is measured as a frame of silence
+            # an utterance without any samples is measured as a frame of silence
             ours = spoken.samples if len(spoken.samples) else np.zeros(HOP, np.float32)
             wanted = measure.words_of(text)
             row.sentences += 1
@@ -182,7 +182,7 @@ def markdown(table: list[list[str]]) -> str:
 
 
 def report(findings: list[Findings]) -> str:
-    """Markdown: the table, then what is not in it."""
+    """Write the findings in Markdown: the table, then what is not in it."""
     lines = [markdown([row for found in findings for row in found.rows]), ""]
     lines += ["Levels of all these utterances, the worst of each voice:", ""]
     lines += [f"- {found.rows[0][0]}: {found.levels.line()}" for found in findings]
@@ -193,7 +193,7 @@ def report(findings: list[Findings]) -> str:
 
 
 def write_card(folder: Path, found: str, about: str = ABOUT) -> None:
-    """Put the report where the model card has its evaluation, below what it is `about`."""
+    """Put the report where the model card has its evaluation, below the text `about` it."""
     card = folder / "README.md"
     head, _, _ = card.read_text(encoding="utf-8").partition("## Evaluation")
     card.write_text(f"{head}## Evaluation\n\n{about}\n\n{found}\n", encoding="utf-8")

@@ -23,7 +23,8 @@ from training.quantizer import Quantizer
 from training.speech import VOICES
 
 SAMPLING = {"do_sample": True, "temperature": 0.15, "top_k": 20, "top_p": 0.9}
-"""Low, and no repetition-aware sampling: a steady vowel is the same code again and again, and so is the voice's."""
+"""The temperature is low, and sampling is not repetition-aware: a steady vowel is the same code again and again, and so
+is the voice's code."""
 MAX_CLAUSE_CHARS = 60  # as long as the clauses it was trained on
 MAX_SCENE_CHARS = 200  # it knows a room and its speakers; an assistant's instructions make it stutter
 CONTEXT_CLAUSES = 0  # the scene holds the voice; its own speech before a clause only spreads mistakes
@@ -31,7 +32,7 @@ CARD = Path(__file__).parent / "card.md"
 
 
 class Described(Protocol):
-    """What the folder tells of a voice."""
+    """Says what the folder tells of a voice."""
 
     @property
     def name(self) -> str: ...
@@ -80,7 +81,7 @@ def export(
 
 
 def _language(work: Path, folder: Path, names: list[str]) -> HiggsAudioV2Config:
-    """Weights in bfloat16; the folder's `config.json` comes with them."""
+    """Write the language model's weights in bfloat16 with its `config.json`, and return the config."""
     state = checkpointing.load(work / "language.pt")["model"]
     if (work / "language" / "config.json").exists():
         config = HiggsAudioV2Config.from_pretrained(work / "language")
@@ -110,7 +111,7 @@ def processor(config: HiggsAudioV2Config) -> dict[str, object]:
 
 
 def card(work: Path, text: Path = CARD) -> str:
-    """The model card, with the last line of each trainer's log."""
+    """Return the model card, with the last line of each trainer's log."""
     lines = []
     for title, name in (("decoder", "decoder.log"), ("encoder", "encoder.log"), ("language model", "language.log")):
         if (work / name).exists():

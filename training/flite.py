@@ -1,12 +1,11 @@
-"""Speech from Debian's flite through ctypes: a wave, and the phones that made it with their exact times.
+"""Speaks by Debian's flite through ctypes: a wave, and the phones that made it with their exact times.
 
-Scope: load the library, say one sentence, nothing about data sets. Two things are done to the synthesiser's own
-prosody, both so that a small model can learn the result from little data:
+Two things are done to the synthesiser's own prosody, both so that a small model can learn the result from little data:
 
 - pitch is held at one value, so that every 40 ms frame of the codec holds a whole number of pitch periods and a plain
   waveform loss can be used;
-- every segment's length is rounded to a multiple of `grid_s`, so that the same phones in the same context give the
-  same frames.
+- every segment's length is rounded to a multiple of `grid_s`, so that the same phones in the same context give the same
+  frames.
 
 `scale` moves the formants: the sentence is spoken `scale` times slower at a pitch `scale` times lower and then read
 `scale` times faster. The result has the original timing and pitch, with all resonances moved up by `scale`.
@@ -30,7 +29,7 @@ LEAD_OUT_S = 0.16
 
 @dataclass(frozen=True)
 class Phone:
-    """One segment. `word` counts words from 0; a pause has word -1."""
+    """Holds one segment. `word` counts words from 0; a pause has word -1."""
 
     name: str
     stressed: bool
@@ -40,6 +39,8 @@ class Phone:
 
 @dataclass(frozen=True)
 class Speech:
+    """Holds one spoken sentence: its wave, its phones and its words."""
+
     samples: np.ndarray  # [n] float32, full scale 1
     sample_rate: int
     phones: list[Phone]
@@ -68,7 +69,10 @@ _HOOK = CFUNCTYPE(c_void_p, c_void_p)
 
 
 def library_folder() -> Path:
-    """Where flite's shared objects are: $FLITE_LIB, a folder unpacked by `install`, or the system's."""
+    """Find flite's shared objects: in $FLITE_LIB, in a folder unpacked by `install`, or in the system's.
+
+    Raises FileNotFoundError where they are in none of these.
+    """
     for folder in (os.environ.get("FLITE_LIB"), Path(__file__).parent / ".flite" / "lib", "/usr/lib/x86_64-linux-gnu"):
         if folder and (Path(folder) / "libflite.so.1").exists():
             return Path(folder)
@@ -88,7 +92,7 @@ def install() -> Path:
 
 
 class Flite:
-    """One loaded voice. Not safe for threads; use one process each."""
+    """Speaks with one loaded voice. It is not safe for threads; use one process each."""
 
     def __init__(self, voice: str = "kal16", folder: Path | None = None) -> None:
         folder = folder or library_folder()
@@ -144,7 +148,7 @@ class Flite:
         return items
 
     def _flat_prosody(self, utterance: int) -> int:
-        """In place of flite's pitch model: round the durations it has just set, then one flat pitch."""
+        """Round the durations that flite has just set and set one flat pitch, in place of flite's pitch model."""
         lib = self._lib
         segments = self._items(utterance, b"Segment")
         before = steps = 0.0
@@ -168,7 +172,7 @@ class Flite:
     def say(
         self, text: str, f0_hz: float = 100.0, grid_s: float = 0.02, scale: float = 1.0, stretch: float = 1.0
     ) -> Speech:
-        """Speak one sentence. `grid_s` 0 keeps the synthesiser's own durations."""
+        """Speak one sentence. `grid_s` 0 keeps the synthesiser's own durations; `stretch` makes all of them longer."""
         self._f0_hz, self._grid_s, self._scale, self._stretch = f0_hz, grid_s, scale, stretch
         lib = self._lib
         utterance = lib.flite_synth_text(text.encode("ascii", "replace"), self._voice)
@@ -197,7 +201,9 @@ class Flite:
             lib.delete_utterance(utterance)
 
     def pronounce(self, word: str) -> list[str]:
-        """The lexicon's (or its letter-to-sound rules') phones, a stressed vowel with a 1 behind it."""
+        """Return the phones of a word by the lexicon or its letter-to-sound rules; a stressed vowel has a 1 behind
+        it.
+        """
         value = self._lib.lex_lookup(self._lexicon, word.lower().encode("ascii", "ignore"), None, None)
         phones, rest = [], value
         while rest:

@@ -1,9 +1,10 @@
-"""One training pass of any Higgs Audio V2 checkpoint, faster than the stock forward on batches of unequal lengths.
+"""Runs one training pass of any Higgs Audio V2 checkpoint, faster than the stock forward on batches of unequal lengths.
 
 The weights are those of the stock `HiggsAudioV2ForConditionalGeneration`; only the order of work differs. Text and
 audio positions live in two packed tensors, so each runs only its own feed-forward and padding costs nothing outside
 attention. The loss is the stock one: the sum over codebooks of the mean cross-entropy, with optional weights;
-`tests/training` holds the two equal."""
+`tests/training` holds the two equal.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ IGNORE = -100
 
 @dataclass
 class Batch:
-    """B sequences, right-padded to L positions in attention only."""
+    """Holds B sequences, right-padded to L positions in attention only."""
 
     text_ids: Tensor  # [Nt]
     rows: Tensor  # [Na, codebooks]
@@ -35,6 +36,8 @@ class Batch:
 
 @dataclass
 class Losses:
+    """Holds the parts of the loss of one batch."""
+
     codebooks: Tensor  # [codebooks] mean cross-entropy each
     guide: Tensor  # mean negative log of the attention that fell where it should
     onset: Tensor  # mean cross-entropy of the last codebook's first code in a turn
@@ -47,13 +50,17 @@ def _rope(model: nn.Module, length: int, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """[B, heads, L, head_dim] by rotary embedding."""
+    """Apply the rotary embedding to x [B, heads, L, head_dim]."""
     half = x.shape[-1] // 2
     turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
     return (x * cos + turned * sin).to(x.dtype)
 
 
 def losses(model: nn.Module, batch: Batch, guided_layers: tuple[int, ...] = (), guided_heads: int = 0) -> Losses:
+    """Run one pass over a batch, and return the parts of its loss.
+
+    The first `guided_heads` heads of the layers `guided_layers` are guided to look at the phone that sounds.
+    """
     config, inner = model.config, model.model
     size, length = batch.order.shape
     texts = len(batch.text_ids)
@@ -92,8 +99,10 @@ def losses(model: nn.Module, batch: Batch, guided_layers: tuple[int, ...] = (), 
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, grouped: int) -> Tensor:
-    """Causal attention [B, heads, L, head_dim]. On CPU the plain products beat the fused kernel's backward at these
-    lengths."""
+    """Attend causally; query, key and value are [B, heads, L, head_dim].
+
+    On CPU the plain products beat the fused kernel's backward at these lengths.
+    """
     key, value = key.repeat_interleave(grouped, 1), value.repeat_interleave(grouped, 1)
     if query.is_cuda:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True)
@@ -104,7 +113,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, grouped: int) -> Tensor:
 
 
 def _guidance(query: Tensor, key: Tensor, batch: Batch, texts: int, heads: int, grouped: int) -> Tensor:
-    """How far the first `heads` heads are from looking at the phone that sounds."""
+    """Return how far the first `heads` heads are from looking at the phone that sounds."""
     length = query.shape[2]
     flat = batch.positions[texts + batch.guide_rows]
     sequence, position = flat // length, flat % length

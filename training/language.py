@@ -55,7 +55,7 @@ class Settings:
 def pocket_config(
     tokenizer: Tokenizer, entries: int = 256, codebooks: int = 8, small: bool = False
 ) -> HiggsAudioV2Config:
-    """The size that speaks in real time on one core; `small` is for tests."""
+    """Return the config of the size that speaks in real time on one core; `small` is for tests."""
     ids = {token: tokenizer.token_to_id(token) for token in prompt.SPECIAL}
     return HiggsAudioV2Config(
         vocab_size=tokenizer.get_vocab_size(),
@@ -82,10 +82,10 @@ def pocket_config(
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained on what, and how the parts of the loss are weighted."""
+    """Says what is trained on what, and how the parts of the loss are weighted."""
 
     model: HiggsAudioV2ForConditionalGeneration
-    batches: Callable[[int, int], Iterator[Batch]]  # of a seed, of about so many positions
+    batches: Callable[[int, int], Iterator[Batch]]  # takes a seed, and about how many positions a batch has
     validation: Batch
     weights: Tensor  # [codebooks]
     onset: float
@@ -93,7 +93,7 @@ class Task:
 
 
 class Objective(nn.Module):
-    """The model with its loss as one module, so that data parallel training sees a single forward."""
+    """Joins the model with its loss in one module, so that data parallel training sees a single forward."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -111,7 +111,11 @@ class Objective(nn.Module):
 
 
 def codebook_weights(codebooks: int) -> Tensor:
-    """Coarse codes carry the words: twice the weight, down to a third; the voice's codebook is learned at once."""
+    """Return the weights of the codebooks.
+
+    Coarse codes carry the words, so the weights fall from 2 to about a half. The voice's codebook, which is learned at
+    once, has 0.3.
+    """
     weights = torch.linspace(2.0, 0.5, codebooks)
     weights[-1] = 0.3
     return weights
@@ -129,9 +133,11 @@ def train(
     codec: str | None = None,
     task: Task | None = None,
 ) -> None:
-    """See the top of the file; `codec` says where the checkpoint `source` has its codec, if it does not say itself.
+    """Train the language model, as the top of the file says.
 
-    `task` is what is trained, if it is not what WORK holds."""
+    `source` is the checkpoint to start from. `codec` says where it has its codec, if it does not say itself. `task` is
+    what is trained, if it is not what WORK holds.
+    """
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if settings.device.startswith("cuda") else "gloo")
@@ -196,15 +202,17 @@ def train(
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
-    """Matrices decay, norms and embeddings do not."""
+    """Return groups of parameters in which matrices have weight decay, norms and embeddings none."""
     decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
 
 
 def open_task(work: Path, source: str | None, small: bool = False, codec: str | None = None) -> Task:
-    """Recordings if WORK holds any, else the synthesiser's speech. Raises ValueError for recordings without a
-    checkpoint."""
+    """Return the task of the recordings if WORK holds any, or else that of the synthesiser's speech.
+
+    Raises ValueError for recordings without a checkpoint.
+    """
     if not (work / "recordings.npz").exists():
         return pocket_task(work, source, small)
     if source is None:
@@ -233,7 +241,11 @@ def pocket_task(work: Path, source: str | None, small: bool) -> Task:
 
 
 def recordings_task(work: Path, checkpoint: Checkpoint) -> Task:
-    """The loss is the stock one, unweighted: what the released checkpoints were trained with."""
+    """Return the task of recordings, whose loss is the stock one, unweighted: the released checkpoints were trained
+    with it.
+
+    Raises ValueError where the recordings were encoded by another codec.
+    """
     recorded = recordings.read(work)
     model = HiggsAudioV2ForConditionalGeneration.from_pretrained(checkpoint.folder, dtype=torch.float32)
     if recorded.codes.shape[1] != model.config.num_codebooks:
@@ -254,7 +266,9 @@ def recordings_task(work: Path, checkpoint: Checkpoint) -> Task:
 
 
 def copy_rest(checkpoint: Checkpoint, folder: Path) -> None:
-    """What a checkpoint needs beside weights and config, so that `folder` can be served as the checkpoint could."""
+    """Copy what a checkpoint needs beside weights and config, so that `folder` can be served as the checkpoint
+    could.
+    """
     for file in checkpoint.folder.iterdir():
         if file.is_file() and not file.name.startswith("model") and file.name != "config.json":
             shutil.copy2(file, folder)

@@ -26,7 +26,7 @@ _SYMBOL = re.compile(STRESS + "?.")
 
 
 def align(word: str, symbols: list[str], cost: dict[tuple[str, str], float], rare: float) -> list[str] | None:
-    """The cheapest division of `symbols` among the letters, or None where there are too many."""
+    """Return the cheapest division of `symbols` among the letters, or None where there are too many."""
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]
     for letter in word:
         row: dict[int, tuple[float, int]] = {}
@@ -49,7 +49,7 @@ def align(word: str, symbols: list[str], cost: dict[tuple[str, str], float], rar
 
 
 def first_costs() -> dict[tuple[str, str], float]:
-    """Letters that look like their sound, so that the first paths go the right way."""
+    """Return low costs for letters that look like their sound, so that the first paths go the right way."""
     vowels = "aæ aə aA aɑ eɛ eə ei iɪ iI iə oɑ oO oə uʌ uu uə yi yI"
     alike = vowels + " bb ck cs dd ff gɡ gʤ hh jʤ kk ll mm nn pp qk rɹ rɝ ss tt vv ww xks zz"
     costs = {(pair[0], pair[1:]): 1.0 for pair in alike.split()}

@@ -1,4 +1,6 @@
-"""What can be wrong with a wave whatever it says: level, offset, clicks where it starts, silence that does not end."""
+"""Measures what can be wrong with a wave whatever it says: level, offset, clicks where it starts, silence that does not
+end.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ ONSET_S = 0.005
 
 @dataclass(frozen=True)
 class Levels:
-    """Of one wave. Amplitudes are shares of full scale."""
+    """Holds the levels of one wave. Amplitudes are shares of full scale."""
 
     speech: float  # root mean square of the frames that are heard
     peak: float
@@ -25,7 +27,7 @@ class Levels:
 
     @staticmethod
     def of(samples: np.ndarray) -> Levels:
-        """Of [n] float32 at the codec's rate; n must be a frame of ten milliseconds at least."""
+        """Measure a wave [n] float32 at the codec's rate, of at least ten milliseconds."""
         frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
         power = (frames.astype(np.float64) ** 2).mean(1)
         heard = power > SILENCE**2
@@ -39,7 +41,7 @@ class Levels:
 
     @staticmethod
     def worst(all_of_them: list[Levels]) -> Levels:
-        """The mean speech level, and the largest of everything else."""
+        """Return the mean speech level, and the largest of everything else."""
         return Levels(
             speech=float(np.mean([levels.speech for levels in all_of_them])),
             peak=max(levels.peak for levels in all_of_them),
@@ -56,7 +58,7 @@ class Levels:
 
 
 def longest_run(marks: np.ndarray) -> int:
-    """Length of the longest run of True in [n] booleans."""
+    """Return the length of the longest run of True in [n] booleans."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 

@@ -1,7 +1,8 @@
-"""Numbers and pictures of speech: words that a recogniser hears, distance of two recordings, spectrograms.
+"""Measures speech in numbers and pictures: words that a recogniser hears, distance of two recordings, spectrograms.
 
-The recogniser is pocketsphinx with the model of its wheel: weak, small, offline and the same everywhere. Read its
-word errors only beside those of the source it is compared to."""
+The recogniser is pocketsphinx with the model of its wheel: weak, small, offline and the same everywhere. Read its word
+errors only beside those of the source it is compared to.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Recogniser:
         self._decoder = Decoder(loglevel="FATAL")
 
     def words(self, samples: np.ndarray) -> list[str]:
-        """Words heard in [n] float32 at the codec's rate."""
+        """Return the words heard in a wave [n] float32 at the codec's rate."""
         padded = np.pad(samples, int(SILENCE_S * SAMPLE_RATE))
         pcm = (np.clip(soxr.resample(padded, SAMPLE_RATE, 16_000), -1, 1) * 32767).astype("<i2")
         self._decoder.start_utt()
@@ -45,7 +46,7 @@ def words_of(text: str) -> list[str]:
 
 
 def errors(wanted: Sequence[str], heard: Sequence[str]) -> int:
-    """Insertions, deletions and substitutions."""
+    """Count insertions, deletions and substitutions."""
     row = list(range(len(heard) + 1))
     for i, word in enumerate(wanted, 1):
         diagonal, row[0] = row[0], i
@@ -55,13 +56,13 @@ def errors(wanted: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def mel_frames(samples: np.ndarray) -> np.ndarray:
-    """[n, MELS] log-mels in dB, one each 20 ms."""
+    """Return log-mels [n, MELS] in dB, one each 20 ms."""
     padded = np.pad(samples, (0, -len(samples) % HOP))
     return features(padded).reshape(-1, MELS)[:: PARTS // 2] * (10 / np.log(10))
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Mean log-mel distance in dB along the best path of dynamic time warping. Loudness is taken out."""
+    """Return the mean log-mel distance in dB along the best path of dynamic time warping. Loudness is taken out."""
     a, b = mel_frames(ours), mel_frames(theirs)
     a, b = a - np.quantile(a, 0.95), b - np.quantile(b, 0.95)
     a, b = np.maximum(a, -60), np.maximum(b, -60)
@@ -70,7 +71,7 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def _best_path(cost: np.ndarray) -> float:
-    """Mean cost along the cheapest monotone path from one corner to the other, by anti-diagonals."""
+    """Return the mean cost along the cheapest monotone path from one corner to the other, by anti-diagonals."""
     high, wide = cost.shape
     before = last = np.full((high + 1, 2), np.inf)  # total and steps at row i - 1 of a diagonal; row 0 is the border
     for diagonal in range(high + wide - 1):
@@ -88,7 +89,7 @@ def _best_path(cost: np.ndarray) -> float:
 
 
 def spectrogram(path: Path, waves: Sequence[np.ndarray]) -> None:
-    """A grey PNG: one log spectrogram (0-12 kHz, 70 dB) below the other, 10 ms a column."""
+    """Write a grey PNG: one log spectrogram (0-12 kHz, 70 dB) below the other, 10 ms a column."""
     panels = [_panel(wave) for wave in waves]
     width = max(panel.shape[1] for panel in panels)
     rows = [np.pad(panel, ((0, 6), (0, width - panel.shape[1])), constant_values=255) for panel in panels]

@@ -20,7 +20,7 @@ from training.flite import install, library_folder
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything."""
+    """Says how much there is of everything."""
 
     clips: int = 45_000
     codec_clips: int = 1_200
@@ -36,7 +36,7 @@ TINY = Plan(clips=60, codec_clips=12, codec_steps=6, encoder_steps=4, minutes=0.
 
 
 def stages(work: Path, folder: Path, plan: Plan) -> list[tuple[str, list[str]]]:
-    """Name and command of each stage in order."""
+    """Return the name and the command of each stage, in order."""
     python = [sys.executable, "-u", "-m"]
     many = ["torch.distributed.run", "--nproc-per-node", str(plan.ranks), "-m"] if plan.ranks > 1 else []
     small = ["--small"] if plan.tiny else []
@@ -66,7 +66,7 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[tuple[str, list[str]]]:
 
 
 def run(work: Path, folder: Path, plan: Plan, echo: bool = True) -> None:
-    """Raises CalledProcessError where a stage fails."""
+    """Run all stages. Raises CalledProcessError where one fails."""
     work.mkdir(parents=True, exist_ok=True)
     try:
         library_folder()

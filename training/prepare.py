@@ -28,7 +28,7 @@ PEAK = 0.9
 
 
 def sentences(count: int, seed: int) -> list[str]:
-    """Distinct clauses, none of them held out for the evaluation, in other spelling neither."""
+    """Return distinct clauses. None of them is held out for the evaluation, not even in another spelling."""
     tests = {bare(normalise(text)) for texts in held_out().values() for text in texts}
     writer = Writer(seed, dictionary_words())
     seen: dict[str, None] = {}
@@ -45,7 +45,7 @@ def bare(text: str) -> str:
 
 
 def gain_of(waves: list[np.ndarray]) -> float:
-    """One gain for a voice: its speech at SPEECH_RMS, no clip above PEAK."""
+    """Return one gain for a voice, which brings its speech to SPEECH_RMS and no clip above PEAK."""
     frames = np.concatenate(waves).reshape(-1, HOP)
     power = (frames**2).mean(1)
     loud = power[power > 0.01 * np.quantile(power, 0.95)]
@@ -53,7 +53,7 @@ def gain_of(waves: list[np.ndarray]) -> float:
 
 
 def codec_waves(texts: list[str]) -> dict[str, np.ndarray]:
-    """Every text by every voice, frame for frame the same, levels normalised."""
+    """Speak every text by every voice, frame for frame the same, with levels normalised."""
     flite = Flite()
     spoken = {voice.name: [synthesise(flite, text, voice).samples for text in texts] for voice in VOICES}
     starts = np.cumsum([0] + [len(samples) // HOP for samples in spoken[VOICES[0].name]])

@@ -1,9 +1,9 @@
-"""The checkpoint's prompt: special tokens, chat template and tokenizer, in one place so that training and serving
-cannot differ.
+"""Defines the checkpoint's prompt: special tokens, chat template and tokenizer.
 
-The template has the roles and tokens of the released Higgs Audio V2 checkpoint (Llama-3 headers without their line
-breaks). Words that occur in every prompt are single tokens, so that a prompt costs a small model a dozen positions
-and not a hundred."""
+They stand in one place so that training and serving cannot differ. The template has the roles and tokens of the
+released Higgs Audio V2 checkpoint (Llama-3 headers without their line breaks). Words that occur in every prompt are
+single tokens, so that a prompt costs a small model a dozen positions and not a hundred.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +55,16 @@ CHAT_TEMPLATE = """\
 
 
 def single_tokens(voices: list[str]) -> list[str]:
-    """Strings of the prompt that are one token each."""
+    """List the strings of the prompt that are one token each."""
     tags = [f"[SPEAKER{i}]" for i in range(SPEAKERS)] + [f"SPEAKER{i}:" for i in range(SPEAKERS)]
     return ["system", "user", "assistant", SYSTEM, SEVERAL, ROOM, *tags, *voices]
 
 
 def build_tokenizer(voices: list[str]) -> Tokenizer:
-    """One token a character, but a stressed vowel is one token with its mark, and so is each special and prompt
-    word."""
+    """Build a tokenizer with one token a character.
+
+    A stressed vowel is one token with its mark, and so is each special and prompt word.
+    """
     ascii_characters = ["\n", *(chr(code) for code in range(32, 127))]
     phones = [symbol for symbol in PHONES.values() if symbol not in ascii_characters]
     stressed = [STRESS + PHONES[name] for name in sorted(VOWELS)]
@@ -102,4 +104,4 @@ def user_turn(text: str) -> str:
 
 
 ASSISTANT = f"{HEADER}assistant{HEADER_END}{AUDIO_BOS}"
-"""What stands before the rows of an assistant turn; behind them stands `AUDIO_EOS + EOT`."""
+"""The text before the rows of an assistant turn; behind them stands `AUDIO_EOS + EOT`."""

@@ -1,9 +1,10 @@
-"""The codec's codes, made without gradient: features of a frame, principal components, k-means residual quantizers.
+"""Makes the codec's codes without gradient: features of a frame, principal components, k-means residual quantizers.
 
 A frame's features are 4 x 32 log-mels (one spectrum each 10 ms). They are taken from the reference voice; the other
 voices speak the same phones at the same times, so one set of content codes serves all voices, and the last codebook
-says only which voice it is. The language model then learns the contents once, and a voice is one more symbol to keep
-in mind."""
+says only which voice it is. The language model then learns the contents once, and a voice is one more symbol to keep in
+mind.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ VOICE_RADIUS = 4.0
 
 
 def mel_bank(bins: int, mels: int = MELS, low_hz: float = 50.0, high_hz: float = 7600.0) -> np.ndarray:
-    """Triangles spaced evenly on the mel scale, [bins, mels]."""
+    """Return triangles spaced evenly on the mel scale, [bins, mels]."""
 
     def to_mel(hz: np.ndarray | float) -> np.ndarray:
         return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
@@ -39,7 +40,7 @@ _HANN = np.hanning(WINDOW + 1)[:-1]
 
 
 def features(samples: np.ndarray) -> np.ndarray:
-    """[frames x HOP] samples to [frames, PARTS x MELS] log-mels."""
+    """Return the log-mels [frames, PARTS x MELS] of samples [frames x HOP]."""
     step = HOP // PARTS
     side = (WINDOW - step) // 2
     padded = np.pad(samples, (side, side))
@@ -50,6 +51,8 @@ def features(samples: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Quantizer:
+    """Turns features into codes, and codes into latents."""
+
     mean: np.ndarray  # [features]
     basis: np.ndarray  # [features, content dims], already scaled
     books: np.ndarray  # [codebooks, entries, dims]; the last one holds the voices
@@ -59,11 +62,13 @@ class Quantizer:
         return self.books.shape[2]
 
     def content(self, feature: np.ndarray) -> np.ndarray:
-        """[n, features] to content latents [n, content dims]."""
+        """Return the content latents [n, content dims] of features [n, features]."""
         return (feature - self.mean) @ self.basis
 
     def encode(self, content: np.ndarray) -> np.ndarray:
-        """Content latents to codes [n, codebooks - 1], each the nearest entry to what the earlier ones left."""
+        """Return the codes [n, codebooks - 1] of content latents, each the nearest entry to what the earlier ones
+        left.
+        """
         residual = content.astype(np.float32).copy()
         codes = []
         for book in self.books[:-1]:
@@ -74,7 +79,7 @@ class Quantizer:
         return np.stack(codes, 1).astype(np.uint8)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """All codebooks' codes [n, codebooks] to latents [n, dims]."""
+        """Return the latents [n, dims] of all codebooks' codes [n, codebooks]."""
         return sum(book[codes[:, i]] for i, book in enumerate(self.books))
 
 

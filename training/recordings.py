@@ -39,7 +39,7 @@ REFERENCE = 0.5  # of conversations: a clip of the same speaker comes first, and
 
 @dataclass(frozen=True)
 class Recordings:
-    """Clips as codes, with what was said and by whom."""
+    """Holds clips as codes, with what was said and by whom."""
 
     codes: np.ndarray  # [frames, codebooks]
     starts: np.ndarray  # [clips + 1]
@@ -54,8 +54,10 @@ class Recordings:
 
 
 def encode(clips: Iterator[Clip], encode_wave: Callable[[np.ndarray], np.ndarray]) -> Recordings:
-    """Every clip's codes by `encode_wave`, [n] float32 to [frames, codebooks]. Raises ValueError where there are no
-    clips."""
+    """Encode every clip by `encode_wave`, which turns [n] float32 into [frames, codebooks].
+
+    Raises ValueError where there are no clips.
+    """
     codes, texts, speakers = [], [], []
     for clip in clips:
         codes.append(encode_wave(clip.samples))
@@ -88,7 +90,10 @@ def read(work: Path) -> Recordings:
 
 class RecordingSampler:
     """Draws conversations from `clips`: a clip by a speaker named in the scene, or after another clip of the same
-    speaker. `limit` is the most positions of one; longer ones are left out, so at least one clip must be shorter."""
+    speaker.
+
+    A conversation has at most `limit` positions. Longer ones are left out; raises ValueError if no clip is shorter.
+    """
 
     def __init__(self, recordings: Recordings, checkpoint: Checkpoint, seed: int, limit: int, clips: range) -> None:
         self._recordings, self._clips, self._limit = recordings, clips, limit
@@ -105,7 +110,9 @@ class RecordingSampler:
             raise ValueError(f"no clip fits into {limit} positions: cut the recordings, or raise the limit")
 
     def sample(self, index: int, reference: int | None) -> Sample:
-        """The conversation in which clip `index` is spoken, after the clip `reference` or by its speaker's name."""
+        """Return the conversation in which clip `index` is spoken, after the clip `reference` or by its speaker's
+        name.
+        """
         recordings = self._recordings
         if reference is None:
             voicing = Voicing(voice=recordings.speakers[index])
@@ -125,7 +132,7 @@ class RecordingSampler:
         return sample
 
     def batches(self, positions: int) -> Iterator[Batch]:
-        """Endless batches of about `positions` positions."""
+        """Yield batches of about `positions` positions, without end."""
         return batches(self._drawn, positions, self._draw)
 
     def _drawn(self) -> Sample:
@@ -142,7 +149,7 @@ class RecordingSampler:
 
 
 def _runs(marks: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of equal values."""
+    """Return start and end of each run of equal values."""
     edges = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist(), len(marks)]
     return pairwise(edges)
 

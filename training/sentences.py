@@ -369,7 +369,7 @@ def _year(draw: random.Random) -> str:
 
 
 class Writer:
-    """An endless, seeded stream of clauses. `words` feeds the random-word part (no part of it without them)."""
+    """Writes clauses without end, by a seed. `words` feeds the random-word part, which is left out without them."""
 
     def __init__(self, seed: int, words: list[str] | None = None) -> None:
         self._draw = random.Random(seed)
@@ -423,7 +423,7 @@ class Writer:
 
 
 def prose() -> Iterator[str]:
-    """Clauses of plain words from the language reference; markup, code and signs are left behind."""
+    """Yield clauses of plain words from the language reference; markup, code and signs are left behind."""
     for text in topics.topics.values():
         for sentence in re.split(r"(?<=[.;:!?])\s+|\n\s*\n|[()]", text):
             clause = re.sub(r"\s+", " ", sentence.replace('"', "").replace("*", "")).strip(" ;:,.")
@@ -441,5 +441,5 @@ def _shorten(clause: str) -> list[str]:
 
 
 def held_out() -> dict[str, list[str]]:
-    """The 100 sentences of the evaluation, by kind."""
+    """Return the 100 sentences of the evaluation, by kind."""
     return {"everyday": EVERYDAY.splitlines(), "digits": DIGITS.splitlines(), "prose": PROSE.splitlines()}

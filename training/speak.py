@@ -1,4 +1,4 @@
-"""Speak sentences through the service's own engine, offline: what a listener would get, without the network."""
+"""Speaks sentences through the service's own engine, offline: what a listener would get, without the network."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ DEFAULTS = Sampling()
 
 @dataclass(frozen=True)
 class Utterance:
+    """Holds what was spoken of one text."""
+
     samples: np.ndarray  # [n] float32
     ended: bool  # by itself, not by a cap
     starts: list[int]  # the sample at which each of its clauses begins
 
 
 class Speaker:
-    """An engine with a checkpoint folder; `slots` utterances at once."""
+    """Runs an engine with a checkpoint folder, which speaks `slots` utterances at once."""
 
     def __init__(
         self, folder: Path, slots: int = 8, decoder: str = "low-latency", threads: int = 1, max_clause_s: float = 30.0
@@ -51,8 +53,11 @@ class Speaker:
         whole: bool = False,
         voicing: Voicing | None = None,
     ) -> list[Utterance]:
-        """Each text by one voice of the scene (or by `voicing`), its clauses in one context; in the order of
-        `texts`. `whole`: uncut."""
+        """Speak each text by one voice of the scene (or by `voicing`), its clauses in one context, and return them in
+        order.
+
+        With `whole` a text is not cut into clauses. Raises RuntimeError for a text that the engine refuses.
+        """
         if voicing is None:
             voicing = Voicing(voice=self.info.scene_voices[voice or self.info.default_voice])
         self._calls += 1

@@ -1,7 +1,7 @@
-"""Clips: a wave at the codec's rate with its text, from the synthesiser or from a folder of recordings.
+"""Defines clips: a wave at the codec's rate with its text, from the synthesiser or from a folder of recordings.
 
 A clip from the synthesiser also knows its phones and which of them each frame belongs to; a recording does not, and the
-trainer then goes without guided attention. Everything behind this file sees clips only.
+trainer then goes without guided attention. All later stages see clips only.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ TAIL_S = 0.08
 
 @dataclass(frozen=True)
 class VoiceRecipe:
-    """How the synthesiser makes one voice. Pitch x 40 ms is whole, so that every frame starts at the same pitch
-    phase."""
+    """Says how the synthesiser makes one voice.
+
+    Pitch x 40 ms is a whole number, so that every frame starts at the same pitch phase.
+    """
 
     name: str
     description: str
@@ -45,6 +47,8 @@ STRETCH = 1.1
 
 @dataclass(frozen=True)
 class Clip:
+    """Holds speech of whole frames with its text."""
+
     text: str
     speaker: str
     samples: np.ndarray  # [frames x HOP] float32
@@ -53,7 +57,7 @@ class Clip:
 
 
 def spell(phones: list[Phone], final: str) -> tuple[list[str], list[tuple[int, float]]]:
-    """Symbols of an utterance, and for every phone the symbol it became with the time it ends."""
+    """Return the symbols of an utterance, and for every phone the symbol it became with the time it ends."""
     symbols: list[str] = []
     ends: list[tuple[int, float]] = []
     word = -1
@@ -78,7 +82,7 @@ def frame_count(speech: Speech) -> int:
 
 
 def fit(speech: Speech, frames: int, gain: float = 1.0) -> np.ndarray:
-    """The wave at the codec's rate, cut or padded to whole frames, without DC."""
+    """Return the wave at the codec's rate, cut or padded to whole frames, without DC."""
     samples = soxr.resample(speech.samples, speech.sample_rate, SAMPLE_RATE) * gain
     samples = samples[: frames * HOP]
     samples = np.pad(samples, (0, frames * HOP - len(samples)))
@@ -86,7 +90,7 @@ def fit(speech: Speech, frames: int, gain: float = 1.0) -> np.ndarray:
 
 
 def owners(ends: list[tuple[int, float]], frames: int) -> np.ndarray:
-    """The symbol that sounds in the middle of each frame."""
+    """Return the symbol that sounds in the middle of each frame."""
     times = np.array([end for _, end in ends])
     middle = (np.arange(frames) + 0.5) * FRAME_S
     which = np.minimum(np.searchsorted(times, middle), len(ends) - 1)
@@ -94,6 +98,7 @@ def owners(ends: list[tuple[int, float]], frames: int) -> np.ndarray:
 
 
 def synthesise(flite: Flite, text: str, voice: VoiceRecipe, gain: float = 1.0) -> Clip:
+    """Speak a text by one voice of the synthesiser."""
     speech = flite.say(text, voice.f0_hz, scale=voice.scale, stretch=STRETCH)
     frames = frame_count(speech)
     symbols, ends = spell(speech.phones, text[-1] if text[-1] in ".?!" else ".")
@@ -101,7 +106,7 @@ def synthesise(flite: Flite, text: str, voice: VoiceRecipe, gain: float = 1.0) -
 
 
 def write_folder(folder: Path, clips: Iterable[Clip]) -> int:
-    """Recordings as the Higgs training repositories keep them: name.wav, name.txt and one metadata.json."""
+    """Write recordings as the Higgs training repositories keep them: name.wav, name.txt and one metadata.json."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for index, clip in enumerate(clips):
@@ -127,7 +132,9 @@ def write_folder(folder: Path, clips: Iterable[Clip]) -> int:
 
 
 def read_folder(folder: Path) -> Iterator[Clip]:
-    """Clips of such a folder, resampled and padded to whole frames. Recordings that lack a file are an error."""
+    """Yield the clips of such a folder, resampled and padded to whole frames. A recording that lacks a file is an
+    error.
+    """
     info = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     for entry in info["samples"]:
         samples, rate = read_wav(folder / entry["audio_file"])
@@ -147,7 +154,10 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
-    """Mono float32 and the sample rate; 16-bit PCM only, several channels are averaged."""
+    """Return mono float32 and the sample rate of a 16-bit PCM file; several channels are averaged.
+
+    Raises ValueError for other samples.
+    """
     with wave.open(str(path), "rb") as file:
         if file.getsampwidth() != 2:
             raise ValueError(f"{path}: {8 * file.getsampwidth()}-bit audio; convert it to 16-bit PCM first")

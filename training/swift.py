@@ -23,7 +23,7 @@ MARK = "<audio>"
 
 
 def pairs(line: dict[str, object]) -> Iterator[tuple[str, str, str]]:
-    """(text, audio file, speaker) of one conversation. Raises ValueError where marks and files do not match."""
+    """Yield (text, audio file, speaker) of one conversation. Raises ValueError where marks and files do not match."""
     messages, audios = line.get("messages"), line.get("audios")
     if not isinstance(messages, list) or not isinstance(audios, list):
         raise ValueError("a line needs the lists `messages` and `audios`")
@@ -50,7 +50,9 @@ def pairs(line: dict[str, object]) -> Iterator[tuple[str, str, str]]:
 
 
 def clips(source: Path) -> Iterator[Clip]:
-    """Clips of a JSONL file; relative audio paths start at its folder. Raises ValueError that names the line."""
+    """Yield the clips of a JSONL file; relative audio paths start at its folder. Raises ValueError that names the
+    line.
+    """
     for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue

@@ -1,1 +1,1 @@
-"""The recipe of a voice that sounds like a person: learned from a neural synthesiser, with pitch that moves."""
+"""Holds the recipe of a voice that sounds like a person: learned from a neural synthesiser, with pitch that moves."""

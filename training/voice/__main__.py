@@ -40,14 +40,14 @@ from training.voice.teacher import Synthesiser
 from training.voice.text import notations
 
 BEGIN = Path(__file__).parents[2] / "realtime" / "checkpoints" / "pocket"
-"""Whose layers the language model begins with."""
+"""The checkpoint whose layers the language model begins with."""
 
 Stage = tuple[str, Callable[[], None]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything."""
+    """Says how much there is of everything."""
 
     clauses: int = 36_000
     shortcut_sentences: int = 120
@@ -80,7 +80,7 @@ TINY = Plan(
 
 
 def stages(work: Path, folder: Path, plan: Plan) -> list[Stage]:
-    """Name and work of each stage in order."""
+    """Return the name and the work of each stage, in order."""
     small = {"size": 2, "frames": 12, "hidden": plan.hidden, "eager": True} if plan.tiny else {}
     return [
         *([] if plan.tiny else _teacher(work, plan)),
@@ -143,7 +143,7 @@ def _evaluation(work: Path, folder: Path, plan: Plan) -> None:
 
 
 def run(work: Path, folder: Path, plan: Plan) -> None:
-    """Raises ValueError where the gate does not hold."""
+    """Run all stages. Raises ValueError where the gate does not hold."""
     work.mkdir(parents=True, exist_ok=True)
     for name, stage in stages(work, folder, plan):
         began = time.monotonic()

@@ -1,4 +1,6 @@
-"""Rows of a wave, by WORLD's envelope and aperiodicity. Needs `pyworld`; only the shortcut is taught by it."""
+"""Analyses a wave into rows, by WORLD's envelope and aperiodicity. It needs `pyworld`; only the shortcut is taught by
+it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,14 @@ from training.voice.rows import BANK, FFT, LEAST_DB, STEP, soften
 
 DITHER = 1e-5
 FINER = 0.08
-"""The wave is asked for its pitch within this share of the given one."""
+"""The pitch is refined from the wave, within this share of the given pitch."""
 
 
 def analyse(wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
-    """[n, ROW] of a wave at the codec's rate, one row each ten milliseconds.
+    """Return the rows [n, ROW] of a wave at the codec's rate, one each ten milliseconds.
 
-    `f0` in Hz each `phase.F0_STEP_S`, 0 where unvoiced."""
+    `f0` is in Hz each `phase.F0_STEP_S`, 0 where unvoiced.
+    """
     import pyworld
 
     wave = wave.astype(np.float64) + np.random.default_rng(0).normal(0, DITHER, len(wave))

@@ -1,8 +1,10 @@
-"""The codebooks that are served: the envelope's, then the frame's length, then its place together with the voice.
+"""Defines the codebooks that are served: the envelope's, then the frame's length, then its place together with the
+voice.
 
 Latents are [content, turn, voice, length, place]. The last id is 16 x voice + place, so a voice costs no codebook of
 its own. A place is a sawtooth, which no encoder can regress; so the last codebook also holds its cosine and sine, the
-*turn*: what the encoder finds of these decides which entry is nearest."""
+*turn*: what the encoder finds of these decides which entry is nearest.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,11 @@ PITCH_BOOKS = 2
 TURN_DIMS = 2
 TURN_RADIUS = 2.0
 LATE_DIMS = TURN_DIMS + VOICE_DIMS
-"""Dims before the pitch's that come with the last codebook: of the frame ahead nobody knows them in time."""
+"""The dims before the pitch's that come with the last codebook. Of the frame ahead they are not known in time."""
 
 
 def voice_latents() -> np.ndarray:
-    """Where every voice lies, [16, VOICE_DIMS]: on a circle; the numbers that are no voice in its middle."""
+    """Return where every voice lies, [16, VOICE_DIMS]: on a circle; numbers that are no voice lie in its middle."""
     result = np.zeros((256 // phase.SIXTEENTHS, VOICE_DIMS), np.float32)
     result[: len(VOICES)] = VOICE_RADIUS * _circle(np.arange(len(VOICES)) / len(VOICES))
     return result
@@ -34,7 +36,7 @@ def _circle(turns: np.ndarray) -> np.ndarray:
 
 
 def served(fitted: Quantizer) -> rvq.Quantizer:
-    """All codebooks as `training.codec_folder` writes them, [books + 2, entries, all dims]."""
+    """Return all codebooks as `training.codec_folder` writes them, [books + 2, entries, all dims]."""
     books, entries, dims = fitted.books.shape
     table = np.zeros((books + PITCH_BOOKS, entries, dims + LATE_DIMS + PITCH_DIMS), np.float32)
     table[:books, :, :dims] = fitted.books
@@ -48,5 +50,5 @@ def served(fitted: Quantizer) -> rvq.Quantizer:
 
 
 def ids(content: np.ndarray, pairs: np.ndarray, voice: int) -> np.ndarray:
-    """Content codes [n, books] and pitch codes [n, 2] as a voice's ids [n, books + 2]."""
+    """Return content codes [n, books] and pitch codes [n, 2] as a voice's ids [n, books + 2]."""
     return np.concatenate([content, pairs[:, :1], phase.SIXTEENTHS * voice + pairs[:, 1:]], 1)

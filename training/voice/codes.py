@@ -23,20 +23,20 @@ from training.voice.utterance import Utterance, f0_values
 
 CUTS = PARTS
 HELD = 64
-"""Clauses at the end that are not learned from, cut at one place only."""
+"""How many clauses at the end are not learned from. They are cut at one place only."""
 RATIOS = tuple(sorted({voice.ratio for voice in VOICES}))
 
 _SYMBOL = re.compile(r"ˈ?[\s\S]")
 
 
 def symbols_of(notation: str) -> tuple[list[str], np.ndarray]:
-    """Symbols (a mark belongs to its vowel), and for every character of the notation its symbol's number."""
+    """Return the symbols (a mark belongs to its vowel), and for every character of the notation its symbol's number."""
     found = _SYMBOL.findall(notation)
     return found, np.repeat(np.arange(len(found)), [len(symbol) for symbol in found])
 
 
 def later(utterance: Utterance, rows: int) -> Utterance:
-    """The same speech that many rows later, so that it is cut into frames elsewhere. The end falls off."""
+    """Return the same speech `rows` rows later, so that it is cut into frames elsewhere. The end falls off."""
     if not rows:
         return utterance
     values = 2 * rows  # of f0
@@ -46,7 +46,7 @@ def later(utterance: Utterance, rows: int) -> Utterance:
 
 
 def build(work: Path, cuts: int = CUTS, held: int = HELD, seed: int = 0) -> None:
-    """`speech.npz` and `vocabulary.json`; the clauses in an order of their own, those held back at the end."""
+    """Write `speech.npz` and `vocabulary.json`; clauses are in a random order, with those held back at the end."""
     if (work / "speech.npz").exists():
         return
     fitted, draw = Quantizer.load(work / "quantizer.npz"), np.random.default_rng(seed)

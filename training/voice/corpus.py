@@ -29,7 +29,7 @@ SEED = 7
 
 
 def build(work: Path, teacher: Synthesiser, count: int, minutes: float = float("inf")) -> None:
-    """Speak `count` clauses, `SHARD` a shard."""
+    """Have `count` clauses spoken, `SHARD` of them a shard; stop after `minutes`."""
     folder = work / "corpus"
     folder.mkdir(parents=True, exist_ok=True)
     texts: list[str] = []
@@ -64,7 +64,7 @@ def _write(path: Path, spoken: list[Utterance], speakers: list[int], texts: list
 
 
 def read(work: Path, shards: int | None = None) -> Iterator[tuple[int, str, Utterance]]:
-    """Speaker, text and utterance of every clause that is there."""
+    """Yield speaker, text and utterance of every clause that is there."""
     for path in sorted((work / "corpus").glob("[0-9]*[0-9].npz"))[:shards]:
         held = np.load(path)
         rows, f0, owner = held["rows"], held["f0"], held["owner"]

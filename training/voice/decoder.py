@@ -28,21 +28,22 @@ from training.voice.speakers import SPEAKERS, VOICES, voices_of
 from training.voice.utterance import Utterance
 
 PLAIN = 1_500
-"""Steps after which the waves lie near enough to each other for a plain distance to help."""
+"""After this many steps the waves lie near enough to each other for a plain distance to help."""
 WAVE_WEIGHT = 6.0
 HELD = 20  # utterances that only the evaluation hears
 
 
 def latents(fitted: Quantizer, utterance: Utterance, voice: int) -> np.ndarray:
-    """What the decoder is given when a voice speaks, [frames, all dims] float32."""
+    """Return what the decoder is given when a voice speaks, [frames, all dims] float32."""
     pairs = phase.codes(utterance.knots(VOICES[voice].ratio))
     return books.served(fitted).decode(books.ids(fitted.encode(utterance.rows), pairs, voice)).astype(np.float32)
 
 
 def build(work: Path, hours: float) -> None:
-    """`decoder.npz`: latents and waves of the first `hours`, and where utterances start.
+    """Write `decoder.npz`: latents and waves of the first `hours`, and where utterances start.
 
-    The voices of a speaker take turns."""
+    The voices of a speaker take turns.
+    """
     if (work / "decoder.npz").exists():
         return
     fitted = Quantizer.load(work / "quantizer.npz")
@@ -124,7 +125,7 @@ def train(
 
 @torch.no_grad()
 def blind(decoder: CausalDecoder) -> None:
-    """Let the tap that looks ahead see nothing of the last codebook: of the frame ahead it comes too late."""
+    """Make the tap that looks ahead blind to the last codebook, since that comes too late for the frame ahead."""
     decoder.conv1.conv.weight[:, -books.LATE_DIMS - PITCH_DIMS : -PITCH_DIMS, -LOOKAHEAD:] = 0.0
 
 
@@ -145,14 +146,15 @@ def load(work: Path) -> CausalDecoder:
 
 @torch.no_grad()
 def decode(decoder: CausalDecoder, given: np.ndarray) -> np.ndarray:
-    """The wave of latents [frames, dims], [frames x HOP] float32."""
+    """Decode latents [frames, dims] to a wave [frames x HOP] float32."""
     return decoder(torch.from_numpy(given).T[None])[0, 0].numpy()
 
 
 def follows(work: Path) -> tuple[float, float]:
-    """How far the decoder's pitch is from the one it was given, over the utterances held back.
+    """Return how far the decoder's pitch is from the one it was given, over the utterances held back.
 
-    Median and 90th percentile in cents."""
+    The two values are the median and the 90th percentile in cents.
+    """
     data, decoder, apart = np.load(work / "decoder.npz"), load(work), [np.zeros(0)]
     starts = data["starts"]
     for begin, end in zip(starts[:-1][-HELD:], starts[1:][-HELD:], strict=True):

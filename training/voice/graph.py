@@ -17,16 +17,16 @@ import numpy as np
 
 WAVE = "audio"
 DURATIONS = "/encoder/Clip_output_0"
-"""Frames of 25 ms that every sign lasts."""
+"""The output that says how many frames of 25 ms every sign lasts."""
 F0 = "/encoder/Reshape_output_0"
-"""Hz, one each 12.5 ms; near zero where unvoiced."""
+"""The output with the pitch in Hz, one value each 12.5 ms; near zero where unvoiced."""
 HIDDEN = "/decoder/decoder/decode.3/Div_4_output_0"
-"""[1, 512, n], one each 12.5 ms: all that the vocoder hears beside the pitch."""
+"""The output with the hidden states [1, 512, n], one each 12.5 ms: all that the vocoder reads beside the pitch."""
 DOTS = {"ConvInteger": "Conv", "MatMulInteger": "MatMul"}
 
 
 def write(folder: Path) -> None:
-    """`whole.onnx` and `short.onnx` beside `model.onnx`."""
+    """Write `whole.onnx` and `short.onnx` beside `model.onnx`."""
     if (folder / "short.onnx").exists():
         return
     import onnx
@@ -38,7 +38,7 @@ def write(folder: Path) -> None:
 
 
 class _Links:
-    """Who makes and who reads each value of a graph."""
+    """Knows which node makes each value of a graph, and which nodes read it."""
 
     def __init__(self, graph: Any) -> None:
         from onnx import numpy_helper
@@ -116,7 +116,7 @@ def _become(node: Any, kind: str, inputs: list[str], output: str | None = None) 
 
 
 def _unrolled(weight: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-    """[directions, in, 4 x hidden] 8-bit to [directions, 4 x hidden, in] float."""
+    """Turn 8-bit weights [directions, in, 4 x hidden] into float ones [directions, 4 x hidden, in]."""
     shape = (len(weight), 1, -1)
     return ((weight.astype(np.float32) - zero.astype(np.float32).reshape(shape)) * scale.reshape(shape)).transpose(
         0, 2, 1
@@ -124,7 +124,7 @@ def _unrolled(weight: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.nda
 
 
 def _write(model: Any, outputs: list[str], path: Path) -> None:
-    """Only what these outputs need."""
+    """Write only those nodes that these outputs need."""
     import onnx
 
     part = onnx.ModelProto()

@@ -28,20 +28,20 @@ from training.voice.codes import RATIOS
 from training.voice.speakers import NOBODY, VOICES, voices_of
 
 LAST_WEIGHT = 0.7
-"""Of the last codebook, which holds the place beside the voice."""
+"""The weight of the last codebook, which holds the place beside the voice."""
 NAMES = [voice.name for voice in VOICES]
 
 
 @dataclass(frozen=True)
 class Speech:
-    """What `speech.npz` holds beside a corpus."""
+    """Holds what `speech.npz` has beside a corpus."""
 
     speakers: np.ndarray  # [clips]
     held: int
 
 
 class VoiceSampler(Sampler):
-    """Conversations of clips whose content ends with pitch codes for each ratio, [T, books + 2 x ratios]."""
+    """Draws conversations of clips whose content ends with pitch codes for each ratio, [T, books + 2 x ratios]."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class VoiceSampler(Sampler):
 
 
 def load(work: Path, tokenizer: Tokenizer) -> tuple[Corpus, Speech]:
-    """The corpus with pitch codes behind the content's, and who speaks each clip."""
+    """Read the corpus, with pitch codes behind the content's, and who speaks each clip."""
     corpus, data = load_corpus(work, tokenizer), np.load(work / "speech.npz")
     pitch = data["pitch"].reshape(len(corpus.codes), -1).astype(np.int64)
     whole = Corpus(
@@ -87,7 +87,7 @@ def load(work: Path, tokenizer: Tokenizer) -> tuple[Corpus, Speech]:
 
 
 def open_task(work: Path, source: str | None, small: bool = False) -> Task:
-    """A model of as many codebooks as the codes ask for, new or begun from `source`, and its batches."""
+    """Return a model of as many codebooks as the codes ask for, new or begun from `source`, and its batches."""
     tokenizer = prompt.build_tokenizer(NAMES)
     corpus, speech = load(work, tokenizer)
     count = corpus.codes.shape[1] - 2 * len(RATIOS) + books.PITCH_BOOKS
@@ -108,7 +108,9 @@ def open_task(work: Path, source: str | None, small: bool = False) -> Task:
 
 @torch.no_grad()
 def begin(model: HiggsAudioV2ForConditionalGeneration, source: str | None, seed: int = 0) -> None:
-    """Layers of `source`, where it is given; tables of length and place smooth in what their codes mean."""
+    """Copy the layers of `source`, if it is given, and begin the tables of length and place smooth in what their codes
+    mean.
+    """
     config, draw = model.config, torch.Generator().manual_seed(seed)
     tables = {"model.embed_audio_tokens.embed_audio_tokens.weight": 0.15, "audio_lm_head.weight": 0.05}
     if source:

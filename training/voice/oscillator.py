@@ -1,11 +1,12 @@
-"""An oscillator made of the decoder's own weights: cosine and sine of the pitch phase, exact each quarter millisecond.
+"""Makes an oscillator of the decoder's own weights: cosine and sine of the pitch phase, exact each quarter millisecond.
 
 Latents end with a frame's length and place (`training.voice.phase`), in cycles. The phase at any time of the frame is
-linear in the place and in the lengths of three frames, so convolutions can carry it up to a thousand times a second.
-Of snakes x + sin(pi x)^2 / pi, three that are a third of a cycle apart cancel x and leave the cosine and sine of a
-whole cycle times x. So the stock decoder holds an oscillator when its first channels have the right weights; they are
-set by hand and stay as they are while the rest is trained. It has to be loud: then the snakes behind it make harmonics
-by themselves."""
+linear in the place and in the lengths of three frames, so convolutions can carry it up to a thousand times a second. Of
+snakes x + sin(pi x)^2 / pi, three that are a third of a cycle apart cancel x and leave the cosine and sine of a whole
+cycle times x. So the stock decoder holds an oscillator when its first channels have the right weights; they are set by
+hand and stay as they are while the rest is trained. It has to be loud: then the snakes behind it make harmonics by
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +23,14 @@ PITCH_DIMS = 2
 GAIN = 3.0
 PASS = 1e-5  # alpha of a snake that lets its channel through
 RAW, COARSE, FINE = slice(0, 4), slice(3, 18), slice(0, 12)
-"""Channels: phase and slopes at 25 Hz; shifted phases at 200 Hz, behind three raw ones; shifted phases at 1 kHz."""
+"""The channels of the phase and its slopes at 25 Hz, of shifted phases at 200 Hz, which follow three raw ones, and of
+shifted phases at 1 kHz."""
 
 Frozen = list[tuple[Tensor, Any]]
 
 
 def hold(frozen: Frozen) -> None:
-    """Take the gradient of what `wire` set."""
+    """Zero the gradient of what `wire` set, so that it stays."""
     for parameter, part in frozen:
         if parameter.grad is not None:
             parameter.grad[part] = 0
@@ -36,13 +38,13 @@ def hold(frozen: Frozen) -> None:
 
 @torch.no_grad()
 def wire(decoder: CausalDecoder, gain: float = GAIN) -> Frozen:
-    """Set the oscillator's weights. Returns the parameters and the parts of them that must not change."""
+    """Set the oscillator's weights, and return the parameters with the parts of them that must not change."""
     conv, blocks = decoder.conv1.conv, decoder.block
     first, second, third = (blocks[index].conv_t1.stride for index in range(3))
     conv.weight[RAW], conv.bias[RAW] = 0, 0
     conv.weight[RAW, -PITCH_DIMS:] = torch.from_numpy(_phase_and_slopes()).float().transpose(1, 2)
     conv.weight[4:, -2] *= 0.1
-    conv.weight[4:, -1] = 0  # only the oscillator reads the place: of the frame ahead nobody knows it in time
+    conv.weight[4:, -1] = 0  # only the oscillator reads the place: of the frame ahead it is not known in time
     blocks[0].snake1.alpha[:, RAW] = PASS
     frozen: Frozen = [
         (conv.weight, np.s_[RAW]),
@@ -84,7 +86,7 @@ def wire(decoder: CausalDecoder, gain: float = GAIN) -> Frozen:
     for part in range(third):
         _thirds(up, 3 * part, 0, part, gain)
     frozen += [(up.weight, np.s_[FINE]), (up.weight, np.s_[:, :2]), (up.bias, np.s_[:2])]
-    for block, channels in ((blocks[0], 18), (blocks[1], 12)):  # nobody reads or writes the phase on its way
+    for block, channels in ((blocks[0], 18), (blocks[1], 12)):  # the other layers neither read nor write the phase
         for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
             unit.conv2.weight[:channels], unit.conv2.bias[:channels] = 0, 0
             unit.conv1.conv.weight[:, :channels] = 0
@@ -97,9 +99,10 @@ def wire(decoder: CausalDecoder, gain: float = GAIN) -> Frozen:
 
 
 def _phase_and_slopes() -> np.ndarray:
-    """Linear maps [4, 5, 2] from lengths and places in five frames, the last one ahead.
+    """Return linear maps [4, 5, 2] from lengths and places in five frames, the last one ahead.
 
-    They give the phase at the frame's start, the slopes at its start and end, and its cycles."""
+    They give the phase at the frame's start, the slopes at its start and end, and its cycles.
+    """
     rows = np.zeros((4, 5, 2))
     rows[0, 3] = (-1, 1)
     rows[1, 2, 0] = rows[1, 3, 0] = rows[2, 3, 0] = rows[2, 4, 0] = 0.5
@@ -112,7 +115,7 @@ def _hermite(u: float) -> Tensor:
 
 
 def _lagrange(v: float) -> Tensor:
-    """Of values at 0, 1/2 and 1 to the value at v."""
+    """Return the weights that interpolate values at 0, 1/2 and 1 to the value at v."""
     return torch.tensor([2 * (v - 0.5) * (v - 1), -4 * v * (v - 1), 2 * v * (v - 0.5)])
 
 
@@ -123,7 +126,7 @@ def _shift(bias: Tensor, first: int, parts: int) -> None:
 
 
 def _thirds(up: torch.nn.ConvTranspose1d, first: int, into: int, tap: int, gain: float) -> None:
-    """Cosine and sine into channels `into` and `into` + 1 at one tap, from three snakes a third of a cycle apart."""
+    """Make cosine and sine in channels `into` and `into` + 1 at one tap, from three snakes a third of a cycle apart."""
     for channel, sign, wave in ((into, -1.0, math.cos), (into + 1, 1.0, math.sin)):
         weights = [sign * gain * 4 / 3 * math.pi * wave(2 * math.pi * shift / 3) for shift in range(3)]
         for shift in range(3):

@@ -1,9 +1,10 @@
-"""Pitch as codes: how many cycles a frame has and where in its cycle the next one begins.
+"""Codes pitch: how many cycles a frame has, and where in its cycle the next one begins.
 
 The phase at frame starts is kept as whole sixteenths of a cycle, the *knots* [frames + 1]. Between them a cubic runs
 whose slopes at frame starts are the means of the frames around, so that the phase at any time is a linear function of
 four knots: a decoder with one frame of look-ahead knows it exactly. A frame's *length* is the difference of its knots,
-its *place* the end knot within a cycle. A place follows from the length and the place before."""
+its *place* the end knot within a cycle. A place follows from the length and the place before.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ import numpy as np
 from training.speech import HOP, SAMPLE_RATE
 
 SIXTEENTHS = 16
-"""Parts of a cycle. One more sixteenth a frame is 1.56 Hz."""
+"""The parts that a cycle is divided into. One more sixteenth a frame is 1.56 Hz."""
 F0_STEP_S = 0.005
-"""Time between two values of f0."""
+"""The time between two values of f0."""
 LONGEST = 255
 MIDDLE_HZ = 130.0
 
@@ -28,7 +29,7 @@ def joined(f0: np.ndarray) -> np.ndarray:
 
 
 def contour(f0: np.ndarray) -> np.ndarray:
-    """f0 joined and smoothed over 25 ms, [n]."""
+    """Return f0 joined and smoothed over 25 ms, [n]."""
     kernel = np.hanning(7)[1:-1]
     return np.convolve(np.pad(joined(f0), 2, mode="edge"), kernel / kernel.sum(), "valid")
 
@@ -42,7 +43,7 @@ def knots(f0: np.ndarray, frames: int) -> np.ndarray:
 
 
 def at_samples(knots: np.ndarray) -> np.ndarray:
-    """Cycles at every sample, [frames x HOP]."""
+    """Return the cycles at every sample, [frames x HOP]."""
     cycles = np.diff(knots) / SIXTEENTHS
     slope = (np.concatenate([cycles[:1], cycles]) + np.concatenate([cycles, cycles[-1:]])) / 2
     start, end, u = slope[:-1, None], slope[1:, None], (np.arange(HOP) / HOP)[None]
@@ -51,12 +52,12 @@ def at_samples(knots: np.ndarray) -> np.ndarray:
 
 
 def codes(knots: np.ndarray) -> np.ndarray:
-    """Length and place of every frame, [frames, 2]."""
+    """Return length and place of every frame, [frames, 2]."""
     return np.stack([np.clip(np.diff(knots), 0, LONGEST), knots[1:] % SIXTEENTHS], 1)
 
 
 def from_codes(pairs: np.ndarray) -> np.ndarray:
-    """Knots of lengths and places [frames, 2]. Where the two disagree the place is believed."""
+    """Return the knots of lengths and places [frames, 2]. Where the two disagree the place is believed."""
     result = [int(pairs[0, 1] - pairs[0, 0])]
     for length, place in pairs.tolist():
         off = (result[-1] + length - place) % SIXTEENTHS

@@ -1,7 +1,8 @@
-"""The phone notation as the teacher reads it: nearly the same signs, and for every sign of ours what it says.
+"""Translates the phone notation into the teacher's: nearly the same signs, and for every sign of ours what it says.
 
 The teacher was trained on signs that write a vowel with r as two, give the flap of `better` a sign of its own, and
-leave words like `of` and `the` without stress."""
+leave words like `of` and `the` without stress.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ _SPLIT = re.compile(r"([ ,.?!\n])")
 
 
 def to_teacher(notation: str) -> list[str]:
-    """What the teacher reads for every character of the notation; empty for a mark that it does not say."""
+    """Return what the teacher reads for every character of the notation; empty for a mark that it does not say."""
     return [said for word in _SPLIT.split(notation) if word for said in _word(word)]
 
 

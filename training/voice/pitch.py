@@ -1,6 +1,7 @@
-"""The pitch of a wave: the best path through normalised autocorrelation.
+"""Tracks the pitch of a wave: the best path through normalised autocorrelation.
 
-The recipe learns from the pitch that the teacher gives; this measures what comes out."""
+The recipe learns from the pitch that the teacher gives; this measures what comes out.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +16,13 @@ WINDOW_S = 0.038
 SIDE = 400
 QUIET = 0.003  # root mean square below which nothing is voiced
 JUMP = 2.5
-"""Cost of a change of pitch by a factor of e between two values."""
+"""The cost of a change of pitch by a factor of e between two values."""
 PERIODIC = 0.3
-"""Autocorrelation from which on a wave counts as voiced."""
+"""A wave counts as voiced from this autocorrelation on."""
 
 
 def track(wave: np.ndarray, low: float = 60.0, high: float = 400.0) -> np.ndarray:
-    """f0 in Hz each `F0_STEP_S` of a wave at the codec's rate, 0 where unvoiced."""
+    """Return f0 in Hz each `F0_STEP_S` of a wave at the codec's rate, 0 where unvoiced."""
     step, window = round(RATE * F0_STEP_S), round(RATE * WINDOW_S)
     count = len(wave) // round(SAMPLE_RATE * F0_STEP_S) + 1
     lags = np.arange(int(RATE / high), int(RATE / low) + 2)
@@ -45,7 +46,9 @@ def track(wave: np.ndarray, low: float = 60.0, high: float = 400.0) -> np.ndarra
 
 
 def _best_path(scores: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """Index of the lag at every time. Short lags are liked a little better: their doubles score as high."""
+    """Return the index of the lag at every time. Short lags are preferred a little, since their doubles score as
+    high.
+    """
     move = JUMP * np.abs(np.log(lags[:, None] / lags[None]))
     liked = 0.05 * np.log(RATE / lags / 100)
     best, back = scores[:, 0].copy(), np.zeros((scores.shape[1], len(lags)), np.int16)
@@ -61,7 +64,7 @@ def _best_path(scores: np.ndarray, lags: np.ndarray) -> np.ndarray:
 
 
 def cents(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Distances where both are voiced."""
+    """Return the distances of two contours in cents, where both are voiced."""
     count = min(len(ours), len(theirs))
     ours, theirs = ours[:count], theirs[:count]
     both = (ours > 0) & (theirs > 0)

@@ -24,18 +24,19 @@ BEAM = 8
 FIT_FRAMES = 150_000
 BAND_WEIGHT = 3.0
 VOICED = 1.0
-"""By so many tens of decibels voiced rows lie lower in all bands, so that no code confuses them with unvoiced ones."""
+"""How much lower voiced rows are put in all bands, in tens of decibels, so that no code confuses them with unvoiced
+ones."""
 
 
 def features(rows: np.ndarray) -> np.ndarray:
-    """Rows [frames x PARTS, ROW] to what is quantised, [frames, PARTS x ROW]."""
+    """Turn rows [frames x PARTS, ROW] into what is quantised, [frames, PARTS x ROW]."""
     result = soften(rows)
     result[:, MELS:] = BAND_WEIGHT * (result[:, MELS:] - VOICED * voiced(rows)[:, None])
     return result.reshape(-1, PARTS * ROW)
 
 
 def to_rows(feature: np.ndarray) -> np.ndarray:
-    """Back again, [frames x PARTS, ROW]."""
+    """Turn features back into rows, [frames x PARTS, ROW]."""
     result = feature.reshape(-1, ROW).copy()
     bands = result[:, MELS:] / BAND_WEIGHT
     low = bands.mean(1, keepdims=True) < -VOICED / 2 + LEAST_DB / 20
@@ -45,24 +46,26 @@ def to_rows(feature: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Quantizer:
+    """Turns rows into codes, and codes into rows."""
+
     mean: np.ndarray  # [PARTS x ROW]
     basis: np.ndarray  # [PARTS x ROW, dims], scaled
     books: np.ndarray  # [books, entries, dims]
 
     def latents(self, rows: np.ndarray) -> np.ndarray:
-        """[frames, dims] float32."""
+        """Return the latents [frames, dims] float32 of rows."""
         return ((features(rows) - self.mean) @ self.basis).astype(np.float32)
 
     def encode(self, rows: np.ndarray, beam: int = BEAM) -> np.ndarray:
-        """[frames, books] uint8."""
+        """Return the codes [frames, books] uint8 of rows."""
         return search(self.latents(rows), self.books, beam)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes to latents."""
+        """Return the latents of codes."""
         return np.asarray(sum(book[codes[:, index]] for index, book in enumerate(self.books)))
 
     def rows(self, codes: np.ndarray) -> np.ndarray:
-        """Codes to rows, for the vocoder."""
+        """Return the rows of codes, for the vocoder."""
         back = (self.basis / (self.basis**2).sum(0)).T
         return to_rows(self.decode(codes) @ back + self.mean).astype(np.float32)
 
@@ -76,7 +79,10 @@ class Quantizer:
 
 
 def search(points: np.ndarray, books: np.ndarray, beam: int) -> np.ndarray:
-    """Codes [n, books] of points [n, dims]: of all ways to go on from the best `beam`, the best `beam` are kept."""
+    """Return the codes [n, books] of points [n, dims], by a beam search.
+
+    Of all ways to go on from the best `beam`, the best `beam` are kept.
+    """
     return np.concatenate(
         [_search(points[at : at + 512], books, beam) for at in range(0, len(points), 512)]
         or [np.zeros((0, len(books)), np.uint8)]
@@ -98,7 +104,7 @@ def _search(points: np.ndarray, books: np.ndarray, beam: int) -> np.ndarray:
 
 
 def fit(rows: np.ndarray, books: int = BOOKS, dims: int = DIMS, rounds: int = 12, seed: int = 0) -> Quantizer:
-    """Fit to rows [frames x PARTS, ROW]. Each book is fitted to what the ones before leave."""
+    """Fit a quantizer to rows [frames x PARTS, ROW]. Each book is fitted to what the ones before leave."""
     draw = np.random.default_rng(seed)
     feature = features(rows)
     mean = feature.mean(0)
@@ -114,7 +120,7 @@ def fit(rows: np.ndarray, books: int = BOOKS, dims: int = DIMS, rounds: int = 12
 
 
 def make(work: Path, books: int = BOOKS, dims: int = DIMS, frames: int = FIT_FRAMES) -> None:
-    """`quantizer.npz` from the first `frames` frames of the corpus."""
+    """Write `quantizer.npz`, fitted to the first `frames` frames of the corpus."""
     if (work / "quantizer.npz").exists():
         return
     rows, seen = [], 0
@@ -132,7 +138,7 @@ def make(work: Path, books: int = BOOKS, dims: int = DIMS, frames: int = FIT_FRA
 
 
 def distortion(fitted: Quantizer, rows: np.ndarray, beam: int = BEAM) -> float:
-    """Root mean square of the envelope's error in decibels, over mel bands."""
+    """Return the root mean square of the envelope's error in decibels, over mel bands."""
     apart = fitted.rows(fitted.encode(rows, beam))[:, :MELS] - soften(rows)[:, :MELS]
     return float(np.sqrt((apart**2).mean()) * 10 / np.log(10))
 

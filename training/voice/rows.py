@@ -1,7 +1,8 @@
-"""Rows: what the sound of ten milliseconds is described by, apart from its pitch.
+"""Defines rows, which describe the sound of ten milliseconds apart from its pitch.
 
 A row is the log power envelope in `MELS` mel bands and the aperiodicity in `BANDS` bands, in tens of decibels (0 is
-noise, less is periodic). Four rows make a frame."""
+noise, less is periodic). Four rows make a frame.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ MELS = 40
 BANDS = 3
 ROW = MELS + BANDS
 BAND_HZ = 3000.0
-"""Aperiodicity is known at this frequency and its multiples."""
+"""The aperiodicity is known at this frequency and its multiples."""
 PERIODIC_DB = -60.0
 LEAST_DB = -0.6
 """A voiced row is at most this aperiodic, so that it can be told from an unvoiced one."""
 FLOOR = 3e-7
-"""Power below which no difference counts: what is 60 dB below speech costs no codes."""
+"""The power below which no difference counts, so that no codes are spent on what is 60 dB below speech."""
 
 _HZ = np.linspace(0, SAMPLE_RATE / 2, BINS)
 
@@ -32,7 +33,7 @@ def _to_mel(hz: np.ndarray | float) -> np.ndarray:
 
 
 def _banks() -> tuple[np.ndarray, np.ndarray]:
-    """Averages of the log envelope over triangles [BINS, MELS], and straight lines back [MELS, BINS]."""
+    """Return averages of the log envelope over triangles [BINS, MELS], and straight lines back [MELS, BINS]."""
     centres, points = np.linspace(_to_mel(60.0), _to_mel(11_300.0), MELS), _to_mel(_HZ)
     width = centres[1] - centres[0]
     bank = np.maximum(0, 1 - np.abs(points[:, None] - centres) / width)
@@ -47,7 +48,7 @@ BANK, BACK = _banks()
 
 
 def envelope(rows: np.ndarray, warp: float = 1.0) -> np.ndarray:
-    """Log power at every bin, [n, BINS]. `warp` moves the formants up by that factor."""
+    """Return the log power at every bin, [n, BINS]. `warp` moves the formants up by that factor."""
     result = rows[:, :MELS].astype(np.float64) @ BACK
     if warp != 1.0:
         result = np.stack([np.interp(_HZ / warp, _HZ, row) for row in result])
@@ -55,7 +56,7 @@ def envelope(rows: np.ndarray, warp: float = 1.0) -> np.ndarray:
 
 
 def noise_share(rows: np.ndarray) -> np.ndarray:
-    """Share of the power that is noise at every bin, [n, BINS]."""
+    """Return the share of the power that is noise at every bin, [n, BINS]."""
     known = np.arange(BANDS + 2) * BAND_HZ
     known[-1] = SAMPLE_RATE / 2
     bands = np.minimum(rows[:, MELS:].astype(np.float64) * 10, 0.0)
@@ -67,12 +68,12 @@ def noise_share(rows: np.ndarray) -> np.ndarray:
 
 
 def voiced(rows: np.ndarray) -> np.ndarray:
-    """Which rows have a pitch, [n] bool."""
+    """Tell which rows have a pitch, [n] bool."""
     return np.asarray(rows[:, MELS:].mean(1) < LEAST_DB / 20)
 
 
 def soften(rows: np.ndarray) -> np.ndarray:
-    """Rows whose envelope ends at `FLOOR`."""
+    """Return the rows with an envelope that ends at `FLOOR`."""
     result = rows.astype(np.float32).copy()
     result[:, :MELS] = np.log(np.exp(result[:, :MELS]) + FLOOR)
     return result

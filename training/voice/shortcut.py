@@ -32,7 +32,9 @@ WINDOW = 64
 
 
 class Net(nn.Module):
-    """[B, HIDDEN + 2, n] states at row times to [B, ROW, n]: log mels, then aperiodicity in tens of decibels."""
+    """Turns states [B, HIDDEN + 2, n] at row times into [B, ROW, n]: log mels, then aperiodicity in tens of
+    decibels.
+    """
 
     def __init__(self, speakers: int) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class Net(nn.Module):
 
 
 def states(spoken: Spoken) -> np.ndarray:
-    """Hidden states and pitch at row times, [HIDDEN + 2, n] float32."""
+    """Return hidden states and pitch at row times, [HIDDEN + 2, n] float32."""
     count = int(spoken.hidden.shape[1] * teaching.FRAME_S * SAMPLE_RATE) // STEP
     place = np.clip(
         (np.arange(count) + 0.5) * STEP / SAMPLE_RATE / teaching.FRAME_S - 0.5, 0, spoken.hidden.shape[1] - 1
@@ -67,7 +69,7 @@ def states(spoken: Spoken) -> np.ndarray:
 
 
 class Teacher:
-    """Kokoro by the short way. Gives utterances."""
+    """Speaks by Kokoro and the network in place of its vocoder. Gives utterances."""
 
     def __init__(self, work: Path) -> None:
         self._kokoro = Kokoro(work / "teacher")
@@ -91,14 +93,14 @@ class Teacher:
 
 
 def as_rows(found: np.ndarray, is_voiced: np.ndarray) -> np.ndarray:
-    """What the network found as rows that keep their promises: voiced ones are periodic at least a little."""
+    """Turn what the network found into rows that keep their promises: voiced ones are periodic at least a little."""
     result = found.copy()
     result[:, MELS:] = np.where(is_voiced[:, None], np.clip(found[:, MELS:], -6.0, LEAST_DB / 10), 0.0)
     return result
 
 
 def gather(work: Path, notations: list[str], speakers: list[str]) -> None:
-    """States and rows of every sentence by every speaker. What is there stays."""
+    """Write states and rows of every sentence by every speaker. Files that are there are kept."""
     from training.voice.analysis import analyse
 
     folder = work / "shortcut"
@@ -115,7 +117,7 @@ def gather(work: Path, notations: list[str], speakers: list[str]) -> None:
 
 
 def train(work: Path, steps: int, rate: float = 2e-3, batch: int = 16, seed: int = 0) -> None:
-    """Fit the network. Voiced rows' bands and all mels, by absolute distance."""
+    """Fit the network, by the absolute distance of all mels and of voiced rows' bands."""
     if (work / "shortcut.npz").exists():
         return
     torch.manual_seed(seed)
@@ -175,7 +177,7 @@ def _distance(found: Tensor, wanted: Tensor, is_voiced: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _decibels(net: Net, clips: list[tuple[Tensor, Tensor, int, int]]) -> float:
-    """Root mean square of the envelope's error over mel bands."""
+    """Return the root mean square of the envelope's error over mel bands, in decibels."""
     apart = [net(given[None], torch.tensor([who]))[0, :MELS] - rows.T[:MELS] for given, rows, who, _ in clips]
     return float(torch.cat(apart, 1).square().mean().sqrt() * 10 / np.log(10))
 

@@ -1,6 +1,7 @@
-"""Who speaks: the two speakers of the teacher that are learned from, and the voices that are made of them.
+"""Lists who speaks: the two speakers of the teacher that are learned from, and the voices that are made of them.
 
-`training/VOICES.md` says why these speakers."""
+`training/VOICES.md` says why these speakers.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice of the teacher."""
+    """Describes a voice of the teacher."""
 
     name: str
     gain: float  # that brings the teacher's level to ours
@@ -17,9 +18,10 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice of ours: a speaker with pitch times `ratio` and formants times `warp`.
+    """Describes a voice of ours: a speaker with pitch times `ratio` and formants times `warp`.
 
-    Its number is its place in `VOICES`."""
+    Its number is its place in `VOICES`.
+    """
 
     name: str
     description: str
@@ -34,15 +36,15 @@ VOICES = (
     Voice("ada", "a woman, warm", 0),
     Voice("otto", "a man, deep", 1, ratio=0.86, warp=0.94),
 )
-"""At most fifteen: voice 15 of the last codebook stands for one that is not shown."""
+"""There may be at most fifteen: voice 15 of the last codebook stands for a voice that is not shown."""
 NOBODY = 15
 
 
 def gain_of(name: str) -> float:
-    """The gain of a speaker, 1 for one that is not among `SPEAKERS`."""
+    """Return the gain of a speaker; 1 for one that is not among `SPEAKERS`."""
     return next((speaker.gain for speaker in SPEAKERS if speaker.name == name), 1.0)
 
 
 def voices_of(speaker: int) -> list[int]:
-    """Numbers of the voices that are made of a speaker."""
+    """Return the numbers of the voices that are made of a speaker."""
     return [number for number, voice in enumerate(VOICES) if voice.speaker == speaker]

@@ -1,6 +1,7 @@
-"""A stand-in for the teacher that needs no weights and no packages: every phone hums a spectrum of its own.
+"""Stands in for the teacher without weights and packages: every phone hums a spectrum of its own.
 
-For `--tiny` and the tests. Nobody understands it."""
+It is for `--tiny` and the tests. Its speech cannot be understood.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ class StandIn:
 
 
 def _sound(phone: str) -> np.ndarray:
-    """One row. Three resonances where the number of the phone puts them."""
+    """Return one row, with three resonances where the number of the phone puts them."""
     draw = np.random.default_rng(ord(phone))
     mels = np.full(MELS, -12.0)
     for low, high in ((2, 12), (10, 24), (20, 34)):

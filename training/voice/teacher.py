@@ -1,6 +1,8 @@
-"""The teacher: a neural synthesiser that reads our notation, says the same always and tells when it says each sign.
+"""Runs the teacher: a neural synthesiser that reads our notation, says the same always and tells when it says each
+sign.
 
-`Kokoro` runs the graph; `training.voice.shortcut` makes utterances of what it gives. Needs `onnxruntime`."""
+`Kokoro` runs the graph; `training.voice.shortcut` makes utterances of what it gives. It needs `onnxruntime`.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +19,21 @@ from training.voice.utterance import Utterance
 
 DURATION_S = 0.025
 FRAME_S = 0.0125
-"""Time between two values of hidden and f0."""
+"""The time between two values of hidden and f0."""
 VOICED_HZ = 40.0
 LATE_S = 0.005
-"""By this much the teacher's f0 comes behind the pitch of its waves."""
+"""How much later the teacher's f0 comes than the pitch of its waves."""
 
 
 class Synthesiser(Protocol):
-    """What the stages ask of a teacher."""
+    """Says what the stages ask of a teacher."""
 
     def say(self, notation: str, speaker: str) -> Utterance: ...
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What one run of the graph gives."""
+    """Holds what one run of the graph gives."""
 
     seconds: np.ndarray  # of every character of the notation
     f0: np.ndarray  # [n] Hz, one each FRAME_S, 0 where unvoiced
@@ -40,7 +42,7 @@ class Spoken:
 
 
 class Kokoro:
-    """The graph. `whole` says whether it makes waves, at eight times the cost."""
+    """Runs the graph. `whole` says whether it makes waves, at eight times the cost."""
 
     def __init__(self, folder: Path, whole: bool = False) -> None:
         import onnxruntime
@@ -54,7 +56,7 @@ class Kokoro:
         self._whole = whole
 
     def say(self, notation: str, speaker: str, speed: float = 1.0) -> Spoken:
-        """Raises KeyError for a speaker without a style."""
+        """Speak a text in our notation. Raises KeyError for a speaker without a style."""
         ids, owner = [0], [0]
         for at, said in enumerate(to_teacher(notation)):
             for sign in said:
@@ -74,7 +76,9 @@ class Kokoro:
 
 
 def spread(f0: np.ndarray) -> np.ndarray:
-    """f0 each FRAME_S (middles) to f0 each `phase.F0_STEP_S`, by straight lines in its logarithm; 0 stays 0."""
+    """Interpolate f0 each FRAME_S (middles) to f0 each `phase.F0_STEP_S`, by straight lines in its logarithm; 0 stays
+    0.
+    """
     times = np.arange(int(len(f0) * FRAME_S / phase.F0_STEP_S) + 1) * phase.F0_STEP_S
     place = np.clip((times + LATE_S) / FRAME_S - 0.5, 0, len(f0) - 1)
     line = np.exp(np.interp(place, np.arange(len(f0)), np.log(phase.joined(f0))))

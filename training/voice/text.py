@@ -1,7 +1,8 @@
-"""What is read aloud: clauses for training, and sentences that nothing is trained on.
+"""Chooses what is read aloud: clauses for training, and sentences that nothing is trained on.
 
 `held_out.txt` holds two hundred sentences and some with names, written for the gates and the evaluation. Together with
-the hundred of `training.sentences` they are kept out of all training text."""
+the hundred of `training.sentences` they are kept out of all training text.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from training.prepare import bare, sentences
 from training.sentences import LISTS
 
 JOINED = (0.72, 0.2, 0.08)
-"""Shares of texts of one, two and three clauses. Three of them last nine seconds and more."""
+"""The shares of texts of one, two and three clauses. Three clauses last nine seconds and more."""
 LINKS = (", and ", ", but ", ", so ", ", or ", ", because ", ", ")
 NAMES = frozenset(word for entry in LISTS["person"].split("|") + LISTS["place"].split("|") for word in entry.split())
 
@@ -21,7 +22,7 @@ HELD_OUT = Path(__file__).with_name("held_out.txt")
 
 
 def held_out() -> dict[str, list[str]]:
-    """The sentences of `held_out.txt` by kind."""
+    """Return the sentences of `held_out.txt` by kind."""
     result: dict[str, list[str]] = {}
     for line in HELD_OUT.read_text(encoding="utf-8").splitlines():
         if line.startswith("# "):
@@ -32,7 +33,7 @@ def held_out() -> dict[str, list[str]]:
 
 
 def gate_sentences() -> list[str]:
-    """Two hundred of every kind but names, in turn, so that the first few are of all kinds too."""
+    """Return the two hundred sentences that are not of names, by turns of each kind, so that the first few have all."""
     kinds = [texts for kind, texts in held_out().items() if kind != "names"]
     places = sorted(
         (index / len(texts), number, text) for number, texts in enumerate(kinds) for index, text in enumerate(texts)
@@ -41,7 +42,7 @@ def gate_sentences() -> list[str]:
 
 
 def clauses(count: int, seed: int) -> list[str]:
-    """Distinct texts to train on, in an order of their own: most one clause, some two or three in one breath."""
+    """Return distinct texts to train on, in a random order: most of one clause, some of two or three in one breath."""
     hidden = {bare(normalise(text)) for texts in held_out().values() for text in texts}
     draw = random.Random(seed)
     sizes = draw.choices(range(1, len(JOINED) + 1), JOINED, k=count)
@@ -51,7 +52,7 @@ def clauses(count: int, seed: int) -> list[str]:
 
 
 def _joined(parts: list[str], draw: random.Random) -> str:
-    """Sentences one after the other, or as one with pauses."""
+    """Put sentences one after the other, or join them to one with pauses."""
     result = parts[0]
     for part in parts[1:]:
         word = part.split()[0]

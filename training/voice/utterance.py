@@ -1,6 +1,7 @@
-"""An utterance as the recipe keeps it: no wave, but all that a wave is made of.
+"""Defines an utterance as the recipe keeps it: no wave, but all that a wave is made of.
 
-Everything behind the teacher sees utterances only."""
+All stages after the teacher see utterances only.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from training.voice import phase, vocoder
 from training.voice.rows import MELS, PARTS, STEP, voiced
 
 LEAD_S, TAIL_S = 0.03, 0.08
-"""Quiet that stays before and behind the speech."""
+"""How much quiet stays before and behind the speech."""
 QUIET_DB = 45.0
-"""What is this far below the loudest row is quiet."""
+"""A row that is this far below the loudest one is quiet."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """Speech of whole frames with its notation."""
+    """Holds speech of whole frames with its notation."""
 
     notation: str
     rows: np.ndarray  # [frames x PARTS, ROW]
@@ -32,22 +33,22 @@ class Utterance:
         return len(self.owner)
 
     def knots(self, ratio: float = 1.0) -> np.ndarray:
-        """Phase at frame starts, of the pitch times `ratio`."""
+        """Return the phase at frame starts, of the pitch times `ratio`."""
         return phase.knots(self.f0 * ratio, self.frames)
 
     def wave(self, ratio: float = 1.0, warp: float = 1.0) -> np.ndarray:
-        """[frames x HOP] float32 by the vocoder."""
+        """Return the wave [frames x HOP] float32 that the vocoder makes."""
         pulses, hiss = vocoder.synthesise(self.rows, self.knots(ratio), warp=warp)
         return pulses + hiss
 
 
 def f0_values(frames: int) -> int:
-    """How many values of f0 an utterance of so many frames has: both ends have one."""
+    """Return how many values of f0 an utterance of `frames` has: both ends have one."""
     return round(frames * FRAME_S / phase.F0_STEP_S) + 1
 
 
 def trimmed(notation: str, rows: np.ndarray, f0: np.ndarray, seconds: np.ndarray) -> Utterance:
-    """An utterance of what is not quiet at both ends. `seconds` [symbols] says how long each symbol lasts."""
+    """Make an utterance of what is not quiet at both ends. `seconds` [symbols] says how long each symbol lasts."""
     level = rows[:, :MELS].max(1)
     loud = np.flatnonzero(level > level.max() - QUIET_DB * np.log(10) / 10)
     first = max(0, loud[0] - round(LEAD_S * SAMPLE_RATE / STEP))
@@ -64,6 +65,6 @@ def trimmed(notation: str, rows: np.ndarray, f0: np.ndarray, seconds: np.ndarray
 
 
 def silence_pitch(rows: np.ndarray, f0: np.ndarray) -> np.ndarray:
-    """f0 with zeros where the row at that time is unvoiced."""
+    """Return f0 with zeros where the row at that time is unvoiced."""
     at = np.minimum((np.arange(len(f0)) * phase.F0_STEP_S * SAMPLE_RATE / STEP).astype(int), len(rows) - 1)
     return np.where(voiced(rows)[at], f0, 0.0)

