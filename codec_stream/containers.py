@@ -41,7 +41,7 @@ class _Coding:
     bit_rate: int | None = None
     muxer_options: dict[str, str] = field(default_factory=dict)
     codec_options: dict[str, str] = field(default_factory=dict)
-    gain: float = 1.0  # of float samples
+    gain: float = 1.0  # float samples are multiplied by it
 
 
 _CODINGS: dict[ContainerFormat, _Coding] = {

@@ -193,7 +193,7 @@ class StreamingDecoder:
         h = x if layer.alpha is None else _snake(x, layer.alpha)
         op = layer.op
         if isinstance(op, _Up):
-            # the first kept column sits the cut padding into the first whole block, minus what must wait
+            # skip the padding cut from the first whole block, less the columns that wait for right context
             begin = op.shape.padding - (span.lag_out - span.lag_in * op.shape.stride)
             return op(h)[:, :, begin : begin + made]
         needed = made + op.shape.left + op.shape.right

@@ -26,7 +26,7 @@ _CONCEALED_SAMPLES = SAMPLE_RATE // 10
 _FADE_SAMPLES = 480
 _LONGEST_FILL_SAMPLES = SAMPLE_RATE
 _FEED_S, _FEED_SAMPLES = 0.020, 480
-_SLACK_S = 1e-6  # of the clock's arithmetic
+_SLACK_S = 1e-6  # allows for rounding in the arithmetic with times
 _FED_COUNTS_S = 1.0
 _SAVED_S, _AHEAD_S = 5.0, 5.0
 
@@ -42,7 +42,7 @@ class IncomingStats:
     late: int
     ignored: int  # in an encoding that was not agreed on
     undecodable: int
-    excess: int  # came faster than time passes
+    excess: int  # dropped, since they came faster than time passes
     delay_ms: float  # how long the last packet heard had waited for one before it
 
 

@@ -175,7 +175,7 @@ def as_toml_value(value: Any) -> str:
     """Write a setting's value as a settings file has it."""
     if isinstance(value, list):
         return f"[{', '.join(map(as_toml_value, value))}]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # else JSON and TOML agree
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # but for this, JSON and TOML agree
 
 
 def load_config(

@@ -87,7 +87,7 @@ def _made(setting: str, name: str) -> Any:
     try:
         if ":" in name:
             if (here := os.getcwd()) not in sys.path:
-                sys.path.insert(0, here)  # the command's own folder stands there instead
+                sys.path.insert(0, here)  # for a command, Python puts the command's folder there
             module, _, attribute = name.partition(":")
             factory = getattr(import_module(module), attribute)
         else:

@@ -111,7 +111,7 @@ class Flite:
         register.argtypes = [c_char_p]
         self._voice = register(None)
         self._features = ctypes.cast(self._voice, POINTER(_Voice)).contents.features
-        self._hook = _HOOK(self._flat_prosody)  # kept here: flite holds only the address
+        self._hook = _HOOK(self._flat_prosody)  # kept alive here, since flite holds only its address
         hook_value = self._lib.uttfunc_val(self._hook)
         self._lib.feat_set(self._features, b"f0_model_func", hook_value)
         self._f0_hz, self._grid_s, self._scale, self._stretch = 100.0, 0.02, 1.0, 1.0

@@ -169,7 +169,8 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * rate_at(done, step)
         with casting:
-            guide = torch.tensor(settings.guide * max(0.1, 1 - 2 * done))  # a number would be compiled in
+            # a plain number would be compiled into the step
+            guide = torch.tensor(settings.guide * max(0.1, 1 - 2 * done))
             loss, parts = parallel(batch.to(settings.device), guide)
         model.zero_grad()
         loss.backward()
@@ -234,7 +235,7 @@ def pocket_task(work: Path, source: str | None, small: bool) -> Task:
     def drawn(seed: int, positions: int) -> Iterator[Batch]:
         return Sampler(corpus, tokenizer, voices, size, seed, LONGEST, range(kept)).batches(positions)
 
-    last = range(kept, len(corpus))  # each by one voice
+    last = range(kept, len(corpus))  # each clip is spoken by one voice
     sampler = Sampler(corpus, tokenizer, voices, size, 1, POSITIONS, last)
     validation = pack([sampler.sample([index], voice=index % len(voices)) for index in last])
     return Task(model, drawn, validation, codebook_weights(model.config.num_codebooks), ONSET_WEIGHT, guided=True)

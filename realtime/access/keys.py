@@ -81,7 +81,7 @@ class Secrets:
         self._random_text = random_text
         self._limit = limit
         self._limit_of_one = limit // 2 if shared else limit
-        # looked up by digest: how long that takes says nothing about a secret that is not known in full
+        # the look-up goes by digest, so the time it takes tells nothing about a secret that is known in part only
         self._known: dict[bytes, Secret] = {}
 
     def __len__(self) -> int:

@@ -216,7 +216,7 @@ async def _one(say: Say, text: str, interrupt: bool, chance: random.Random, hear
     if stop.is_set():
         heard.silence_s.append(ear.last_at - stopped_at)
     else:
-        await asyncio.sleep(max(0.0, ear.dry_at - time.monotonic()))  # to the end, as a person would
+        await asyncio.sleep(max(0.0, ear.dry_at - time.monotonic()))  # listen to the end, as a person would
 
 
 if __name__ == "__main__":

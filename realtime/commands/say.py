@@ -119,7 +119,7 @@ def _touch(target: Path) -> None:
     """Raise OSError if the file could not be written. The file stays as it is."""
     there = target.exists()
     if there and not (target.is_file() or target.is_dir()):
-        return  # a pipe's reader would take this for the end
+        return  # to open and close a pipe would tell its reader that the file has ended
     with target.open("ab"):
         pass
     if not there:
@@ -146,7 +146,7 @@ def _cancel_on_interrupt() -> None:
     assert speaking is not None
 
     def interrupted() -> None:
-        loop.add_signal_handler(signal.SIGINT, os._exit, 130)  # the engine ends when its other end is gone
+        loop.add_signal_handler(signal.SIGINT, os._exit, 130)  # the engine notices that we are gone
         speaking.cancel()
 
     loop.add_signal_handler(signal.SIGINT, interrupted)

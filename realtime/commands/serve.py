@@ -93,7 +93,7 @@ def describe(info: EngineInfo) -> str:
 async def _announce(application: Application, url: str) -> None:
     info = await follow(application.engine)
     gc.collect()
-    gc.freeze()  # what is here now stays: a collection that looks through it makes packets late
+    gc.freeze()  # what was made so far stays: garbage collections that look through it would make packets late
     page = "http" + url.removeprefix("ws").removesuffix("v1/realtime")
     print(f"voiced: ready at {url}, its page at {page}\nvoiced: {describe(info)}", file=sys.stderr, flush=True)
     config = application.config

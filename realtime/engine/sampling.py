@@ -36,7 +36,7 @@ def uniform(seed: Tensor, row_index: Tensor, num_codebooks: int, draw: int) -> T
     state = _mix(state)
     state = _mix(state ^ ((seed[:, None] >> 32) & _MASK32))
     state = _mix((state + counter) & _MASK32)
-    return ((state >> 9).to(torch.float32) + 0.5) * (1.0 / (1 << 23))  # 23 bits and a half: float32 holds them exactly
+    return ((state >> 9).to(torch.float32) + 0.5) * (1.0 / (1 << 23))  # 23 bits and a half are exact in float32
 
 
 def _mix(state: Tensor) -> Tensor:

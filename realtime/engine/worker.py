@@ -147,7 +147,7 @@ def main() -> None:
     """Run the process, which is born with the terminal's signals blocked."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    gone = contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError)  # the gateway's end: then we end too
+    gone = contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError)  # the gateway has gone: so do we
     with socket.socket(fileno=int(sys.argv[1])) as connection, gone:
         serve(connection)
 

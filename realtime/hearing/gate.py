@@ -34,7 +34,8 @@ class Gate:
         if rms > max(_SILENT_RMS, loudest * _LOUDER):
             self._calm.clear()
             return True
-        self._calm.append(min(rms, loudest))  # follows noise that fades, and not one that rises unseen
+        # follows noise that fades, but not noise that rises while the detector does not look
+        self._calm.append(min(rms, loudest))
         return False
 
     def judge(self, rms: float, score: float) -> None:

@@ -42,7 +42,7 @@ class Connections:
         self._clock = clock
         self._most_leaving = max(4, limit // 8)
         self._open: dict[int, socket.socket] = {}  # by descriptor
-        self._waiting: dict[int, None] = {}  # for a request, the longest first
+        self._waiting: dict[int, None] = {}  # those that wait for a request, the longest first
         self._leaving: set[int] = set()
         self._dropped_at = -_QUIET_S
 

@@ -64,7 +64,7 @@ def check_listening(config: Config) -> None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key, lambda: "")
         except OSError as error:  # ssl.SSLError is one
             reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-            because = f" ({reason})" if reason else ""  # what is no PEM file has none
+            because = f" ({reason})" if reason else ""  # for a file that is no PEM there is none
             raise ConfigError(
                 f"tls_cert {config.tls_cert} and tls_key {config.tls_key} cannot be used{because}; "
                 "give a certificate chain and its unencrypted key, both as PEM files."

@@ -50,7 +50,7 @@ class Metrics:
             "voiced_sessions_refused_total", "Sessions that were not let in, by reason.", ("reason",)
         )
         for reason in get_args(RefusalReason):
-            self._refused.labels(reason)  # from zero: the first one is an increase, too
+            self._refused.labels(reason)  # shown from zero on, so that the first one is an increase
         self._connections_dropped = counter(
             "voiced_connections_dropped_total",
             "Connections for which there was no room: refused as they came, or closed without a request for others.",

@@ -128,7 +128,7 @@ class SessionMeters:
         if not spoken.audible:
             spoken.audible = True
             self._meters.engine_first_audio.observe(now - spoken.asked_at)
-        else:  # the engine takes its time where there is lead
+        else:  # the time since it was asked means little here, as the engine need not hurry for a listener with lead
             unplayed_s = 0.0 if spoken.empties_at is None else max(0.0, spoken.empties_at - now)
             self._meters.lead.observe(unplayed_s + waiting_s(response_id))
 

@@ -84,7 +84,7 @@ class WebRtcMeters:
             buckets=_LOSSES,
             registry=registry,
         )
-        for outcome in get_args(ConnectOutcome):  # from zero: the first one is an increase, too
+        for outcome in get_args(ConnectOutcome):  # shown from zero on, so that the first one is an increase
             self._connects.labels(outcome)
         for reason in get_args(CloseReason):
             self._closed.labels(reason)

@@ -269,7 +269,7 @@ class _Dtls(RTCDtlsTransport):
         super().__init__(cast(Any, ice), [certificate])
 
     async def _send_data(self, data: bytes) -> None:
-        # SCTP's timers send from tasks nobody waits for; what they send after the end is lost like any packet.
+        # SCTP's timers send from tasks that nothing awaits. What they send after the end may get lost, like any packet.
         with contextlib.suppress(ConnectionError, SSL.Error):
             await super()._send_data(data)
 

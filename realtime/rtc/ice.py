@@ -154,7 +154,7 @@ class Ice(aioice.ice.Connection):
             self._protocols.append(socket)
             host, port = socket.transport.get_extra_info("sockname")[:2]
             foundation = candidate_foundation("host", "udp", host)
-            # All at the same preference, as aioice's own: pairs are tried in the order of the other side's.
+            # All have the same preference, as in aioice, so pairs are tried in the order that the other side prefers.
             priority = candidate_priority(component, "host")
             socket.local_candidate = Candidate(foundation, component, "udp", priority, host, port, "host")
         sockets = list(self._protocols)
@@ -208,7 +208,7 @@ class Ice(aioice.ice.Connection):
             self._first_check.set()
 
     def check_incoming(self, message: stun.Message, addr: tuple[str, int], protocol: aioice.ice.StunProtocol) -> None:
-        # Called with checks that carry our password. Every new address is answered with a check of ours.
+        # This is called only for checks that carry our password. Each new address is answered with a check of ours.
         if addr not in self._checked:
             if len(self._checked) >= _MAX_REMOTE_ADDRESSES:
                 return

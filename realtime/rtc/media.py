@@ -92,7 +92,7 @@ class Media:
                 self._told = block
                 self._weigh(block.lost_fraction, now)
                 round_trip = ((self._ntp(now) >> 16) - block.last_report - block.delay) & 0xFFFFFFFF
-                if block.last_report and round_trip < 1 << 31:  # a delay rounded up can exceed the whole
+                if block.last_report and round_trip < 1 << 31:  # a delay that was rounded up can exceed the whole
                     self.rtt_s = round_trip / 65536
         for ssrc in reports.goodbyes:
             self._sources.pop(ssrc, None)

@@ -16,7 +16,7 @@ class Reception:
         self.received = 0
         self._clock_rate = clock_rate
         self._first = -1
-        self._highest = 0  # extended by the cycles of the 16-bit number
+        self._highest = 0  # extended by how often the 16-bit number wrapped around
         self._odd = -1  # the number that would follow a packet out of sequence, if the sender had restarted there
         self._jitter = 0.0
         self._transit: float | None = None
@@ -33,7 +33,7 @@ class Reception:
         if ahead < _MAX_DROPOUT:
             self._highest += ahead
         elif ahead <= 0x10000 - _MAX_MISORDER:
-            # A sender that restarts jumps; two packets in a row are believed.
+            # A sender that restarts jumps in its numbers. Two packets in a row are believed.
             if sequence != self._odd:
                 self._odd = (sequence + 1) & 0xFFFF
                 return

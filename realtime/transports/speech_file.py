@@ -84,7 +84,7 @@ class SpeechFileRoute:
             drain = asyncio.Event() if connection is None else connection.drain
             await self._sessions.run(place, self._sessions.begin(place, wire, Reader(), "speech", drain))
         if wire.refused is not None:
-            ready(self._sessions.engine)  # where there is no engine any more, that is the reason
+            ready(self._sessions.engine)  # if the engine is gone, this raises that as the reason
             raise wire.refused
 
 

@@ -56,7 +56,7 @@ class TranslationWire:
         self._translator = translator
         self._asked: asyncio.Queue[ClientEvent | None] = asyncio.Queue()
         self._source: asyncio.Queue[AudioPiece | Words | Retarget | EndSource] = asyncio.Queue()
-        self._turn: Retarget | EndSource | None = None  # why the source that is translated ended
+        self._turn: Retarget | EndSource | None = None  # what ended the source that is being translated
         self._greeted = asyncio.Event()
         self._telling: deque[Tell | HangUp] = deque()
         self._teller = asyncio.Lock()
@@ -148,7 +148,7 @@ class TranslationWire:
                     self._source.put_nowait(effect.piece)
                 case Retarget() | EndSource():
                     self._source.put_nowait(effect)
-        async with self._teller:  # several tasks tell; the order is the session's
+        async with self._teller:  # several tasks come here; events go out in the session's order
             while self._telling:
                 await self._tell(self._telling.popleft())
 

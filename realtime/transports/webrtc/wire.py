@@ -75,7 +75,7 @@ class WebRtcWire:
     async def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
         while (message := await self._incoming.get()) is not None:
             yield message
-            await asyncio.sleep(0)  # others have their turn between the events of one who sends many
+            await asyncio.sleep(0)  # lets other tasks run between the events of a client that sends many
 
     def on_message(self, text: str) -> None:
         """Take a message of the caller's. Too many at once end the call, since a data channel cannot be told to
