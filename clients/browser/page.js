@@ -81,6 +81,8 @@ const voices = new Voices(
 let call = null;
 let typed = 0;
 let spokenFromMs = 0;
+/** The words that are sure so far, by item. @type {Map<string, string>} */
+const heardWords = new Map();
 /** @type {Promise<boolean> | null} */
 let looking = null;
 /** @type {(() => void) | null} */
@@ -400,9 +402,20 @@ function onEvent(detail) {
       }
       expectAnswer();
       break;
+    case "conversation.item.input_audio_transcription.delta":
+      clearTimeout(unanswered);
+      heardWords.set(event.item_id, (heardWords.get(event.item_id) ?? "") + event.delta);
+      transcript.you(event.item_id, heardWords.get(event.item_id) ?? "", "…");
+      break;
     case "conversation.item.input_audio_transcription.completed":
       clearTimeout(unanswered);
+      heardWords.delete(event.item_id);
       transcript.you(event.item_id, event.transcript);
+      break;
+    case "conversation.item.input_audio_transcription.failed":
+      clearTimeout(unanswered);
+      heardWords.delete(event.item_id);
+      transcript.you(event.item_id, "(not understood)", event.error?.message ?? "");
       break;
     case "response.created":
       clearTimeout(unanswered);

@@ -359,9 +359,9 @@ export class Call extends EventTarget {
   #wishes() {
     const { voice, session } = this.#options;
     const { input, output } = session?.audio ?? {};
-    const detection = this.#wishedDetection().audio?.input;
+    const listening = { ...this.#wishedDetection().audio?.input, ...this.#wishedWords(), ...input };
     const audio = {
-      ...((input || detection) && { input: { ...detection, ...input } }),
+      ...(Object.keys(listening).length > 0 && { input: listening }),
       ...((output || voice) && { output: { ...output, ...(voice && { voice }) } }),
     };
     return { ...session, ...(Object.keys(audio).length > 0 && { audio }) };
@@ -376,6 +376,12 @@ export class Call extends EventTarget {
     const isSo = JSON.stringify(wished) === JSON.stringify(this.session?.audio?.input?.turn_detection ?? null);
     const isChosen = this.#options.session?.audio?.input?.turn_detection !== undefined;
     return isSo || isChosen ? {} : { audio: { input: { turn_detection: wished } } };
+  }
+
+  /** That the words of who speaks are told, where the server recognises them and it was not settled yet. */
+  #wishedWords() {
+    const isKnown = this.session?.voiced?.listening?.transcription === true;
+    return isKnown && !this.session?.audio?.input?.transcription ? { transcription: { model: "whisper-1" } } : {};
   }
 
   /** Nothing comes from the server any more. @param {string} message for who waits */
