@@ -1,7 +1,7 @@
 """Encodes reference audio into codes, equal to `HiggsAudioV2TokenizerModel.encode` of transformers 5.23.
 
 Two branches meet in the quantizer: the DAC encoder hears the audio at the codec's rate, HuBERT and a few convolutions
-hear it at 16 kHz. DAC and HuBERT are borrowed from transformers, where they load without torchaudio.
+hear it at 16 kHz.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
-from transformers.models.dac.configuration_dac import DacConfig
-from transformers.models.dac.modeling_dac import DacEncoder
-from transformers.models.hubert.configuration_hubert import HubertConfig
-from transformers.models.hubert.modeling_hubert import HubertModel
 
+from codec_stream.acoustic_encoder import AcousticEncoder
 from codec_stream.codec_config import CodecConfig
 from codec_stream.errors import AudioError, CheckpointError
+from codec_stream.hubert import Hubert
 from codec_stream.resample import resample
 
 # Zeros on both sides of HuBERT's input (`HiggsAudioV2TokenizerModel._extract_semantic_features`): with them, whole
@@ -40,13 +37,10 @@ class Encoder:
         self.device = torch.device(device)
         # The meta device makes no random values, which would cost time and memory and be replaced by the checkpoint's.
         with torch.device("meta"):
-            acoustic = DacEncoder(dac_config(config))
-            semantic = HubertModel(hubert_config(config))
+            acoustic = AcousticEncoder(config)
+            semantic = Hubert(config.semantic)
             semantic_head = SemanticEncoder(config)
             fc = nn.Linear(config.hidden_size, config.hidden_size)
-        positions = semantic.encoder.pos_conv_embed.conv
-        if parametrize.is_parametrized(positions, "weight"):  # The weights come with weight norm folded.
-            parametrize.remove_parametrizations(positions, "weight")
         self._acoustic = _load(acoustic, weights, "acoustic_encoder.", self.device)
         self._semantic = _load(semantic, weights, "semantic_model.", self.device)
         self._semantic_head = _load(semantic_head, weights, "encoder_semantic.", self.device)
@@ -89,8 +83,7 @@ class Encoder:
     def _semantic_features(self, pcm: NDArray[np.float32]) -> Tensor:
         speech = resample(pcm, self.config.sample_rate, self.config.semantic_sample_rate)
         padded = F.pad(torch.from_numpy(speech).to(self.device), (_SEMANTIC_PADDING_SAMPLES, _SEMANTIC_PADDING_SAMPLES))
-        layers = self._semantic(padded[None], output_hidden_states=True).hidden_states
-        features = torch.stack(layers, dim=1).mean(dim=1)  # [1, features, semantic_hidden_size]
+        features = torch.stack(self._semantic(padded[None]), dim=1).mean(dim=1)  # [1, features, semantic_hidden_size]
         if self.config.semantic_downsample_factor > 1:
             features = features[:, :: self.config.semantic_downsample_factor]
         head: Tensor = self._semantic_head(features.transpose(1, 2))
@@ -181,24 +174,6 @@ class _Quantizer:
         """Return the part of the latent [frames, hidden_size] that an index [frames] stands for."""
         reconstructed: Tensor = self._project_out(F.embedding(nearest, self._codebook.embed))
         return reconstructed
-
-
-def dac_config(config: CodecConfig) -> DacConfig:
-    """Return the acoustic sizes in the form that transformers' DacEncoder and DacDecoder want."""
-    return DacConfig.from_dict(
-        {
-            "encoder_hidden_size": config.encoder_hidden_size,
-            "downsampling_ratios": list(config.downsampling_ratios),
-            "decoder_hidden_size": config.decoder_hidden_size,
-            "upsampling_ratios": list(config.upsampling_ratios),
-            "hidden_size": config.acoustic_hidden_size,
-        }
-    )
-
-
-def hubert_config(config: CodecConfig) -> HubertConfig:
-    """Return the checkpoint's HuBERT config without the training-time masks, whose embedding encoding never uses."""
-    return HubertConfig.from_dict({**config.semantic, "mask_time_prob": 0.0, "mask_feature_prob": 0.0})
 
 
 def _acoustic_frames(samples: int, ratios: tuple[int, ...]) -> int:

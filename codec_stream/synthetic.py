@@ -17,7 +17,8 @@ from transformers.models.dac.modeling_dac import DacDecoder, DacEncoder, Snake1d
 from transformers.models.hubert.modeling_hubert import HubertModel
 
 from codec_stream.codec_config import CodecConfig
-from codec_stream.encoder import SemanticEncoder, dac_config, hubert_config
+from codec_stream.encoder import SemanticEncoder
+from codec_stream.stock import dac_config, hubert_config
 
 _RATIOS = [8, 5, 4, 2, 3]
 _CODEBOOK_SIZE = 1024

@@ -28,6 +28,7 @@ NEEDS = {
         "commands",
         "deploy",
         "engine/test_hang.py",
+        "engine/test_imports.py",
         "engine/test_voices.py",
         "engine/test_worker.py",
         "hearing/test_process.py",

@@ -35,7 +35,8 @@ from realtime.bench.peer import Peer
 from realtime.bench.report import Table, add_common_arguments, environment, median_seconds, progress
 from realtime.checkpoints.noise import Size
 from realtime.engine.linear import Linear
-from realtime.engine.models.higgs_v2.checkpoint import ModelConfig, open_checkpoint
+from realtime.engine.models.higgs_v2.checkpoint import open_checkpoint
+from realtime.engine.models.higgs_v2.model_config import ModelConfig
 from realtime.request import Speak
 
 NAME = "engine"

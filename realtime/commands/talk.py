@@ -20,8 +20,6 @@ from realtime.commands.reach import reached
 from realtime.commands.say import write
 from realtime.config import Config
 
-_PIECE_S = 0.25
-
 
 @dataclass(frozen=True)
 class Talk:

@@ -100,12 +100,13 @@ class VarlenAttention:
     @staticmethod
     def available(device: torch.device, dtype: torch.dtype) -> bool:
         """Tell whether this PyTorch has the paged form of the kernel for `device` and `dtype` (half precision only)."""
+        if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
+            return False  # before the import, which brings in the compiler and takes seconds
         try:
             from torch.nn.attention.varlen import varlen_attn
         except ImportError:
             return False
-        paged = "block_table" in inspect.signature(varlen_attn).parameters
-        return paged and device.type == "cuda" and dtype in (torch.float16, torch.bfloat16)
+        return "block_table" in inspect.signature(varlen_attn).parameters
 
     def decode(self, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
         bounds = torch.arange(q.shape[0] + 1, dtype=torch.int32, device=q.device)

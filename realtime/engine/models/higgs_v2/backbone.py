@@ -15,7 +15,7 @@ from torch import Tensor
 
 from codec_stream.errors import CheckpointError
 from realtime.engine.linear import Linear
-from realtime.engine.models.higgs_v2.checkpoint import ModelConfig
+from realtime.engine.models.higgs_v2.model_config import ModelConfig
 from realtime.engine.models.speech_model import Attend, Kinds
 from realtime.engine.sampling import Alphabet
 
