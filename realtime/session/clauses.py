@@ -1,8 +1,8 @@
-"""Cutting text into clauses while it streams in: one clause is one utterance of the model.
+"""Cuts text into clauses while it streams in: one clause is one utterance of the model.
 
 Pure and incremental. Joined in order, the clauses' texts are the input, character for character. A clause ends at the
-end of a sentence or a line, earlier where it grows too long, and never mixes speakers: what follows a speaker tag
-carries the tag on, so that every clause says who speaks. However the text arrives, the clauses are the same.
+end of a sentence or a line, or earlier where it grows too long. It never mixes speakers: the clauses after a speaker
+tag are spoken with that tag, so that every clause says who speaks. However the text arrives, the clauses are the same.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# possessive, and never begun within a run of marks: a thousand dots are looked at once, not a thousand times
+# Quantifiers are possessive and no match begins within a run of marks, so that a thousand dots are looked at once, and
+# not a thousand times.
 _SENTENCE_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’)\]]*+(?=\s)|[。！？]|\n""")
 _SOFT_BREAK = re.compile(r"[,;:—–](?=\s)|[，、；：]|\s-(?=\s)")
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
@@ -24,20 +25,26 @@ _LONGEST_ABBREVIATION = 12
 
 @dataclass(frozen=True)
 class Clause:
-    """`text` is the piece of the input; `spoken` is what the model is given (speaker tag carried on, trimmed)."""
+    """Holds a piece of the input, `text`, and what the model is given for it, `spoken`.
+
+    `spoken` is trimmed, and begins with the tag of its speaker if the text has named one so far.
+    """
 
     text: str
     spoken: str
 
     @property
     def audible(self) -> bool:
-        """There is a word in it."""
+        """Tell whether there is a letter or a digit in `spoken`."""
         return any(character.isalnum() for character in self.spoken)
 
 
 class ClauseSplitter:
-    """Give it text with `push`, the rest with `flush`. `max_chars` bounds a clause, `min_chars` joins short sentences
-    (the first clause of a response may be shorter, so that speech starts early)."""
+    """Cuts the text that is given to `push`; `flush` cuts what is left at its end.
+
+    `max_chars` bounds a clause. Sentences shorter than `min_chars` are joined with the next one; for the first clause
+    `first_min_chars` counts instead, so that speech starts early. Raises ValueError for `max_chars` below 20.
+    """
 
     def __init__(self, max_chars: int = 240, min_chars: int = 40, first_min_chars: int = 12) -> None:
         if max_chars < 20:
@@ -50,12 +57,12 @@ class ClauseSplitter:
         self._started = False
 
     def push(self, text: str) -> list[Clause]:
-        """Clauses that are complete now."""
+        """Take more text; return the clauses that are complete now."""
         self._buffer += text
         return self._cut(final=False)
 
     def flush(self) -> list[Clause]:
-        """Everything left, as clauses."""
+        """Return everything left, as clauses."""
         clauses = self._cut(final=True)
         if self._buffer:
             clauses.append(self._clause(len(self._buffer)))
@@ -63,12 +70,14 @@ class ClauseSplitter:
 
     @property
     def pending(self) -> int:
-        """Characters that wait for the end of their sentence."""
+        """Return how many characters wait for the end of their sentence."""
         return len(self._buffer)
 
     def release(self) -> list[Clause]:
-        """The words that wait, as a clause, without a last word that may still be growing: for text that has stopped
-        coming."""
+        """Return the words that wait, as at most one clause, when the text has stopped coming.
+
+        A last word that may still be growing is left out.
+        """
         end = len(self._buffer.rstrip())
         space = self._buffer.rfind(" ", 0, end)
         cut = len(self._buffer) if end < len(self._buffer) else space + 1
@@ -83,7 +92,7 @@ class ClauseSplitter:
         return clauses
 
     def _boundary(self, final: bool) -> int | None:
-        """Where the next clause ends, or None to wait for more text."""
+        """Return where the next clause ends, or None to wait for more text."""
         text = self._buffer
         turn = self._next_speaker(text)
         reach = len(text) if turn is None else turn
@@ -93,7 +102,7 @@ class ClauseSplitter:
             if end > self._max:
                 break
             if end >= minimum and not _ABBREVIATION.search(text[max(0, end - _LONGEST_ABBREVIATION) : end]):
-                # the space that showed the end of a sentence belongs to it
+                # the space after a mark shows that the sentence has ended, and belongs to it
                 return end if text[end - 1] in "。！？\n" else end + 1
         if turn is not None and turn <= self._max:
             return turn
@@ -102,7 +111,10 @@ class ClauseSplitter:
         return reach if final and text and turn is None else None
 
     def _soft_boundary(self, text: str) -> int:
-        """The best place to cut within `max_chars`: a short sentence's end, a pause, a space, or anywhere."""
+        """Return the best place to cut within `max_chars`: the end of a short sentence, a pause, a space, or anywhere.
+
+        A place in the first third counts as none, so that no clause becomes too short.
+        """
         head = text[: self._max]
         for pattern in (_SENTENCE_END, _SOFT_BREAK):
             ends = [m.end() for m in pattern.finditer(text, 0, self._max) if m.end() <= self._max]
@@ -113,7 +125,10 @@ class ClauseSplitter:
         return space + 1 if space > 0 else self._max
 
     def _next_speaker(self, text: str) -> int | None:
-        """Where somebody else starts to speak, if within reach; a tag at the very beginning is the clause's own."""
+        """Return where the next speaker's tag begins, or None if there is none within reach.
+
+        A tag at the very beginning is the clause's own, and is passed over.
+        """
         own = len(text) - len(text.lstrip())
         for match in _SPEAKER.finditer(text, 0, self._max + _LONGEST_TAG):
             if match.start() > own:

@@ -1,6 +1,6 @@
-"""How responses end: complete, cut or failed. Each has exactly one terminal event, `response.done`.
+"""Ends responses: complete, cut or failed. Each has exactly one terminal event, `response.done`.
 
-Where the server plays, a response that is over may still be heard: silence takes that back too.
+Where the server plays, a response that is over may still be heard. Falling silent takes the rest of it back too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Closing:
         error: ResponseError | None = None,
         silently: bool = False,
     ) -> None:
-        """End a response now, by cancellation or failure; `silently` when there is nobody left to tell."""
+        """End a response now, by cancellation or failure, as `state` says.
+
+        `reason` and `error` are told to the client; `silently` tells it nothing, because it is gone.
+        """
         live.enter(state)
         out = self._shared.out
         out.append(StopBrain(live.id))
@@ -58,19 +61,22 @@ class Closing:
             self._responses.still_playing.tell_played(live)
 
     def interrupt(self) -> None:
-        """Fall silent, for the user speaks: the conversation's response ends, and whatever else is heard."""
+        """Fall silent because the user speaks: end the conversation's response, and whatever else is heard."""
         spoken = self._responses.spoken
         if spoken is not None:
             self.stop(spoken, ResponseState.CANCELLED, reason="turn_detected")
         self.silence("turn_detected")
 
     def silence(self, reason: str) -> None:
-        """Take back all speech that the server has not played, and end what it belongs to."""
+        """Take back all speech that the server has not played, and end the responses that it belongs to."""
         for live in self._responses.still_playing.all:
             self._cut(live, reason)
 
     def cut(self, item_id: str, reason: str) -> bool:
-        """End the speech of this message, made or heard; whether the client was told how much of it was heard."""
+        """End the speech of a message, whether it is being made or heard.
+
+        Return whether the client was told how much of it was heard.
+        """
         live = self._responses.of_message(item_id) or self._responses.still_playing.of(item_id)
         if live is None:
             return False
@@ -91,7 +97,7 @@ class Closing:
         reason: str | None = None,
         error: ResponseError | None = None,
     ) -> None:
-        """Send the closing events, in the order clients wait for; response.done is the one terminal event."""
+        """Send the closing events in the order that clients wait for. `response.done` is the one terminal event."""
         if live.entry is not None:
             self._close_message(live, live.entry, status)
         self._shared.send(server.ResponseDone, response=live.shown(status, reason, error))
@@ -104,7 +110,8 @@ class Closing:
             words = live.written
         else:
             heard = playout.sent if status in ("completed", "incomplete") else playout.played(self._shared.now)
-            words = playout.played_text(heard if entry.played is None else entry.played)  # the client knows better
+            # what a client has said it heard counts, and not the estimate
+            words = playout.played_text(heard if entry.played is None else entry.played)
         item = with_words(live.item, words, "completed" if status == "completed" else "incomplete", written)
         entry.item = item
         if written:

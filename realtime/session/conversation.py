@@ -1,4 +1,4 @@
-"""The dialogue: items in order, each with what the client may see and what the session must remember of it."""
+"""Keeps the dialogue: items in order, each with what the client may see and what the session must remember of it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ MAX_ITEMS = 512
 
 @dataclass
 class Entry:
-    """One item, and what the session must remember of it.
+    """Holds one item, and what the session must remember of it.
 
-    `playout` is there for what the session spoke itself, and `played` are the samples of it that were heard, once a
-    client or the playout has cut it. `clip` holds a client's audio; `recorded` says that it came through the input
-    buffer.
+    `clip` holds a client's audio: 24 kHz PCM. `recorded` says that it came through the input buffer. `playout` follows
+    what the session spoke itself. `played` is how many samples of that were heard, once it was cut by the client or
+    taken back from the playout.
     """
 
     item: Item
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def role(self) -> str:
-        """Whose item it is: system, user, assistant, or for functions call and call_output."""
+        """Return whose item it is: system, user, assistant, or for functions call and call_output."""
         match self.item:
             case MessageItem():
                 return self.item.role
@@ -60,7 +60,10 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The words of the item: written, transcribed or spoken; of a function call, its arguments."""
+        """Return the words of the item: written, transcribed or spoken.
+
+        Those of a function call are its arguments, those of a function's output the output.
+        """
         match self.item:
             case MessageItem():
                 return "\n".join(filter(None, map(_words, self.item.content)))
@@ -70,7 +73,7 @@ class Entry:
                 return self.item.output
 
     def told(self) -> brain.Entry:
-        """The item as a brain is told of it."""
+        """Return the item as a brain is told of it."""
         item = self.item
         match item:
             case MessageItem():
@@ -84,30 +87,33 @@ class Entry:
 
 @dataclass
 class Conversation:
-    """Items, oldest first."""
+    """Keeps the items of a dialogue in their order, oldest first."""
 
     entries: list[Entry] = field(default_factory=list)
 
     def find(self, item_id: str, code: str, param: str = "item_id") -> Entry:
-        """The item with this id; raises Refused with `code` for the field `param`."""
+        """Return the entry of an item. Raises Refused with `code`, for the field `param`, if there is none."""
         for entry in self.entries:
             if entry.item.id == item_id:
                 return entry
         raise Refused(code, f"There is no item {item_id!r} in this conversation.", param)
 
     def check_room(self) -> None:
-        """Raises Refused when no more items fit."""
+        """Raise Refused when no more items fit."""
         if len(self.entries) >= MAX_ITEMS:
             raise Refused("too_many_items", f"A conversation holds at most {MAX_ITEMS} items; delete some.", "item")
 
     def append(self, entry: Entry) -> str | None:
-        """Put an item of the session's own at the end; returns the id it follows."""
+        """Put an item that the session made at the end; return the id of the item before it, if there is one."""
         self.entries.append(entry)
         return self.previous(entry.item.id)
 
     def insert(self, entry: Entry, previous: str | None, where: str = "item") -> str | None:
-        """Put a client's item after `previous` ("root": first; None: last); returns the id it now follows. Raises
-        Refused with fields under `where`."""
+        """Put a client's item after the item `previous`; return the id of the item that it now follows, if any.
+
+        `previous` may be "root" to put it first, or None to put it last. `where` names the field that holds the item.
+        Raises Refused when no more items fit, when the id is taken, or when there is no item `previous`.
+        """
         self.check_room()
         if any(other.item.id == entry.item.id for other in self.entries):
             taken = f"There already is an item {entry.item.id!r}."
@@ -122,7 +128,7 @@ class Conversation:
         return self.entries[at - 1].item.id if at else None
 
     def forget_recordings(self, max_samples: int) -> None:
-        """Let go of the oldest recorded audio beyond this much; the items stay."""
+        """Drop the oldest recorded audio beyond `max_samples`. The items stay."""
         held = 0
         for entry in reversed(self.entries):
             if entry.recorded and entry.clip is not None:
@@ -131,17 +137,20 @@ class Conversation:
                     entry.clip = None
 
     def dialogue(self) -> tuple[brain.Entry, ...]:
-        """Give the dialogue to whoever decides what to say next."""
+        """Return the dialogue as the brain that decides what to say next is told of it."""
         return tuple(entry.told() for entry in self.entries)
 
     def previous(self, item_id: str) -> str | None:
-        """The id before this one, if there is one."""
+        """Return the id of the item before this one, if there is one."""
         index = next(index for index, entry in enumerate(self.entries) if entry.item.id == item_id)
         return self.entries[index - 1].item.id if index else None
 
 
 def entry_from(new: NewItem, new_id: Callable[[str], str], max_clip_samples: int, where: str = "item") -> Entry:
-    """A client's item, checked: words that are words, audio that is PCM. Raises Refused with fields under `where`."""
+    """Make an entry of a client's item once it is checked: texts are not empty, audio is PCM.
+
+    `new_id` gives the ids that the client left out. Raises Refused with fields under `where`.
+    """
     item_id = new.id or new_id("item_")  # UNSET is false as well
     match new:
         case NewMessage():
@@ -187,31 +196,31 @@ def _message(new: NewMessage, item_id: str, max_clip_samples: int, field: str) -
 
 
 def check_length(entry: Entry, limit: int, where: str) -> None:
-    """Raises Refused for more words than are spoken at once."""
+    """Raise Refused, for the field `where`, if the words of an item have more than `limit` characters."""
     if len(entry.text) > limit:
         raise too_long(len(entry.text), limit, where)
 
 
 def too_much_audio(limit_s: float, where: str) -> Refused:
-    """The refusal of more clips than a prompt is made of."""
+    """Return the refusal of clips that last more than `limit_s` seconds together, for the field `where`."""
     return Refused("too_much_audio", f"A conversation holds at most {limit_s:g} s of clips; delete some.", where)
 
 
 def too_long(length: int, limit: int, where: str) -> Refused:
-    """The refusal of a text that is too long."""
+    """Return the refusal of a text with more characters than `limit`, for the field `where`."""
     message = f"The text has {length} characters; at most {limit} are spoken at once."
     return Refused("string_above_max_length", message, where)
 
 
 def _without_audio(part: InputAudio | OutputAudio) -> Content:
-    """The part as it is shown: audio is remembered, not repeated."""
+    """Return a part as it is shown: its audio is remembered, and not sent back."""
     if isinstance(part, InputAudio):
         return InputAudio(transcript=part.transcript)
     return OutputAudio(transcript=part.transcript if part.transcript is not UNSET else "")
 
 
 def with_words(item: MessageItem, words: str, status: ItemStatus, written: bool = False) -> MessageItem:
-    """The item of a response, with what was spoken (or written)."""
+    """Return the message of a response with the words that were spoken, or `written`."""
     part = OutputText(words) if written else OutputAudio(transcript=words)
     return replace(item, status=status, content=[part])
 

@@ -1,4 +1,4 @@
-"""Holding the engine back from a listener that does not take what is made for it, and letting it go on."""
+"""Holds the engine back from a listener that does not take what is made for it, and lets it go on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from realtime.session.responses import Responses
 from realtime.session.shared import Shared
 
 _LONGEST_HOLD_S = 60.0
-"""A listener that takes next to nothing for so long keeps a voice from everybody else."""
+"""How long a clause may be held, in seconds. A listener that takes next to nothing for longer keeps a voice of the
+engine from everybody else, so its session is ended."""
 
 
 class Holding:
@@ -35,7 +36,7 @@ class Holding:
 
     @property
     def overdue(self) -> bool:
-        """Whether a clause was held for too long."""
+        """Tell whether a clause was held for too long."""
         now, clauses = self._shared.now, [live.running for live in self._responses.all]
         held = [one.held_since for one in clauses if one is not None and one.held_since is not None]
         return bool(held) and now - min(held) > _LONGEST_HOLD_S

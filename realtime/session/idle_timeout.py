@@ -1,4 +1,4 @@
-"""How long nobody has spoken since the session's last speech was heard to its end."""
+"""Measures for how long nobody has spoken since the session's last speech was heard to its end."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from realtime.session.shared import Shared
 
 
 class IdleTimeout:
-    """Waits for an answer to each spoken response of the conversation, once."""
+    """Waits for the user's answer to each spoken response of the conversation, once."""
 
     def __init__(self, shared: Shared, responses: Responses) -> None:
         self._shared = shared
         self._responses = responses
-        self._since: tuple[float, int] | None = None  # the time, and the sample of the input
-        self._over: Entry | None = None  # speech that nobody waits for an answer to any more
+        self._since: tuple[float, int] | None = None  # when the silence began: the time, and the sample of the input
+        self._over: Entry | None = None  # the last speech, once it was answered or its answer was late
 
     def user_spoke(self) -> None:
-        """The user speaks."""
+        """Note that the user speaks: no answer to the last speech is waited for any more."""
         self._since, self._over = None, self._last_speech()
 
     def overdue(self, patience_s: float | None, heard: int) -> int | None:
-        """Once the answer is `patience_s` late (None: it never is), the sample of the input that the silence began at.
-        To be asked now and then; `heard` is the sample that the input has come to."""
+        """Return the sample of the input at which the silence began, once an answer is late; otherwise None.
+
+        An answer is late when nobody has spoken for `patience_s` seconds; None says that it never is. `heard` is the
+        sample that the input has come to. This has to be called again and again, and tells of each silence once.
+        """
         spoken, now = self._last_speech(), self._shared.now
         if patience_s is None or spoken is None or spoken is self._over or not self._played_out(spoken):
             self._since = None
@@ -40,7 +43,7 @@ class IdleTimeout:
         return next((entry for entry in reversed(self._shared.conversation.entries) if entry.playout is not None), None)
 
     def _played_out(self, spoken: Entry) -> bool:
-        """All of it was heard that there is to hear: to its end, or to where it was cut."""
+        """Tell whether all of `spoken` was heard that there is to hear: to its end, or to where it was cut."""
         if self._responses.spoken is not None or spoken.playout is None:
             return False
         cut = spoken.played is not None or (isinstance(spoken.item, MessageItem) and spoken.item.status == "incomplete")

@@ -1,4 +1,4 @@
-"""The conversation's items at the client's hands: created, retrieved, deleted, truncated."""
+"""Creates, retrieves, deletes and truncates the conversation's items for the client."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from realtime.session.responses import Responses
 from realtime.session.shared import Shared
 
 _TRUNCATE_TOLERANCE_MS = 200
-"""Clients measure by their own clock; a cut this little past the end means the end."""
+"""How far past the end a cut may lie and be taken for the end, since clients measure by their own clock."""
 
 
 class Items:
-    """Does with items what a client asks for. `on_deleted` is told of each item that is deleted."""
+    """Does with items what a client asks for. `on_deleted` is called with the id of each item that is deleted."""
 
     def __init__(
         self, shared: Shared, responses: Responses, closing: Closing, on_deleted: Callable[[str], None]
@@ -31,7 +31,7 @@ class Items:
         self._on_deleted = on_deleted
 
     def create(self, event: client.ItemCreate) -> None:
-        """Add a client's item. Raises Refused."""
+        """Add a client's item. Raises Refused for one that cannot be used, or that there is no room for."""
         shared, limits = self._shared, self._shared.limits
         entry = entry_from(event.item, shared.new_id, int(limits.max_clip_s * shared.runtime.sample_rate))
         check_length(entry, limits.max_item_chars, "item.content")
@@ -45,7 +45,7 @@ class Items:
         self._shared.announce(entry.item, previous)
 
     def retrieve(self, event: client.ItemRetrieve) -> None:
-        """Show an item as it stands, what was recorded with its audio. Raises Refused."""
+        """Show an item as it stands; a recorded one is shown with its audio. Raises Refused if there is none."""
         entry = self._shared.conversation.find(event.item_id, "item_retrieve_invalid_item_id")
         item = entry.item
         if entry.recorded and entry.clip is not None and isinstance(item, MessageItem):
@@ -53,7 +53,7 @@ class Items:
         self._shared.send(server.ItemRetrieved, item=item)
 
     def delete(self, event: client.ItemDelete) -> None:
-        """Remove an item. Raises Refused, also for one that is being spoken."""
+        """Remove an item. Raises Refused for one that does not exist, or that is being spoken."""
         if self._responses.of_message(event.item_id) is not None:
             raise Refused("item_delete_in_progress", "This item is being spoken; cancel its response first.", "item_id")
         entry = self._shared.conversation.find(event.item_id, "item_delete_invalid_item_id")
@@ -64,7 +64,10 @@ class Items:
         self._on_deleted(event.item_id)
 
     def truncate(self, event: client.ItemTruncate) -> None:
-        """Cut speech to what the client's listener heard; what is still being spoken of it stops. Raises Refused."""
+        """Cut speech to what the client's listener heard, and stop what is still being spoken of it.
+
+        Raises Refused for an item that is no speech of this session, and for a cut past the end of what was sent.
+        """
         entry = self._shared.conversation.find(event.item_id, "item_truncate_invalid_item_id")
         playout = entry.playout
         if playout is None or not isinstance(entry.item, MessageItem):
@@ -76,7 +79,7 @@ class Items:
             raise Refused("invalid_value", message, "audio_end_ms")
         samples = min(playout.left, event.audio_end_ms * rate // 1000)
         if entry.played is not None:
-            samples = min(samples, entry.played)  # what was cut stays cut
+            samples = min(samples, entry.played)  # a later cut brings nothing back
         entry.played = samples
         told = self._closing.cut(event.item_id, "client_cancelled")
         entry.item = with_words(entry.item, playout.played_text(samples), entry.item.status)
@@ -85,5 +88,5 @@ class Items:
 
 
 def _shapes_speech(entry: Entry) -> bool:
-    """The item is part of what comes before the speech: a system line, or a clip to take a voice from."""
+    """Tell whether an item is part of what comes before the speech: a system line, or a clip to take a voice from."""
     return entry.role == "system" or (entry.clip is not None and not entry.recorded)

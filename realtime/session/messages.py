@@ -1,4 +1,4 @@
-"""What goes into a session and what comes out of it: inputs it is told, effects it asks for.
+"""Defines what goes into a session and what comes out of it: inputs it is told, effects it asks for.
 
 Plain data. Client events and server events are the protocol's; everything else is here.
 """
@@ -18,12 +18,12 @@ from realtime.request import Ended, Speak, Used
 # --- inputs ---
 
 SCORE_SAMPLES = 768
-"""A score of speech is of 32 ms at 24 kHz."""
+"""How many samples one score of speech is for: 32 ms at 24 kHz."""
 
 
 @dataclass(frozen=True)
 class BrainSaid:
-    """More text of a response."""
+    """Brings more text of a response."""
 
     response_id: str
     text: str
@@ -31,7 +31,7 @@ class BrainSaid:
 
 @dataclass(frozen=True)
 class BrainCalled:
-    """The brain wants a function called."""
+    """Says that the brain wants a function of the client called. `arguments` is a JSON text."""
 
     response_id: str
     name: str
@@ -41,14 +41,17 @@ class BrainCalled:
 
 @dataclass(frozen=True)
 class BrainDone:
-    """The response's text is complete."""
+    """Says that the text of a response is complete."""
 
     response_id: str
 
 
 @dataclass(frozen=True)
 class BrainFailed:
-    """There will be no (more) text: there is nothing to say, or it is our fault; `message` is for the client."""
+    """Says that there will be no more text of a response, or none at all.
+
+    `code` says whether there is nothing to say, or the brain failed, which is our fault. `message` is for the client.
+    """
 
     response_id: str
     message: str
@@ -57,7 +60,7 @@ class BrainFailed:
 
 @dataclass(frozen=True)
 class ClauseAudio:
-    """PCM of a clause, and what the clause has taken so far."""
+    """Brings 24 kHz PCM of a clause, and what the clause has taken so far."""
 
     clause_id: str
     pcm: bytes
@@ -66,7 +69,7 @@ class ClauseAudio:
 
 @dataclass(frozen=True)
 class AudioSent:
-    """The transport has sent this many samples of a response; where the server plays, handed them to the playout."""
+    """Says that `samples` more of a response were sent, or, where the server plays, were handed to the player."""
 
     response_id: str
     samples: int
@@ -74,7 +77,7 @@ class AudioSent:
 
 @dataclass(frozen=True)
 class AudioPlayed:
-    """Where the server plays: this many more samples of a response went out, in real time."""
+    """Says that `samples` more of a response went out in real time, where the server plays."""
 
     response_id: str
     samples: int
@@ -82,17 +85,20 @@ class AudioPlayed:
 
 @dataclass(frozen=True)
 class UserAudio:
-    """More of what the user says: 24 kHz PCM, and how likely speech is (0 to 1) in each window of `SCORE_SAMPLES` that
-    became whole with it. Without a detector there are no scores."""
+    """Brings more of what the user says: 24 kHz PCM, and scores of speech in it.
+
+    `scores` says how likely speech is (0 to 1) in each window of `SCORE_SAMPLES` that became whole with `pcm`. Without
+    a detector there are none.
+    """
 
     pcm: bytes
     scores: tuple[float, ...] = ()
-    event_id: str | None = None  # of the client's event it came with
+    event_id: str | None = None  # id of the client's event that brought it
 
 
 @dataclass(frozen=True)
 class Transcribed:
-    """What was said in the audio of a job, which lasts so many seconds."""
+    """Brings what was said in the audio of a job. The audio lasts `seconds`."""
 
     job_id: str
     text: str
@@ -101,7 +107,10 @@ class Transcribed:
 
 @dataclass(frozen=True)
 class NotTranscribed:
-    """There are no words for a job: nothing was heard in it, or nothing could be; `message` is for the client."""
+    """Says that there are no words for a job.
+
+    `code` says whether none were heard in it, or no recogniser could look for them. `message` is for the client.
+    """
 
     job_id: str
     code: Literal["nothing_heard", "no_recogniser", "recogniser_unavailable"]
@@ -110,36 +119,36 @@ class NotTranscribed:
 
 @dataclass(frozen=True)
 class Stalled:
-    """Whether the client has stopped taking what was sent to it."""
+    """Says whether the client has stopped taking what was sent to it."""
 
     stalled: bool
 
 
 @dataclass(frozen=True)
 class ListeningChanged:
-    """What tells speech from silence in the user's audio from now on; empty: nothing does."""
+    """Names what tells speech from silence in the user's audio from now on. Empty says that nothing does."""
 
     hears: str
 
 
 @dataclass(frozen=True)
 class Tick:
-    """Time passed."""
+    """Says that time has passed."""
 
 
 @dataclass(frozen=True)
 class Drain:
-    """The server is about to stop."""
+    """Says that the server is about to stop: what is being said is finished, and nothing more is begun."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """The server stops, and waits no longer."""
+    """Says that the server stops now, and waits no longer for what is being said."""
 
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The transport is gone."""
+    """Says that the transport is gone."""
 
 
 Input = (
@@ -169,15 +178,17 @@ Input = (
 
 @dataclass(frozen=True)
 class Send:
-    """Put an event on the wire, after those before it."""
+    """Asks for an event to be put on the wire, after those before it."""
 
     event: ServerEvent
 
 
 @dataclass(frozen=True)
 class SendAudio:
-    """Put speech on the wire, after what came before, and report it with AudioSent. The event holds 24 kHz PCM; it
-    goes out in `format`."""
+    """Asks for speech to be put on the wire, after what came before, and to be reported with `AudioSent`.
+
+    `event` holds 24 kHz PCM, which is `samples` long. It goes out in `format`.
+    """
 
     event: AudioDelta
     samples: int
@@ -186,7 +197,10 @@ class SendAudio:
 
 @dataclass(frozen=True)
 class FinishAudio:
-    """No more speech of this response follows: what its format still holds back may go out, as an event of this id."""
+    """Says that no more speech of a response follows.
+
+    What the response's format still holds back may go out then, as an event with the id `event_id`.
+    """
 
     response_id: str
     event_id: str
@@ -194,14 +208,14 @@ class FinishAudio:
 
 @dataclass(frozen=True)
 class DropAudio:
-    """Forget speech of this response that is not on the wire yet, at once."""
+    """Asks for the speech of a response that is not on the wire yet to be dropped, at once."""
 
     response_id: str
 
 
 @dataclass(frozen=True)
 class AskBrain:
-    """Get the words of a response."""
+    """Asks the brain for the words of a response, which answer `dialogue`."""
 
     response_id: str
     dialogue: Dialogue
@@ -209,15 +223,18 @@ class AskBrain:
 
 @dataclass(frozen=True)
 class StopBrain:
-    """No more words are wanted."""
+    """Says that no more words of a response are wanted."""
 
     response_id: str
 
 
 @dataclass(frozen=True)
 class Transcribe:
-    """Find the words in 24 kHz PCM, and answer with Transcribed or NotTranscribed. A `final` job goes before an `early`
-    one (the turn may not be over), that before a `partial` one."""
+    """Asks for the words in 24 kHz PCM. The answer is `Transcribed` or `NotTranscribed`.
+
+    Jobs that are `final` go before those that are `early`, whose turn may not be over, and these before those that are
+    `partial`. `language` and `prompt` are the client's hints; empty says that there is none.
+    """
 
     job_id: str
     pcm: bytes
@@ -228,21 +245,21 @@ class Transcribe:
 
 @dataclass(frozen=True)
 class DropTranscription:
-    """The words of this job are not wanted any more."""
+    """Says that the words of a job are not wanted any more."""
 
     job_id: str
 
 
 @dataclass(frozen=True)
 class CancelClause:
-    """Stop speaking a clause."""
+    """Asks the engine to stop speaking a clause."""
 
     clause_id: str
 
 
 @dataclass(frozen=True)
 class HoldClause:
-    """Stop speaking a clause until its listener takes more, or with `held` false go on."""
+    """Asks the engine to stop speaking a clause until its listener takes more, or with `held` false to go on."""
 
     clause_id: str
     held: bool
@@ -250,14 +267,14 @@ class HoldClause:
 
 @dataclass(frozen=True)
 class DropContext:
-    """The engine may forget what was spoken in this context."""
+    """Says that the engine may forget what was spoken in a context."""
 
     context_id: str
 
 
 @dataclass(frozen=True)
 class Close:
-    """End the connection, after everything sent before."""
+    """Asks for the connection to be closed, after everything sent before."""
 
     code: int
     reason: str
@@ -265,7 +282,7 @@ class Close:
 
 @dataclass(frozen=True)
 class HangUp:
-    """End the connection at once: its client takes nothing, not even a farewell."""
+    """Asks for the connection to be ended at once: its client takes nothing, not even a farewell."""
 
 
 Effect = (

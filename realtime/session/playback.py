@@ -1,8 +1,8 @@
-"""Who plays a session's speech, and how it is known what was played of it.
+"""Says who plays a session's speech, and tells what was played of it.
 
-A way of playback is an object that makes a clock for each response. A client that plays by itself tells nothing, so
-its clock estimates; where the server plays, every sample that goes out is reported and its clock counts. A wire whose
-other side confirms what it played is one more clock.
+A way of playback is an object that makes a clock for each response. A client that plays by itself reports nothing, so
+its clock estimates. Where the server plays, every sample that goes out is reported, and the clock counts. A wire whose
+other side confirms what it played would be one more clock.
 """
 
 from __future__ import annotations
@@ -11,25 +11,29 @@ from typing import Protocol
 
 _HELD_FROM_S = 1.0
 _HELD_UNTIL_S = 0.25
-"""Speech that is made and does not leave: from how much on it is held, and below how much it goes on."""
+"""The making of speech is held while it does not leave: from `_HELD_FROM_S` seconds of waiting speech on, until no more
+than `_HELD_UNTIL_S` wait."""
 
 _PREBUFFER_S = 1.0
-"""Where the server plays, speech waits with it by design: the engine's lead, and so much beside it."""
+"""Where the server plays, speech waits there by design: as much as the engine's lead, and this many seconds beside
+it."""
 
 
 class PlayoutClock(Protocol):
-    """Tells how much of one response's speech has left and how much was played. Counts samples; times are in seconds of
-    a clock that does not go back."""
+    """Tells how much of one response's speech has left and how much was played.
+
+    It counts samples. `now` is in seconds of a clock that does not go back.
+    """
 
     @property
     def left(self) -> int:
-        """How many samples have left for good: they cannot be taken back."""
+        """Return how many samples have left for good: they cannot be taken back."""
 
     def send(self, samples: int, now: float) -> None:
-        """Note that this many more samples were handed to whoever plays."""
+        """Note that `samples` more were handed to whoever plays."""
 
     def play(self, samples: int) -> None:
-        """Note a report that this many more samples were played."""
+        """Note a report that `samples` more were played."""
 
     def played(self, now: float) -> int:
         """Tell how many samples were played by now."""
@@ -39,22 +43,28 @@ class PlayoutClock(Protocol):
 
 
 class Playback(Protocol):
-    """A way of playing the speech of a session."""
+    """Says in which way the speech of a session is played."""
 
     by_server: bool
-    """The server plays in real time: speech is played after its response is over, and what has not gone out can be
-    taken back."""
+    """Whether the server plays, in real time. Then speech may be played after its response is over, and what has not
+    gone out can be taken back."""
 
     def clock(self, sample_rate: int) -> PlayoutClock:
         """Make the clock of one response."""
 
     def most_unsent_s(self, max_lead_s: float, *, held: bool) -> float:
-        """Tell how many seconds of speech may wait to leave before its making is held; where it is `held`, how many may
-        remain when it goes on. `max_lead_s` is how far ahead of the listener the engine speaks."""
+        """Tell how many seconds of speech may wait to leave before its making is held.
+
+        Where it is `held`, tell how many may remain when it goes on. `max_lead_s` is how many seconds ahead of the
+        listener the engine speaks.
+        """
 
 
 class EstimatedClock:
-    """The listener starts to play with the first audio, plays in real time, and waits when it runs dry."""
+    """Estimates what a client has played.
+
+    Its listener is taken to start with the first audio, to play in real time, and to wait when it runs dry.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
@@ -76,13 +86,13 @@ class EstimatedClock:
 
 
 class CountingClock:
-    """Whoever plays reports every sample as it goes out: nothing is estimated."""
+    """Counts what was played, as whoever plays reports every sample that goes out."""
 
     def __init__(self) -> None:
         self.left = 0
 
     def send(self, samples: int, now: float) -> None:
-        pass  # it waits with the player, and can be taken back
+        pass  # it has not left: it waits with the player, and can be taken back
 
     def play(self, samples: int) -> None:
         self.left += samples
@@ -95,7 +105,7 @@ class CountingClock:
 
 
 class ClientPlays:
-    """Speech leaves as it is made, faster than it is played."""
+    """Lets the client play: speech leaves as it is made, faster than it is played."""
 
     by_server = False
 
@@ -107,7 +117,7 @@ class ClientPlays:
 
 
 class ServerPlays:
-    """Speech leaves in packets of real time."""
+    """Lets the server play: speech leaves in packets, in real time."""
 
     by_server = True
 

@@ -1,7 +1,7 @@
-"""Where the listener is in a response: what was sent, what has been played by now, and which words that was.
+"""Tells where the listener is in a response: what was sent, what has been played by now, and which words that was.
 
-How much was heard is told by a clock of the session's playback; a client that plays by itself may correct its estimate
-by truncating.
+A clock of the session's playback tells how much was heard. A client that plays by itself may correct the estimate by
+truncating.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from dataclasses import dataclass
 
 from realtime.session.playback import PlayoutClock
 
-_WORD = re.compile(r"(?<!\s)\s*+\S+")  # never begun within a run of spaces: each is looked at once
+_WORD = re.compile(r"(?<!\s)\s*+\S+")  # no match begins within a run of spaces, so each is looked at once
 _SPEAKER = re.compile(r"\[SPEAKER\d{1,2}\]")
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word with the space before it (the last one's also after it), and where it is said, in seconds."""
+    """Holds a word with the space before it, and where it is said, in seconds.
+
+    The last word of a clause also has the space after it.
+    """
 
     text: str
     start: float
@@ -26,8 +29,11 @@ class Word:
 
 @dataclass
 class SpokenClause:
-    """A piece of the transcript and the samples it was spoken in; `end` grows until it is `whole`. Of its `words`,
-    each with the letters before it, `told` were told to the listener, up to the sample `told_to`."""
+    """Holds a piece of the transcript, and the samples in which it is spoken.
+
+    `end` grows until the clause is `whole`. `words` are its words, each with the number of letters before it. The first
+    `told` of them were told to the listener; the last of these ends at the sample `told_to`.
+    """
 
     text: str
     start: int
@@ -48,17 +54,19 @@ class SpokenClause:
 
 
 def _letters(word: str) -> int:
-    """How much of a clause a word takes up; a speaker's tag is not spoken."""
+    """Count the characters of a word that are spoken: those of a speaker's tag are not."""
     return len(_SPEAKER.sub("", word).strip())
 
 
 _LETTERS_PER_S = 15.0
-"""How fast speech goes, until a clause was heard to its end."""
+"""How fast speech is taken to be, until a clause of the response was made to its end."""
 
 
 class Playout:
-    """The transcript of one response, spoken at `speed`, and how far its listener is, told by `clock`. Samples are at
-    `sample_rate`; times are in seconds."""
+    """Keeps the transcript of one response, spoken at `speed`, and how far its listener is, as `clock` tells it.
+
+    Samples are at `sample_rate`; times are in seconds.
+    """
 
     def __init__(self, sample_rate: int, clock: PlayoutClock, speed: float = 1.0) -> None:
         self._rate = sample_rate
@@ -69,31 +77,31 @@ class Playout:
         self.clauses: list[SpokenClause] = []
 
     def generate(self, samples: int) -> None:
-        """Audio of the newest clause came from the engine."""
+        """Note that `samples` more of the newest clause came from the engine."""
         self.generated += samples
         self.clauses[-1].end = self.generated
 
     def begin_clause(self, text: str) -> float:
-        """The next audio speaks `text`; returns where it starts, in seconds."""
+        """Note that the next audio speaks `text`; return where it starts, in seconds."""
         self.clauses.append(SpokenClause(text, self.generated, self.generated))
         return self.generated / self._rate
 
     def end_clause(self) -> list[Word]:
-        """The newest clause has all its audio; returns its words that were not told yet."""
+        """Note that the newest clause has all its audio; return its words that were not told yet."""
         if not self.clauses:
             return []
         self.clauses[-1].whole = True
         return self._tell(self.clauses[-1])
 
     def words(self, samples: int) -> list[Word]:
-        """Words of the newest clause that begin within its next `samples`, each told once."""
+        """Return the words of the newest clause that begin within its next `samples`. Each is returned once."""
         return self._tell(self.clauses[-1], samples)
 
     def _tell(self, clause: SpokenClause, samples: int | None = None) -> list[Word]:
         words: list[Word] = []
         if clause.told < len(clause.words):
             begins, told, length = float(clause.start), 0, self._length(clause)
-            if clause.whole:  # now its length is known: the words that are left share what is left of it
+            if clause.whole:  # its length is known now, so the words that are left share what is left of it
                 begins, told = min(clause.told_to, clause.end), clause.words[clause.told][1]
                 length = clause.end - begins
             per_letter = length / max(1, clause.letters - told)
@@ -111,21 +119,21 @@ class Playout:
 
     @property
     def left(self) -> int:
-        """How many samples have left for good, and cannot be taken back."""
+        """Return how many samples have left for good, and cannot be taken back."""
         return self._clock.left
 
     @property
     def unsent_s(self) -> float:
-        """How many seconds were generated and have not left."""
+        """Return how many seconds of speech were generated and have not left."""
         return (self.generated - self._clock.left) / self._rate
 
     def send(self, samples: int, now: float) -> None:
-        """Note that audio was handed to whoever plays it."""
+        """Note that `samples` more were handed to whoever plays them."""
         self.sent += samples
         self._clock.send(samples, now)
 
     def play(self, samples: int) -> None:
-        """Note that whoever plays reports this much more as played."""
+        """Note that whoever plays reports `samples` more as played."""
         self._clock.play(samples)
 
     def lead(self, now: float) -> float:
@@ -137,7 +145,7 @@ class Playout:
         return self._clock.played(now)
 
     def played_text(self, samples: int) -> str:
-        """The words spoken in the first `samples`; words count once they are spoken whole."""
+        """Return the words spoken in the first `samples`. A word counts once it is spoken whole."""
         heard = []
         for clause in self.clauses:
             if clause.whole and clause.end <= samples:
@@ -148,7 +156,10 @@ class Playout:
         return "".join(heard)
 
     def _length(self, clause: SpokenClause) -> float:
-        """Samples a clause takes; one cut off while it was spoken would have gone on at the pace so far."""
+        """Return how many samples a clause takes.
+
+        A clause that is not whole is taken to go on at the pace of the whole ones before it.
+        """
         if clause.whole:
             return clause.end - clause.start
         known = [other for other in self.clauses if other.whole and other.end > other.start and other.letters]

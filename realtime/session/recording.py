@@ -1,4 +1,4 @@
-"""What the user has said and nobody has made an item of yet."""
+"""Keeps what the user has said until an item is made of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ _SHORTEST_S = 0.1
 
 
 class Recording:
-    """The input audio buffer: 16-bit mono PCM at `sample_rate`, at most `max_s` seconds of it. It holds the session's
-    input audio from the sample `start` to before the sample `end`; 0 is the first that ever came."""
+    """Holds the input audio buffer: 16-bit mono PCM at `sample_rate`, at most `max_s` seconds of it.
+
+    That is the session's input audio from the sample `start` to before the sample `end`; 0 is the first that ever came.
+    """
 
     def __init__(self, sample_rate: int, max_s: float) -> None:
         self._rate = sample_rate
@@ -19,12 +21,16 @@ class Recording:
 
     @property
     def end(self) -> int:
+        """Return the sample after the last one that is held."""
         return self.start + len(self._pcm) // 2
 
     def append(self, pcm: bytes, *, rolling: bool) -> None:
-        """More audio. When it is full, a `rolling` one forgets its beginning (whoever detects turns has passed over
-        it, or it comes whether anybody speaks or not), another raises Refused: the client decides what it meant to
-        say."""
+        """Add audio. Raises Refused for half a sample.
+
+        When the buffer is full and `rolling`, its beginning is dropped: either turn detection has passed over that, or
+        audio comes whether anybody speaks or not. When it is full and not `rolling`, Refused is raised, so that the
+        client decides what it meant to say.
+        """
         if len(pcm) % 2:
             raise Refused("invalid_value", "PCM must be whole 16-bit samples of 2 bytes.", "audio")
         room = int(self._max_s * self._rate) * 2
@@ -35,29 +41,29 @@ class Recording:
         self._drop(max(0, len(self._pcm) - room))
 
     def check_enough(self) -> None:
-        """Raises Refused when there is next to nothing to make an item of."""
+        """Raise Refused when there is too little audio to make an item of."""
         held_ms = len(self._pcm) * 500 / self._rate
         if held_ms < _SHORTEST_S * 1000:
             message = f"The input buffer holds {held_ms:.0f} ms of audio; append at least 100 ms before."
             raise Refused("input_audio_buffer_commit_empty", message)
 
     def upto(self, end: int) -> bytes:
-        """A copy of all of it before the sample `end`."""
+        """Return a copy of the audio before the sample `end`."""
         return bytes(self._pcm[: max(0, end - self.start) * 2])
 
     def take(self, end: int) -> bytes:
-        """All of it before the sample `end`; what is left begins there."""
+        """Remove the audio before the sample `end`, and return it."""
         size = max(0, end - self.start) * 2
         pcm = bytes(self._pcm[:size])
         self._drop(size)
         return pcm
 
     def forget_before(self, sample: int) -> None:
-        """Nobody will ask for what came before this sample."""
+        """Drop the audio before `sample`."""
         self._drop(max(0, sample - self.start) * 2)
 
     def clear(self) -> None:
-        """Forget it."""
+        """Drop all audio."""
         self._drop(len(self._pcm))
 
     def _drop(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""One response: its words, its clauses, its audio, and how it ends."""
+"""Keeps the facts of one response: its words, its clauses, its audio, and how it ends."""
 
 from __future__ import annotations
 
@@ -30,33 +30,39 @@ from realtime.session.states import RESPONSE_MOVES, ResponseState, moved
 
 @dataclass
 class RunningClause:
-    """The clause of a response that the engine speaks now. Its `id` is the fence: audio of any other clause of the
-    response is not wanted. `held_since` is the time from which on its listener has not taken it."""
+    """Holds the clause of a response that the engine speaks now.
+
+    Its `id` is the fence: audio of any other clause of the response is not wanted. `held_since` is since when it is
+    held because its listener does not take it; None while it is not held.
+    """
 
     id: str
     clause: Clause
     begun: bool = False  # it has given audio
-    used: Used = field(default_factory=Used)  # as far as it was told
+    used: Used = field(default_factory=Used)  # as its last audio told it
     held_since: float | None = None
 
 
 @dataclass
 class LiveResponse:
-    """A response under way: the facts, for those who decide. Out of band it has no conversation."""
+    """Holds the facts of a response under way, for the objects that decide about it.
+
+    Where `conversation_id` is None, the response is out of band.
+    """
 
     id: str
     settings: Settings
-    voicing: Voicing  # fixed when the response begins: a voice that is deleted meanwhile goes on to its end
-    before: Conversation  # as it was when the response began: later changes are for the next one
+    voicing: Voicing  # settled when the response begins, so that it ends with its voice even if that is deleted
+    before: Conversation  # as it was when the response began; what changed since is for the next one
     context_id: str
     conversation_id: str | None
     metadata: dict[str, str] | None
     splitter: ClauseSplitter
     playout: Playout
-    awaits_words: set[str] = field(default_factory=set)  # items whose words the brain is not asked without
-    stream: str | None = None  # of input text that the words come from; None: they come from the brain
+    awaits_words: set[str] = field(default_factory=set)  # items whose words have to be known to ask the brain
+    stream: str | None = None  # name of the text stream that the words come from; None: they come from the brain
     fed_at: float = 0.0  # when words last came
-    flushes: deque[int] = field(default_factory=deque)  # the clause each flush waits for
+    flushes: deque[int] = field(default_factory=deque)  # for each flush, the number of the clause it waits for
     entry: Entry | None = None  # its message, once there are words
     message_index: int = 0  # its place in the output
     calls: list[CallItem] = field(default_factory=list)
@@ -67,7 +73,7 @@ class LiveResponse:
     unspoken: str = ""  # text without a word in it: spaces, lone punctuation
     said_all: bool = False
     clauses: int = 0
-    cut_short: bool = False  # a clause hit its length cap
+    cut_short: bool = False  # by a clause's length cap or the client's limit
     prompt_positions: int = 0
     audio_positions: int = 0
     cached_positions: int = 0
@@ -75,15 +81,18 @@ class LiveResponse:
 
     @property
     def item(self) -> MessageItem | None:
-        """The message being spoken, once there are words."""
+        """Return the message of the response, once there are words."""
         return None if self.entry is None else self.entry.item  # type: ignore[return-value]  # always a message
 
     def enter(self, state: ResponseState) -> None:
-        """Change state; illegal transitions raise."""
+        """Change to `state`. Raises IllegalTransition where that may not follow."""
         self.state = moved(RESPONSE_MOVES, self.state, state)
 
     def next_clause(self) -> RunningClause | None:
-        """Begin the next clause with something to say; what cannot be said joins the transcript of the one after it."""
+        """Begin the next clause that has something to say, and return it; None if there is none.
+
+        The text of clauses without a word joins the transcript of the clause after them.
+        """
         while self.clauses_left:
             clause = self.clauses_left.popleft()
             clause, self.unspoken = Clause(self.unspoken + clause.text, clause.spoken), ""
@@ -95,13 +104,15 @@ class LiveResponse:
         return None
 
     def count(self, ended: Ended) -> None:
-        """Book the running clause, which is over. An engine that was lost cannot say what it took: what was told before
-        counts."""
+        """Count what the running clause took. It is over, as `ended` says.
+
+        An engine that was lost cannot say what the clause took; then what was told with its audio counts.
+        """
         self.cut_short = self.cut_short or ended.reason == "length"
         self.break_off(ended if ended.prompt_positions or ended.frames else None)
 
     def break_off(self, used: Used | Ended | None = None) -> None:
-        """Book the running clause, which is over, having taken so much; None: as much as was told."""
+        """Count what the running clause took, which is over: `used`, or by default what was told with its audio."""
         if used is None:
             used = Used() if self.running is None else self.running.used
         self.running = None
@@ -112,48 +123,48 @@ class LiveResponse:
 
     @property
     def frames_left(self) -> int | None:
-        """How many more frames the client wants at most; None: as many as it takes."""
+        """Return how many more frames the client wants at most; None says that there is no limit."""
         wanted = self.settings.max_output_tokens
         return None if wanted == "inf" else max(0, wanted - self.frames)
 
     @property
     def held(self) -> int:
-        """Characters of it that are not being spoken yet; of a written one, all."""
+        """Return how many characters are kept and not being spoken yet; all of them, in a written response."""
         waiting = sum(len(clause.text) for clause in self.clauses_left)
         return len(self.written) + self.splitter.pending + waiting + len(self.unspoken)
 
     def flush(self) -> None:
-        """Speak what has come so far, and remember to tell when that is done."""
+        """Have the words that have come so far spoken, and remember to tell when that is done."""
         self.clauses_left.extend(self.splitter.flush())
         self.flushes.append(self.clauses + sum(clause.audible for clause in self.clauses_left))
 
     def flushed(self) -> int:
-        """How many flushes have been spoken since this was last asked."""
+        """Return how many flushes have been spoken since this was last called."""
         spoken, before = self.clauses - (self.running is not None), len(self.flushes)
         while self.flushes and self.flushes[0] <= spoken:
             self.flushes.popleft()
         return before - len(self.flushes)
 
     def forget_flushes(self) -> int:
-        """Nothing more is spoken: how many flushes were still waited for."""
+        """Forget all flushes, because nothing more is spoken; return how many were still waited for."""
         waited = len(self.flushes)
         self.flushes.clear()
         return waited
 
     @property
     def exhausted(self) -> bool:
-        """Everything there is to say has been generated."""
+        """Tell whether everything there is to say has been generated."""
         return self.said_all and not self.clauses_left and self.running is None
 
     @property
     def output(self) -> list[Item]:
-        """What it has made so far, in the order of output_index."""
+        """List the items that the response has made so far, in the order of output_index."""
         if self.item is None:
             return list(self.calls)
         return [*self.calls[: self.message_index], self.item, *self.calls[self.message_index :]]
 
     def shown(self, status: ResponseStatus, reason: str | None = None, error: ResponseError | None = None) -> Response:
-        """The response as the client sees it."""
+        """Return the response as the client sees it, with the `reason` or the `error` that ended it."""
         details = None
         if status == "cancelled" or status == "failed" or status == "incomplete":
             details = StatusDetails(

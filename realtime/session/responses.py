@@ -1,4 +1,4 @@
-"""The responses of a session that are under way: one in the conversation, any number out of band."""
+"""Keeps the responses of a session that are under way: one in the conversation, several out of band."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from realtime.session.voicing import voicing_of
 
 
 class Responses:
-    """Begins responses and finds them. `streams` says which of them get their words from the client, `still_playing`
-    which are heard after their end; while `draining` no more are begun."""
+    """Begins responses and finds them.
+
+    `streams` says which of them get their words from the client. `still_playing` says which have speech that the server
+    has not played, also after their end. While `draining` is true, no more are begun.
+    """
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -37,12 +40,12 @@ class Responses:
 
     @property
     def all(self) -> list[LiveResponse]:
-        """Those under way, oldest first."""
+        """List the responses under way, oldest first."""
         return list(self._live.values())
 
     @property
     def spoken(self) -> LiveResponse | None:
-        """The conversation's own response."""
+        """Return the conversation's own response, while it is under way."""
         return next((live for live in self._live.values() if live.conversation_id is not None), None)
 
     def find(self, response_id: str | None) -> LiveResponse | None:
@@ -50,16 +53,16 @@ class Responses:
         return self._live.get(response_id) if response_id is not None else None
 
     def of_message(self, item_id: str) -> LiveResponse | None:
-        """Find the response whose message this is, while it is under way."""
+        """Find the response whose message is `item_id`, while it is under way."""
         return next((live for live in self._live.values() if live.item is not None and live.item.id == item_id), None)
 
     def of_clause(self, clause_id: str) -> LiveResponse | None:
-        """Find the response that this clause is the running one of."""
+        """Find the response whose running clause is `clause_id`."""
         live = self._live.get(clause_id.rpartition(".")[0])
         return live if live is not None and live.running is not None and live.running.id == clause_id else None
 
     def remove(self, live: LiveResponse) -> None:
-        """Forget a response: it is over."""
+        """Forget a response that is over."""
         del self._live[live.id]
 
     def tell(self, live: LiveResponse, kind: type[Any], **fields: Any) -> None:
@@ -68,8 +71,12 @@ class Responses:
         self._shared.send(kind, response_id=live.id, item_id=live.item.id, output_index=live.message_index, **fields)
 
     def create(self, config: ResponseConfig, stream: str | None = None) -> LiveResponse:
-        """Begin a response; its words come from the brain, or from the client's text `stream` (or the one that the
-        config names). Raises Refused; the words of the stream that was to be spoken are then dropped until its end."""
+        """Begin a response. Raises Refused where that cannot be done.
+
+        Its words come from the client's text stream `stream`, or the one that `config` names; without either they come
+        from the brain. When the response is refused, the words of its stream are dropped until the stream's end, unless
+        another response speaks it.
+        """
         if stream is None and config.voiced is not UNSET and config.voiced.text_stream is not UNSET:
             stream = config.voiced.text_stream
         if stream is not None and self.streams.response(stream) is not None:
@@ -128,7 +135,7 @@ class Responses:
                 self._ask(live)
 
     def _ask(self, live: LiveResponse) -> None:
-        """Ask the brain for the words of a response, once those that it answers are known."""
+        """Ask the brain for the words of a response, once the words that it answers are known."""
         if live.awaits_words:
             return
         settings = live.settings
@@ -165,7 +172,7 @@ class Responses:
         return RateLimit("requests", limit, limit - len(self._live), 0.0)
 
     def _input(self, given: list[NewItem | ItemReference]) -> Conversation:
-        """Make a conversation of these items alone. Raises Refused."""
+        """Make a conversation of the items in `given` alone. Raises Refused for one that cannot be used."""
         conversation, limits = Conversation(), self._shared.limits
         samples = int(limits.max_clip_s * self._shared.runtime.sample_rate)
         clip_bytes = 0

@@ -1,8 +1,8 @@
-"""One client's conversation as a sans-I/O object: told what happened, it says what to do.
+"""Holds one client's conversation without any I/O: told what happened, it says what to do.
 
-`receive(input, now)` returns effects, in order. Nothing here waits, reads a clock or draws a random number. This is the
-switchboard: `items` holds what a client does with items, `user_input` what the user says, `words`, `speech` and
-`closing` what is made of a response from its first word to its end.
+`receive(message, now)` returns effects, in order. Nothing here waits, reads a clock or draws a random number. This
+module passes each input to the one that deals with it: `items` with what a client does with items, `user_input` with
+what the user says; `words`, `speech` and `closing` take a response from its first word to its end.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Session:
 
     `new_id(prefix)` gives unique ids. `now` is the time in seconds of a clock that does not go back, and
     `wall_clock_offset` turns it into Unix time for `expires_at`. `initial` are settings that came with the client's
-    secret or offer, applied in order. `playback` is how the speech is played: where the server does it, it reports
-    with `AudioPlayed`. `account` counts what the client's key uses.
+    secret or offer, applied in order. `playback` says how the speech is played; where the server plays, `AudioPlayed`
+    tells what was. `account` counts what the client's key uses.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class Session:
 
     @property
     def live(self) -> LiveResponse | None:
-        """The conversation's response, while it is under way."""
+        """Return the conversation's response, while it is under way."""
         return self._responses.spoken
 
     @property
     def responses(self) -> list[LiveResponse]:
-        """All responses under way, those out of band too."""
+        """List all responses under way, also those out of band."""
         return self._responses.all
 
     def unsent_s(self, response_id: str) -> float:
@@ -131,11 +131,14 @@ class Session:
 
     @property
     def listening(self) -> Listening:
-        """How the client's audio comes in."""
+        """Return the settings of the client's audio."""
         return self._shared.settings.listening
 
     def open(self) -> list[Effect]:
-        """Greet the client."""
+        """Open the session, and return the effects that greet the client.
+
+        For initial settings that are refused, these tell an error.
+        """
         shared = self._shared
         self.state = moved(SESSION_MOVES, self.state, SessionState.OPEN)
         refusals: list[Refused] = []
@@ -151,7 +154,7 @@ class Session:
         return shared.take()
 
     def receive(self, message: Input, now: float) -> list[Effect]:
-        """Take one input in; returns what to do about it, in order."""
+        """Take one input in; return what to do about it, in order. A closed session does nothing."""
         if self.state is SessionState.CLOSED:
             return []
         self._shared.now = now
@@ -265,14 +268,14 @@ class Session:
         self._shared.out += [DropContext(self._shared.context_id), Close(code, reason)]
 
     def _disconnect(self) -> None:
-        """Stop everything and say nothing: nobody listens any more."""
+        """Stop everything and tell nobody, since the client takes nothing any more."""
         self.state = moved(SESSION_MOVES, self.state, SessionState.CLOSED)
         for live in self._responses.all:
             self._closing.stop(live, ResponseState.CANCELLED, silently=True)
         self._shared.out.append(DropContext(self._shared.context_id))
 
     def shown(self) -> ShownSession:
-        """The whole effective session."""
+        """Return the whole effective session, as the client sees it."""
         runtime, settings = self._shared.runtime, self._shared.settings
         listening = settings.listening
         return ShownSession(

@@ -1,4 +1,4 @@
-"""A session's effective settings: what the client asked for over what the server gives by default."""
+"""Keeps a session's effective settings: what the client asked for over what the server gives by default."""
 
 from __future__ import annotations
 
@@ -34,13 +34,16 @@ from realtime.request import Sampling
 _T = TypeVar("_T")
 
 ITEM_VOICE = "item:"
-"""Prefix of a voice that is cloned from an item of the conversation."""
+"""The prefix of a voice that is cloned from an item of the conversation; the item's id follows it."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice that can be asked for: cloned from a registered `clip` whose words are `text`, or known to the
-    checkpoint by a `scene` line, `text`."""
+    """Describes a voice that can be asked for.
+
+    Of the `kind` clip it is cloned from a registered clip, whose words are `text`. Of the `kind` scene it is known to
+    the checkpoint by the line `text`.
+    """
 
     name: str
     kind: Literal["clip", "scene"]
@@ -49,13 +52,13 @@ class Voice:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a session needs to know of what runs behind it.
+    """Describes what runs behind a session, as far as the session needs to know.
 
     `hears` names what tells speech from silence in the user's audio; without it there are no turns. `recogniser` names
     what turns speech into words, if anything does. `answers_turns` says that the brain understands what was said in a
     turn, and `needs_transcripts` that it reads the words and does not hear for itself. `max_scene_chars` bounds what is
-    put before the speech. `max_lead_s` is how far ahead of its listener the engine speaks, unless a client asks for
-    another lead.
+    put before the speech. `max_lead_s` is how many seconds ahead of its listener the engine speaks, unless a client
+    asks for another lead.
     """
 
     checkpoint: str
@@ -76,7 +79,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Listening:
-    """Effective input settings; None is off."""
+    """Holds the effective input settings; None is off."""
 
     format: AudioFormat = field(default_factory=PcmFormat)
     transcription: Transcription | None = None
@@ -84,7 +87,7 @@ class Listening:
     turn_detection: TurnDetection | None = None
 
     def updated(self, change: AudioInput, runtime: Runtime) -> Listening:
-        """These settings with a client's change; a turn detection of another type replaces the old one whole."""
+        """Return these settings with a client's change. A turn detection of another type replaces the old one whole."""
         result = self
         if change.format is not UNSET:
             result = replace(result, format=change.format)
@@ -97,7 +100,7 @@ class Listening:
         return result
 
     def shown(self, runtime: Runtime) -> ShownListening | bool:
-        """What really listens; False is nobody."""
+        """Return what really listens; False says that nothing does."""
         if not runtime.hears:
             return False
         turns: Literal["server_vad"] | None = None if self.turn_detection is None else "server_vad"
@@ -107,15 +110,15 @@ class Listening:
 
 @dataclass(frozen=True)
 class Settings:
-    """Effective settings of a session, or of one response."""
+    """Holds the effective settings of a session, or of one response."""
 
     instructions: str = ""
     voice: str = ""
     format: AudioFormat = field(default_factory=PcmFormat)
     speed: float = 1.0
     listening: Listening = field(default_factory=Listening)
-    transcribes_only: bool = False  # nothing is answered
-    writes: bool = False  # text instead of speech
+    transcribes_only: bool = False  # no responses are made
+    writes: bool = False  # responses are text instead of speech
     max_output_tokens: int | Literal["inf"] = "inf"
     tools: tuple[FunctionTool, ...] = ()
     tool_choice: ToolChoice = "auto"
@@ -129,7 +132,7 @@ class Settings:
 
     @property
     def sampling(self) -> Sampling:
-        """How ids are drawn."""
+        """Return how the engine is to draw ids."""
         asked = self.generation
         return Sampling(
             temperature=_given(asked.temperature),
@@ -140,21 +143,26 @@ class Settings:
 
     @property
     def speakers(self) -> dict[str, str]:
-        """Voices by speaker tag."""
+        """Return the names of the voices, by speaker tag."""
         return {} if self.generation.speakers is UNSET else self.generation.speakers
 
     def is_scene(self, runtime: Runtime) -> bool:
-        """Tell whether the instructions can be put before the speech as its scene. An application's long instructions
-        are no description of a room: a voice model that is given them stutters, or has no room left for its words."""
+        """Tell whether the instructions can be put before the speech as its scene.
+
+        An application's long instructions are no description of a room: a voice model that is given them stutters, or
+        has no positions left for its words.
+        """
         return len(self.instructions) <= runtime.max_scene_chars
 
     @property
     def manner(self) -> tuple[str, str, dict[str, str]]:
-        """What comes before the speech; the rest is how it is drawn and sent."""
+        """Return the settings that decide what comes before the speech. The others decide how it is drawn and sent."""
         return self.instructions, self.voice, self.speakers
 
     def updated(self, change: SessionConfig | ResponseConfig, runtime: Runtime, where: str) -> Settings:
-        """These settings with a client's change; raises Refused for what cannot be served."""
+        """Return these settings with a client's change. Raises Refused, with fields under `where`, for what cannot be
+        served.
+        """
         result = self
         if isinstance(change, SessionConfig):
             if change.type is not UNSET:
@@ -215,8 +223,10 @@ _SEMANTIC_VAD = SemanticVad(eagerness="auto", create_response=True, interrupt_re
 
 
 def _detection(old: TurnDetection | None, new: TurnDetection | None, runtime: Runtime) -> TurnDetection | None:
-    """The effective turn detection after a client's change; None is off. Clients read from it whether they must
-    interrupt and answer by themselves, so nothing is left out."""
+    """Return the effective turn detection after a client's change; None is off.
+
+    No field is left out, since clients read there whether they must interrupt and answer by themselves.
+    """
     if new is None:
         return None
     default = _SERVER_VAD if isinstance(new, ServerVad) else _SEMANTIC_VAD
@@ -225,7 +235,7 @@ def _detection(old: TurnDetection | None, new: TurnDetection | None, runtime: Ru
 
 
 def _merged(old: TurnDetection, new: TurnDetection, default: TurnDetection) -> TurnDetection:
-    """`old` with the fields that `new` gives; null asks for the default."""
+    """Return `old` with the fields that `new` gives; a null there asks for the one of `default`."""
     given = {key: value for key, value in asdict(new).items() if value is not UNSET}
     wanted = {key: getattr(default, key) if value is None else value for key, value in given.items()}
     merged: TurnDetection = msgspec_replace(old, **wanted)
@@ -233,7 +243,10 @@ def _merged(old: TurnDetection, new: TurnDetection, default: TurnDetection) -> T
 
 
 def check_voice(name: str, runtime: Runtime, where: str) -> None:
-    """Raise Refused unless the voice exists (item voices are looked up when they are used)."""
+    """Raise Refused, for the field `where`, unless the voice `name` exists.
+
+    Voices of items are looked up when they are used.
+    """
     if name in runtime.voices or name.startswith(ITEM_VOICE):
         return
     close = difflib.get_close_matches(name, runtime.voices, 1)

@@ -1,4 +1,4 @@
-"""What the parts of one session share: its surroundings, its conversation, and the effects it asks for."""
+"""Holds what the parts of one session share: its surroundings, its conversation, and the effects it asks for."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ from realtime.session.settings import Runtime, Settings
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one session."""
+    """Bounds what one session may hold, and how long it waits."""
 
     max_clip_s: float = 30.0
-    max_clips_s: float = 120.0  # all clips of a conversation
+    max_clips_s: float = 120.0  # all clips of a conversation together; as much again of recordings
     max_input_s: float = 300.0  # audio in the input buffer
     max_item_chars: int = 20_000
     max_session_s: float = 3600.0
     max_out_of_band: int = 16  # responses beside the conversation's own
     text_patience_s: float = 1.5  # streamed words wait this long for the end of their sentence
-    text_idle_s: float = 60.0  # a text stream that nothing has come of for so long ends
+    text_idle_s: float = 60.0  # a text stream is ended when no words have come for this long
 
 
 @dataclass
 class Shared:
-    """`new_id(prefix)` gives unique ids; `now` is the time of the input being handled; `playback` is how the speech is
-    played; `account` counts what the client's key uses; `awaiting_words` are the items whose words are being
-    recognised."""
+    """Holds what the parts of one session share.
+
+    `new_id(prefix)` gives unique ids. `now` is the time of the input being handled, in seconds. `playback` says how the
+    speech is played. `account` counts what the client's key uses. `out` are the effects asked for so far.
+    `contexts_in_use` are the ids of contexts that a response speaks in, `awaiting_words` those of items whose words are
+    being recognised.
+    """
 
     runtime: Runtime
     limits: Limits
@@ -52,27 +56,29 @@ class Shared:
     awaiting_words: set[str] = field(default_factory=set)
 
     def send(self, kind: type[Any], **fields: Any) -> None:
-        """Ask for an event of this kind to be sent."""
+        """Ask for an event of the class `kind` to be sent."""
         self.out.append(Send(kind(event_id=self.new_id("event_"), **fields)))
 
     def error(self, code: str, message: str, param: str | None, event_id: str | UnsetType | None) -> None:
-        """Ask for an error about the client's event to be sent."""
+        """Ask for an error about the client's event `event_id` to be sent."""
         body = ErrorBody("invalid_request_error", code, message, param, None if event_id is UNSET else event_id)
         self.send(Error, error=body)
 
     def announce(self, item: Item, previous: str | None) -> None:
-        """Ask for the client to be told of an item, whole at once, that follows the item `previous`."""
+        """Ask for the client to be told of an item that is whole at once, and follows the item `previous`."""
         self.send(ItemAdded, item=item, previous_item_id=previous)
         self.send(ItemDone, item=item, previous_item_id=previous)
 
     def renew_context(self) -> None:
-        """What comes before the speech has changed: the past spoken under it no longer fits. A response under way
-        keeps its own to its end."""
+        """Begin a new context, because what comes before the speech has changed.
+
+        What was spoken in the old context no longer fits. A response under way keeps its own context to its end.
+        """
         if self.context_id not in self.contexts_in_use:
             self.out.append(DropContext(self.context_id))
         self.context_id = self.new_id("ctx_")
 
     def take(self) -> list[Effect]:
-        """The effects so far; they are asked for once."""
+        """Return the effects asked for so far, each of them once."""
         out, self.out = self.out, []
         return out

@@ -1,4 +1,4 @@
-"""From words to speech: a response's clauses go to the engine one after another, and their audio to the client.
+"""Turns words into speech: a response's clauses go to the engine one after another, and their audio to the client.
 
 The fence is `clause_audio`: audio of a clause that is no longer the running one of its response is dropped there,
 whatever is still under way.
@@ -21,7 +21,7 @@ from realtime.session.states import ResponseState
 
 
 class Speech:
-    """Speaks the responses of a session: one clause of each at a time."""
+    """Speaks the responses of a session, one clause of each at a time."""
 
     def __init__(self, shared: Shared, responses: Responses, closing: Closing) -> None:
         self._shared = shared
@@ -29,7 +29,7 @@ class Speech:
         self._closing = closing
 
     def pump(self, live: LiveResponse) -> None:
-        """Start the next clause of a response if none runs, or notice that all is said."""
+        """Start the next clause of a response if none runs; once all is said, finish its audio."""
         if live.running is None and live.frames_left == 0 and live.clauses_left:
             self._end_words(live)
         if live.running is None and (running := live.next_clause()) is not None:
@@ -48,7 +48,7 @@ class Speech:
             self._closing.settle(live)
 
     def _end_words(self, live: LiveResponse) -> None:
-        """Say no more of a response: the client's limit is reached."""
+        """Say no more of a response, because the client's limit is reached."""
         live.clauses_left.clear()
         live.cut_short = live.said_all = True
         self._shared.out.append(StopBrain(live.id))
@@ -60,7 +60,7 @@ class Speech:
         shared, settings = self._shared, live.settings
         seed = settings.generation.seed
         if seed is UNSET:
-            seed = int(shared.new_id("")[:15], 16)  # ids are random hex: the one source of chance here
+            seed = int(shared.new_id("")[:15], 16)  # ids are random hex; nothing else here is random
         lead = settings.generation.max_lead_s
         shared.out.append(
             Speak(
@@ -83,7 +83,7 @@ class Speech:
         """Send what the engine made of a clause, and tell its words."""
         live = self._responses.of_clause(message.clause_id)
         if live is None or live.running is None or live.item is None:
-            return  # the fence: this speech is no longer wanted
+            return  # the fence: its response was cut, or is at another clause by now
         self._begin(live, live.running)
         live.running.used = message.used
         samples = len(message.pcm) // 2
@@ -117,7 +117,7 @@ class Speech:
         if live is None or live.running is None:
             return
         if message.reason in ("stop", "length"):
-            self._begin(live, live.running)  # if it gave no audio, it was said in silence
+            self._begin(live, live.running)  # one that gave no audio still belongs to the transcript
             self._transcribe(live, live.playout.end_clause())
             live.count(message)
             if live.cut_short and live.frames_left == 0:
@@ -131,7 +131,7 @@ class Speech:
         self._closing.stop(live, ResponseState.FAILED, error=ResponseError(kind, code, text))
 
     def audio_sent(self, message: AudioSent) -> None:
-        """Note what was handed to whoever plays it; a response is complete when all of it was."""
+        """Note what was handed to whoever plays it. A response is complete when all of it was."""
         live = self._responses.find(message.response_id)
         if live is not None:
             live.playout.send(message.samples, self._shared.now)

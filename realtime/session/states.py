@@ -1,4 +1,4 @@
-"""The states of a session and of a response, and which may follow which. Anything else is a bug and raises."""
+"""Defines the states of a session and of a response, and which may follow which. Any other move is a bug and raises."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TypeVar
 
 
 class SessionState(Enum):
-    """NEW until opened; DRAINING finishes what it says and takes no more."""
+    """Names the states of a session.
+
+    It is NEW until it is opened. DRAINING finishes what is being said, and begins no more responses.
+    """
 
     NEW = "new"
     OPEN = "open"
@@ -16,7 +19,11 @@ class SessionState(Enum):
 
 
 class ResponseState(Enum):
-    """QUEUED: no words yet. GENERATING: being spoken. DRAINING: all of it generated, not all of it sent."""
+    """Names the states of a response.
+
+    QUEUED: none of it is spoken yet. GENERATING: it is being spoken. DRAINING: all of it was generated, and not all of
+    it was sent.
+    """
 
     QUEUED = "queued"
     GENERATING = "generating"
@@ -27,7 +34,7 @@ class ResponseState(Enum):
 
     @property
     def terminal(self) -> bool:
-        """Nothing follows."""
+        """Tell whether no other state may follow."""
         return not RESPONSE_MOVES[self]
 
 
@@ -53,11 +60,11 @@ State = TypeVar("State", SessionState, ResponseState)
 
 
 class IllegalTransition(RuntimeError):
-    """A state was entered from where it cannot be reached."""
+    """Says that a state was entered from one that it may not follow."""
 
 
 def moved(table: dict[State, frozenset[State]], current: State, new: State) -> State:
-    """`new`, if the table allows it after `current`."""
+    """Return `new`, if `table` allows it after `current`. Raises IllegalTransition if it does not."""
     if new not in table[current]:
         raise IllegalTransition(f"{current.value} -> {new.value}")
     return new

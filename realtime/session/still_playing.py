@@ -1,6 +1,6 @@
-"""Where the server plays: whose speech is being heard, also after its response is over, and what was heard of it.
+"""Follows whose speech is heard where the server plays, also after its response is over, and what was heard of it.
 
-The client learns from here when a response's speech starts and stops, and how far it got where it was cut.
+The client is told from here when a response's speech starts and stops, and how far it came where it was cut.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from realtime.session.shared import Shared
 
 
 class StillPlaying:
-    """Responses with speech that has not all gone out. Empty where the client plays."""
+    """Keeps the responses with speech that has not all gone out. There are none where the client plays."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -21,16 +21,16 @@ class StillPlaying:
 
     @property
     def all(self) -> list[LiveResponse]:
-        """In the order in which they are heard."""
+        """List the responses, in the order in which they are heard."""
         return list(self._playing.values())
 
     def lead(self, live: LiveResponse) -> float:
-        """Tell in how many seconds its listener needs more of a response: what is played before it counts too."""
+        """Tell in how many seconds the listener needs more of a response. What is played before it counts too."""
         now = self._shared.now
         return live.playout.lead(now) + sum(other.playout.lead(now) for other in self.all if other is not live)
 
     def of(self, item_id: str) -> LiveResponse | None:
-        """Find the response whose message this is, while it is played."""
+        """Find the response whose message is `item_id`, while it is played."""
         return next((live for live in self.all if live.item is not None and live.item.id == item_id), None)
 
     def add(self, live: LiveResponse) -> None:
@@ -39,7 +39,7 @@ class StillPlaying:
             self._playing[live.id] = live
 
     def played(self, response_id: str, samples: int) -> None:
-        """Note that this many more samples of a response went out."""
+        """Note that `samples` more of a response went out."""
         live = self._playing.get(response_id)
         if live is None or not samples:
             return
@@ -49,14 +49,14 @@ class StillPlaying:
         self.settle(live)
 
     def settle(self, live: LiveResponse) -> None:
-        """Tell the client, if the response is over and all of it has gone out."""
+        """Tell the client that a response's speech stopped, if the response is over and all of it has gone out."""
         if not live.state.terminal or live.playout.left < live.playout.generated:
             return
         if self._playing.pop(live.id, None) is not None:
             self._shared.send(server.PlayoutStopped, response_id=live.id)
 
     def forget(self, live: LiveResponse) -> bool:
-        """Play no more of a response; returns whether something was still to be played."""
+        """Play no more of a response; return whether something was still to be played."""
         return self._playing.pop(live.id, None) is not None
 
     def tell_cleared(self, live: LiveResponse) -> None:
@@ -64,7 +64,7 @@ class StillPlaying:
         self._shared.send(server.PlayoutCleared, response_id=live.id)
 
     def tell_played(self, live: LiveResponse) -> None:
-        """Tell how much of its message was played: the server did it, so the client learns it from here."""
+        """Tell the client how much of a response's message was played, since the server played it."""
         if live.entry is None or live.entry not in self._shared.conversation.entries:
             return
         played = live.playout.played(self._shared.now) if live.entry.played is None else live.entry.played
@@ -72,7 +72,7 @@ class StillPlaying:
         self._shared.send(server.ItemTruncated, item_id=live.entry.item.id, audio_end_ms=played_ms)
 
     def take_back(self, live: LiveResponse) -> None:
-        """Take back the rest of the speech of a response that is over; its message says how far it came."""
+        """Take back the rest of the speech of a response that is over, and cut its message to what was played."""
         self._shared.out.append(DropAudio(live.id))
         if self.forget(live):
             self.tell_cleared(live)

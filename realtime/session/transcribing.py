@@ -1,7 +1,8 @@
-"""Words for what the user says: which audio is given to the recogniser, and what becomes of its answers.
+"""Finds words for what the user says: decides which audio the recogniser is given, and what becomes of its answers.
 
 A turn's audio is given early, when silence begins, so that the words are there when the turn ends; if the user speaks
-on, that was in vain. While a turn lasts, a session that only transcribes is told the words that are sure.
+on, that answer is dropped. While a turn lasts, the client of a session that only transcribes is told the words that are
+sure.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ Outcome = Transcribed | NotTranscribed
 
 @dataclass
 class _Turn:
-    """A turn whose words are looked for. `early` is the job that was begun when silence began, `outcome` what it gave;
-    `entry` is the item, once the turn is over."""
+    """Follows a turn whose words are looked for.
+
+    `early` is the job that was begun when silence began, and `outcome` what it gave. `partial` is the job whose words
+    are compared with those of the one before; its audio goes up to the sample `partial_to`. `final` is the job that was
+    begun when the turn was over, and `entry` then holds the item.
+    """
 
     item_id: str
     agreement: Agreement = field(default_factory=Agreement)
@@ -43,8 +48,10 @@ class _Turn:
 
 
 class Transcribing:
-    """Asks the recogniser, tells the client, and gives each item its words. `on_known` is told of each item whose words
-    are known, or will never be."""
+    """Asks the recogniser, tells the client, and gives each item its words.
+
+    `on_known` is called with the entry of each item once its words are known, or it is known that there are none.
+    """
 
     def __init__(self, shared: Shared, on_known: Callable[[Entry], None]) -> None:
         self._shared = shared
@@ -54,7 +61,7 @@ class Transcribing:
 
     @property
     def wanted(self) -> bool:
-        """Whether the words of what the user says are asked for: by the client, or by the brain."""
+        """Tell whether the words of what the user says are wanted, by the client or by the brain."""
         return self._is_told or (self._shared.runtime.needs_transcripts and self._can)
 
     @property
@@ -63,21 +70,27 @@ class Transcribing:
         return settings.transcribes_only or settings.listening.transcription is not None
 
     def silence_began(self, item_id: str, pcm: bytes) -> None:
-        """Give a turn's audio to the recogniser before it is sure that the turn is over. Asked again, it does
-        nothing."""
+        """Give a turn's audio to the recogniser before it is sure that the turn is over.
+
+        Called again, it does nothing, until `speech_went_on` says that the turn was not over.
+        """
         turn = self._turn(item_id)
         if turn.early is None and self._can:
             turn.early = self._ask(item_id, pcm, "early")
 
     def speech_went_on(self, item_id: str) -> None:
-        """Forget what was recognised early: it is not all that was said."""
+        """Forget what was recognised early, because it is not all that was said."""
         turn = self._turns.get(item_id)
         if turn is not None and turn.early is not None:
             self._drop(turn.early if turn.outcome is None else None)
             turn.early = turn.outcome = None
 
     def speech_so_far(self, item_id: str, pcm: Callable[[], bytes], end: int) -> None:
-        """Look for sure words, in a session that only transcribes. `end` is the sample that the turn has come to."""
+        """Look for sure words, in a session that only transcribes.
+
+        `pcm` gives the audio of the turn so far, and is called only if it is needed. `end` is the sample that the turn
+        has come to.
+        """
         turn, rate = self._turn(item_id), self._shared.runtime.sample_rate
         if turn.partial_to == 0:
             turn.partial_to = end
@@ -88,7 +101,7 @@ class Transcribing:
             turn.partial = self._ask(item_id, pcm(), "partial")
 
     def finish(self, entry: Entry, pcm: bytes) -> None:
-        """Find the words of an item, whose audio is whole now."""
+        """Find the words of an item, whose audio `pcm` is whole now."""
         turn = self._turn(entry.item.id)
         turn.entry = entry
         self._shared.awaiting_words.add(entry.item.id)
@@ -110,7 +123,7 @@ class Transcribing:
                 self._drop(job)
 
     def answered(self, outcome: Outcome) -> None:
-        """Take the recogniser's answer to a job; one that was dropped is ignored."""
+        """Take the recogniser's answer to a job. The answer to a job that was dropped is ignored."""
         turn = self._turns.get(outcome.job_id.rpartition(".")[0])
         if turn is None:
             return
@@ -147,7 +160,7 @@ class Transcribing:
             self._shared.send(server.InputTranscriptionDelta, item_id=item_id, delta=words)
 
     def _close(self, turn: _Turn, outcome: Outcome) -> None:
-        """Tell how it came out, once."""
+        """Give a turn's item the words that were found, and tell the client of them, or that there are none."""
         shared, entry, item_id = self._shared, turn.entry, turn.item_id
         assert entry is not None
         del self._turns[item_id]

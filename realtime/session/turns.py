@@ -1,5 +1,7 @@
-"""When the user begins and ends to speak, told from scores of speech. Positions are samples of the session's input
-audio: 0 is the first that ever came."""
+"""Finds when the user begins and stops to speak, from scores of speech.
+
+Positions are samples of the session's input audio: 0 is the first that ever came.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from protocol.objects import SemanticVad, TurnDetection
 from realtime.session.messages import SCORE_SAMPLES
 
 _ONSET_WINDOWS = 2
-"""A click is one window of speech to any detector."""
+"""How many windows of speech begin a turn. One is too few: to any detector, a click is one window of speech."""
 _HYSTERESIS = 0.15
 _LEAST_THRESHOLD = 0.01
 _SEMANTIC_THRESHOLD, _SEMANTIC_PADDING_MS = 0.5, 300
@@ -19,23 +21,26 @@ _EAGERNESS_MS = {"low": 1000, "medium": 600, "auto": 600, "high": 300}
 
 @dataclass(frozen=True)
 class Started:
-    """Speech began at this sample."""
+    """Says that speech began at the sample `at_sample`."""
 
     at_sample: int
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Speech has ended: at this sample the silence after it had lasted long enough."""
+    """Says that speech has ended. At the sample `at_sample` the silence after it had lasted long enough."""
 
     at_sample: int
 
 
 @dataclass(frozen=True)
 class TurnRules:
-    """What a turn is: scores from `threshold` on are speech, `silence_samples` without any end it, `padding_samples`
-    before its first sound belong to it. `interrupts`: with it the session falls silent. `idle_s` is how long nobody may
-    speak after a response; None: for ever."""
+    """Says what a turn is.
+
+    Scores of at least `threshold` are speech. A turn ends after `silence_samples` without any. The `padding_samples`
+    before its first sound belong to it. `interrupts` says that the session falls silent when a turn begins. `idle_s` is
+    for how many seconds nobody may speak after a response; None says that there is no limit.
+    """
 
     threshold: float
     padding_samples: int
@@ -45,8 +50,11 @@ class TurnRules:
 
 
 def rules_of(detection: TurnDetection, sample_rate: int) -> TurnRules:
-    """The rules that effective settings stand for. Nothing here understands where a sentence ends: `semantic_vad` waits
-    for silence too, and its `eagerness` says for how long: low 1000 ms, medium and auto 600 ms, high 300 ms."""
+    """Return the rules that effective settings stand for.
+
+    Nothing here understands where a sentence ends. So `semantic_vad` waits for silence too, and its `eagerness` says
+    for how long: low 1000 ms, medium and auto 600 ms, high 300 ms.
+    """
     interrupts = detection.interrupt_response is True
     if isinstance(detection, SemanticVad):
         silence_ms = _EAGERNESS_MS[detection.eagerness or "auto"]
@@ -62,22 +70,29 @@ def rules_of(detection: TurnDetection, sample_rate: int) -> TurnRules:
 
 
 class ScoredWindows:
-    """Where in the audio the windows lie that it was scored in. They follow each other from the first audio on that was
-    scored; should whoever scores lose count, they are off by less than one window."""
+    """Finds where in the audio the windows lie that it was scored in.
+
+    They follow each other from the first audio on that was scored. Should there come more or fewer scores than the
+    audio has windows, the places are off by less than one window.
+    """
 
     def __init__(self) -> None:
         self._rest = 0
 
     def ends(self, samples: int, scores: Sequence[float]) -> list[int]:
-        """For each score that came with the next `samples`, where among these its window ends."""
+        """Return, for each score that came with the next `samples`, where among these its window ends."""
         self._rest = min(max(self._rest + samples - len(scores) * SCORE_SAMPLES, 0), SCORE_SAMPLES - 1)
         last = samples - self._rest
         return [max(0, last - SCORE_SAMPLES * after) for after in range(len(scores) - 1, -1, -1)]
 
 
 class TurnDetector:
-    """From scores to turns. It takes two windows of speech to begin one; to end it, scores below the threshold by 0.15
-    (by half, if that is less) until the silence is long enough. A change of rules counts from the next score on."""
+    """Finds turns from scores.
+
+    Two windows of speech begin a turn. Silence ends it, once that is long enough: it begins with a score that is below
+    the threshold by 0.15 (by half of the threshold, if that is less), and lasts until there is speech. A change of
+    rules counts from the next score on.
+    """
 
     def __init__(self) -> None:
         self.speaking = False
@@ -87,11 +102,14 @@ class TurnDetector:
 
     @property
     def quiet_from(self) -> int | None:
-        """The sample at which the silence began that may end the turn; None while there is speech."""
+        """Return the sample at which the silence began that may end the turn; None while there is none, or no turn."""
         return self._quiet_from if self.speaking else None
 
     def push(self, score: float, end: int, rules: TurnRules) -> Started | Stopped | None:
-        """The score of the window that ends before the sample `end`, which never goes back."""
+        """Take the score of the window that ends before the sample `end`; return the turn's start or end, if it is one.
+
+        `end` never goes back.
+        """
         threshold = max(rules.threshold, _LEAST_THRESHOLD)
         loud, quiet = score >= threshold, score < max(threshold - _HYSTERESIS, threshold / 2)
         start = end - SCORE_SAMPLES

@@ -1,4 +1,4 @@
-"""What the user says: the input buffer, the turns in it, and the silence in which nobody speaks."""
+"""Takes in what the user says: the input buffer, the turns in it, and the silence in which nobody speaks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from realtime.session.transcribing import Transcribing
 from realtime.session.turns import ScoredWindows, Started, Stopped, TurnDetector, TurnRules, rules_of
 
 _EARLY_S = 0.16
-"""Silence after which the words of a turn are looked for, though it may go on."""
+"""After this much silence, in seconds, the words of a turn are looked for, though the turn may go on."""
 
 _KEPT_SILENCE_S = 30.0
-"""With turn detection, what nobody has spoken in is kept so long, for a client that commits it all the same."""
+"""How many seconds without speech are kept where turns are detected, for a client that commits them all the same."""
 
 
 class UserInput:
-    """Keeps what the user says until it becomes an item: by the client's word, or because a turn is over."""
+    """Keeps what the user says until it becomes an item: because the client commits it, or because a turn is over."""
 
     def __init__(self, shared: Shared, responses: Responses, closing: Closing) -> None:
         self._shared = shared
@@ -40,11 +40,15 @@ class UserInput:
         self._transcribing = Transcribing(shared, self._words_known)
 
     def record(self, event: client.InputAudioAppend) -> None:
-        """More of what the user says, which nobody has listened to. Raises Refused."""
+        """Take in more of what the user says, without scores of speech. Raises Refused as `take_in` does."""
         self.take_in(UserAudio(event.audio))
 
     def take_in(self, message: UserAudio) -> None:
-        """More of what the user says, and the turns in it. Raises Refused."""
+        """Take in more of what the user says, and follow the turns in it.
+
+        Raises Refused for half a sample, and for more than the buffer holds where the client plays and no turns are
+        detected.
+        """
         rules, heard = self._rules(), 0
         if rules is not None:
             ends = self._windows.ends(len(message.pcm) // 2, message.scores)
@@ -55,7 +59,10 @@ class UserInput:
         self._recording.append(message.pcm[2 * heard :], rolling=rules is not None or self._shared.playback.by_server)
 
     def commit(self) -> None:
-        """Make the buffered audio a user item; a turn under way ends with it. Raises Refused."""
+        """Make a user item of the buffered audio; a turn under way ends with it.
+
+        Raises Refused where there is too little audio, or no room for an item.
+        """
         self._rules()
         self._shared.conversation.check_room()
         self._recording.check_enough()
@@ -74,17 +81,20 @@ class UserInput:
         self._shared.send(server.InputCleared)
 
     def forget(self, item_id: str) -> None:
-        """Stop looking for the words of an item that is deleted, or never came to be; what waited for them goes on."""
+        """Stop looking for the words of an item that is deleted, was not made or holds none.
+
+        What waited for its words goes on.
+        """
         self._transcribing.forget(item_id)
         self._to_answer.discard(item_id)
         self._responses.words_known(item_id)
 
     def answered(self, outcome: Transcribed | NotTranscribed) -> None:
-        """Take in what the recogniser heard."""
+        """Take in the recogniser's answer to a job."""
         self._transcribing.answered(outcome)
 
     def tick(self) -> None:
-        """Time passed: it may be too long that nobody has spoken."""
+        """Time out, once nobody has spoken for too long. This has to be called again and again."""
         rules = self._rules()
         if self._turn is not None:
             self._idle_timeout.user_spoke()
@@ -95,7 +105,10 @@ class UserInput:
             self._time_out(silent_from)
 
     def _rules(self) -> TurnRules | None:
-        """What a turn is now. When turn detection is off nothing remains of a turn, and whoever scores begins anew."""
+        """Return what a turn is now; None where turn detection is off.
+
+        Then nothing remains of a turn under way, and the windows are counted anew once there are scores again.
+        """
         detection = self._shared.settings.listening.turn_detection
         if detection is not None:
             return rules_of(detection, self._shared.runtime.sample_rate)
@@ -109,7 +122,7 @@ class UserInput:
         self._turn = None
 
     def _follow(self, score: float, rules: TurnRules) -> None:
-        """The last window of the buffered audio has this score."""
+        """Begin, go on with or end a turn, by the score of the last window of the buffered audio."""
         end, rate, turn = self._recording.end, self._shared.runtime.sample_rate, self._turn
         event = self._turns.push(score, end, rules)
         if isinstance(event, Started):
@@ -117,7 +130,7 @@ class UserInput:
         elif turn is None:
             self._recording.forget_before(end - int(_KEPT_SILENCE_S * rate))
         elif isinstance(event, Stopped):
-            # with less patience than before, it may have ended before this part of a long turn began
+            # after a change to a shorter silence, the end may lie before the last part that a long turn was split into
             self._end_turn(turn, max(event.at_sample, self._recording.start))
         elif end + SCORE_SAMPLES > self._recording.start + int(self._longest_turn_s * rate):
             self._end_turn(turn, end)
@@ -126,7 +139,7 @@ class UserInput:
             self._listen_for_words(turn, end)
 
     def _listen_for_words(self, turn: str, end: int) -> None:
-        """Have the words of a turn looked for while it lasts."""
+        """Have the words of a turn under way looked for."""
         quiet_from = self._turns.quiet_from
         if quiet_from is None:
             self._transcribing.speech_went_on(turn)
@@ -153,15 +166,15 @@ class UserInput:
             self._answer()
 
     def _words_known(self, entry: Entry) -> None:
-        """Go on with what waited for the words of an item, or for there being none."""
+        """Go on with what waited for the words of an item, whether there are any or not."""
         self._responses.words_known(entry.item.id)
         if entry.item.id in self._to_answer:
             self._to_answer.discard(entry.item.id)
-            if entry.text and self._turn is None:  # else the turn under way is answered, and this one with it
+            if entry.text and self._turn is None:  # otherwise one response answers both turns
                 self._answer()
 
     def _answer(self) -> None:
-        """Ask for a response to what was just said, where turns are answered and nothing is being said."""
+        """Begin a response to what was just said, where turns are answered and no response is being spoken."""
         detection = self._shared.settings.listening.turn_detection
         if detection is None or detection.create_response is not True or self._responses.spoken is not None:
             return
@@ -171,7 +184,7 @@ class UserInput:
             self._shared.error(refused.code, str(refused), refused.param, None)
 
     def _time_out(self, start: int) -> None:
-        """Nobody spoke: what there was instead becomes an item, like a turn."""
+        """Tell the client that nobody spoke, and make an item of the silence since the sample `start`, as of a turn."""
         end, item_id = self._recording.end, self._shared.new_id("item_")
         start_ms, end_ms = self._ms(start), self._ms(end)
         self._shared.send(server.InputTimeout, audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
@@ -179,8 +192,11 @@ class UserInput:
         self._keep(item_id, end, spoken=False)
 
     def _keep(self, item_id: str, end: int, *, spoken: bool = True) -> None:
-        """Make a user item of the buffered audio before the sample `end`, and have its words looked for if anything was
-        `spoken`. Where there is no room for items it is lost, and an error says so."""
+        """Make a user item of the buffered audio before the sample `end`.
+
+        Its words are looked for if anything was `spoken`. Where there is no room for items the audio is lost, and an
+        error says so.
+        """
         shared, pcm = self._shared, self._recording.take(end)
         try:
             shared.conversation.check_room()

@@ -1,4 +1,4 @@
-"""From a session's settings and its conversation to what is to be voiced: the scene, the voice, the speakers."""
+"""Settles what is to be voiced, from a session's settings and its conversation: the scene, the voice, the speakers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from realtime.session.settings import ITEM_VOICE, Runtime, Settings, Voice
 
 
 def voicing_of(settings: Settings, conversation: Conversation, runtime: Runtime) -> Voicing:
-    """Gather what comes before the first word. Raises Refused for a voice that is not there."""
+    """Gather what comes before the first word. Raises Refused for a voice that does not exist or cannot be used."""
     systems = [entry.text for entry in conversation.entries if entry.role == "system"]
     speakers = [_speaker(tag, name, conversation, runtime) for tag, name in sorted(settings.speakers.items())]
     voice, references = "", []
     if settings.voice and not speakers:
         known = runtime.voices.get(settings.voice)
         if known is not None and known.kind == "scene":
-            voice = known.text  # without a line the model picks
+            voice = known.text  # if the line is empty, the model picks a voice
         else:
             references.append(_reference(settings.voice, known, conversation))
     for entry in conversation.entries:

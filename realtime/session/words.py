@@ -1,4 +1,4 @@
-"""Where a response's words come from: the brain, or a text stream of the client."""
+"""Gives responses their words, which come from the brain or from a text stream of the client."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Words:
             self._closing.stop(live, ResponseState.FAILED, error=error)
 
     def brain_called(self, message: BrainCalled) -> None:
-        """Ask the client to call a function: an item of its own, whole at once."""
+        """Ask the client to call a function, by an item of its own that is whole at once."""
         live, shared = self._listened_to(message.response_id), self._shared
         if live is None:
             return
@@ -69,7 +69,7 @@ class Words:
         live.calls.append(done)
 
     def _listened_to(self, response_id: str) -> LiveResponse | None:
-        """Find the response, while its brain has the word: one that was stopped may talk on for a moment."""
+        """Find a response, if it still takes words of its brain. A brain that was stopped may go on for a moment."""
         live = self._responses.find(response_id)
         return None if live is None or live.said_all else live
 
@@ -87,9 +87,12 @@ class Words:
         self._speech.pump(live)
 
     def feed_stream(self, name: str, text: str) -> None:
-        """Take in more words of a text stream; the first open a response for it. Raises Refused."""
+        """Take in more words of a text stream. The first words begin a response for it.
+
+        Raises Refused where that response cannot be begun, or has too many words that wait.
+        """
         if self._responses.streams.is_cut(name):
-            return  # its response was interrupted: what was still on the way is not wanted
+            return  # its response has ended: words that were still on the way are not wanted
         live = self._responses.find(self._responses.streams.response(name))
         if live is None:
             config = ResponseConfig() if not name else ResponseConfig(voiced=Generation(text_stream=name))
@@ -99,22 +102,27 @@ class Words:
         self.feed(live, text)
 
     def flush_stream(self, name: str) -> None:
-        """Speak what has come of a stream so far, end of a sentence or not. Raises Refused when no such stream is
-        open."""
+        """Speak what has come of a stream so far, even in the middle of a sentence.
+
+        Raises Refused when no such stream is open.
+        """
         live = self._of_stream(name)
         if live is not None:
             live.flush()
             self._speech.pump(live)
 
     def end_stream(self, name: str) -> None:
-        """End a stream: there are no more words in it. Raises Refused when no such stream is open."""
+        """End a stream that has no more words. Raises Refused when no such stream is open."""
         live = self._of_stream(name)
         self._responses.streams.end(name)
         if live is not None:
             self.finish_words(live)
 
     def _of_stream(self, name: str) -> LiveResponse | None:
-        """Find the response that speaks this stream; None: it was cut. Raises Refused."""
+        """Find the response that speaks a stream; None says that the stream was cut.
+
+        Raises Refused when no such stream is open.
+        """
         live = self._responses.find(self._responses.streams.response(name))
         if live is None and not self._responses.streams.is_cut(name):
             unknown = f"No response speaks the text stream {name!r}; append text first."
@@ -128,8 +136,10 @@ class Words:
         self._speech.pump(live)
 
     def tick(self) -> None:
-        """Speak streamed words that have stopped coming in the middle of a sentence, before silence falls, and end a
-        stream that its client has forgotten."""
+        """Speak streamed words that have stopped coming in the middle of a sentence.
+
+        A stream that its client has forgotten is ended.
+        """
         limits = self._shared.limits
         for live in self._responses.all:
             if live.stream is None or live.said_all or live.running is not None:
@@ -143,7 +153,7 @@ class Words:
                 self._speech.pump(live)
 
     def _open_message(self, live: LiveResponse) -> None:
-        """Begin the response's message, with its first words."""
+        """Begin the message of a response, unless it has begun."""
         if live.entry is not None:
             return
         item = MessageItem(self._shared.new_id("item_"), "assistant", "in_progress", [])
