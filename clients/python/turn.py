@@ -1,4 +1,4 @@
-"""Speaking to the server: one turn of a conversation, said aloud in real time, and the times of what came of it."""
+"""Speaks to the server: one turn of a conversation, said aloud in real time, and the times of what came of it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ _RATE = 24000
 _PIECE_S = 0.02
 _PIECE_BYTES = int(_RATE * _PIECE_S) * 2
 _AUDIBLE = 330
-"""-40 dB of full scale: what is quieter counts as silence."""
+"""The level of the quietest sample that can be heard, -40 dB of full scale: what is quieter counts as silence."""
 
 
 @dataclass
 class Turn:
-    """What somebody said, and the answer. Times are those of `time.monotonic`; None is what never came.
+    """Holds what was said in one turn, and the answer. Times are those of `time.monotonic`; None is what never came.
 
-    `transcript` is what the server heard, `trouble` why it heard nothing. `said_at` is when the last sound of the
-    question left, `over_at` when the server took the turn to be over, `text_at` when its words came, `first_text_at`
-    and `first_audio_at` when the answer began, `first_sound_at` when there was something to hear in it.
+    `transcript` is what the server heard, `trouble` why it heard or answered nothing. `answer` is the response to the
+    turn. `heard` are the pieces of its 24 kHz PCM, each with the time at which it came.
+
+    `said_at` is when the last sound of the question left, `over_at` when the server said that the turn was over, and
+    `text_at` when its words came, or that there are none. `first_text_at` and `first_audio_at` are when the answer's
+    first item and its first audio came, `first_sound_at` when there was something to hear in it.
     """
 
     said_at: float = 0.0
@@ -54,7 +57,7 @@ class Turn:
 
     @property
     def legs_ms(self) -> dict[str, int | None]:
-        """Each leg's milliseconds after the last sound of the question."""
+        """Return the milliseconds from the last sound of the question to each leg; None for one that never came."""
         legs = {
             "turn_over": self.over_at,
             "text": self.text_at,
@@ -101,7 +104,10 @@ class Turn:
 
 
 async def say_aloud(turn: Turn, pcm: bytes, send: Callable[[InputAudioAppend], Awaitable[None]]) -> None:
-    """Send 24 kHz PCM as a microphone does, 20 ms at a time, and then silence until the turn is over."""
+    """Send 24 kHz PCM as a microphone does, 20 ms at a time, and then silence until the turn is over.
+
+    `turn.said_at` is set at once. This does not end before the server says that the turn is over, so callers bound it.
+    """
     began = time.monotonic()
     turn.said_at = began + last_sound(pcm) / _RATE
     pieces, sent = _pieces(pcm), 0
@@ -112,12 +118,12 @@ async def say_aloud(turn: Turn, pcm: bytes, send: Callable[[InputAudioAppend], A
 
 
 def first_sound(pcm: bytes) -> int | None:
-    """Find the first sample of 16-bit PCM that can be heard; None: there is none."""
+    """Find the first sample of 16-bit PCM that can be heard. Return its position, or None if there is none."""
     return next((at for at, value in enumerate(array("h", pcm)) if abs(value) > _AUDIBLE), None)
 
 
 def last_sound(pcm: bytes) -> int:
-    """Find the sample after the last one of 16-bit PCM that can be heard; 0: there is none."""
+    """Find the last sample of 16-bit PCM that can be heard. Return the position after it, or 0 if there is none."""
     samples = array("h", pcm)
     return next((at + 1 for at in range(len(samples) - 1, -1, -1) if abs(samples[at]) > _AUDIBLE), 0)
 

@@ -1,4 +1,4 @@
-"""Which server a command uses: the one given, the one that runs where the settings say, or one started for it."""
+"""Finds the server that a command uses: the one given, one that runs where the settings say, or one started here."""
 
 from __future__ import annotations
 
@@ -38,9 +38,12 @@ _ENGINE_SETTINGS = (
 async def reached(
     url: str | None, config: Config, before_start: Callable[[], None] = lambda: None
 ) -> AsyncIterator[tuple[str, ssl.SSLContext | None]]:
-    """Give the address of a server: the one given, the one that runs where the settings say, or one started here; and
-    which certificates are trusted, if not those the system trusts. `before_start` is asked before one is started; what
-    it raises is raised. Raises RuntimeError, OSError, ConfigError and VoiceError for one that cannot be started."""
+    """Give the address of a server, and which certificates are trusted, if not those the system trusts.
+
+    The server is the one at `url`, or else the one that runs where the settings say, or else one started here. It is
+    stopped at the end if it was started here. `before_start` is called before one is started; what it raises is raised.
+    Raises RuntimeError, OSError, ConfigError and VoiceError for one that cannot be started.
+    """
     configured = reached_at(config.host, config.port)
     tls = _tls(config.tls_cert) if config.tls_cert else None
     if url is not None:
@@ -68,8 +71,10 @@ def _tell_ignored(config: Config) -> None:
 
 
 def _running(address: str, api_keys: list[str], tls: ssl.SSLContext | None) -> tuple[str, str] | None:
-    """What runs at an address, and the URL of its conversations. Without a certificate to trust, plain HTTP is tried
-    first, then TLS with the authorities that the system trusts."""
+    """Return what runs at an address, and the URL of its conversations; None where nothing that can be used does.
+
+    Without a certificate to trust, plain HTTP is tried first, then TLS with the authorities that the system trusts.
+    """
     for secure in ("s",) if tls is not None else ("", "s"):
         if (runs := _ready(f"http{secure}://{address}/readyz", api_keys, tls)) is not None:
             return runs, f"ws{secure}://{address}/v1/realtime"
@@ -77,13 +82,13 @@ def _running(address: str, api_keys: list[str], tls: ssl.SSLContext | None) -> t
 
 
 def _ready(url: str, api_keys: list[str], tls: ssl.SSLContext | None) -> str | None:
-    """What runs at an address, if a voiced server is ready there that lets us in."""
+    """Return what runs at the readiness route `url`; None unless a voiced server is ready there and lets us in."""
     try:
         headers = {"Authorization": f"Bearer {api_keys[0]}"} if api_keys else {}
         asked = urllib.request.Request(url, headers=headers)
         with urllib.request.urlopen(asked, timeout=0.5, context=tls) as answer:
             body = msgspec.json.decode(answer.read())
-            if body == {"status": "ready"}:  # all that is told without a key
+            if body == {"status": "ready"}:  # the answer to a client without a key
                 print(f"voiced: the server at {url} wants a key: give one in VOICED_API_KEYS", file=sys.stderr)
             return f"checkpoint {body['engine']['checkpoint']}" if body["status"] == "ready" else None
     except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
@@ -94,11 +99,13 @@ def _ready(url: str, api_keys: list[str], tls: ssl.SSLContext | None) -> str | N
 
 
 def _tls(cert: str) -> ssl.SSLContext:
-    """Trusts this certificate and no other, whatever name it was made out to: who has its key is our server. Raises
-    OSError."""
+    """Trust the certificate in the file `cert` and no other, whatever name it was made out to.
+
+    Whoever has its key is our server. Raises OSError for a file that cannot be read or used.
+    """
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     first, end, _ = Path(cert).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
-    trusting.load_verify_locations(cadata=first + end)  # not those it was issued by: they issued others too
+    trusting.load_verify_locations(cadata=first + end)  # its issuers may follow in the file; they issued others too
     return trusting

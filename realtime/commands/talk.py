@@ -1,4 +1,4 @@
-"""`voiced talk`: a spoken conversation from a terminal, with recordings or typed words as the questions."""
+"""Holds a spoken conversation from a terminal (`voiced talk`), with recordings or typed words as the questions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ from realtime.config import Config
 
 @dataclass(frozen=True)
 class Talk:
-    """What to ask (files, or with none of them the lines of standard input), and where the answers go."""
+    """Says what to ask, and where the answers go.
+
+    `questions` are names of sound files; with none of them, the lines of standard input are asked. `output` is the
+    sound file that the answers are written to. `as_json` has the turns printed as JSON. `silence_ms` of silence end a
+    turn. `url` names the server.
+    """
 
     questions: list[str]
     output: str | None
@@ -33,7 +38,7 @@ class Talk:
 
 
 async def talk(wish: Talk, config: Config) -> int:
-    """Hold the conversation; returns the exit status. What goes wrong is one sentence on stderr."""
+    """Hold the conversation and return the exit status. What goes wrong is told in one sentence on stderr."""
     try:
         recordings = [_recording(name) for name in wish.questions]
         async with reached(wish.url, config) as (url, tls):
@@ -48,7 +53,7 @@ async def talk(wish: Talk, config: Config) -> int:
 
 
 def _recording(name: str) -> bytes:
-    """Read a question: WAV or FLAC of up to 30 s -> 24 kHz PCM. Raises AudioError."""
+    """Read the sound file of a question: WAV or FLAC of up to 30 s -> 24 kHz PCM. Raises AudioError."""
     return to_pcm16(read_reference(Path(name), sample_rate=SAMPLE_RATE))
 
 

@@ -1,1 +1,1 @@
-"""One session on one wire: what carries out a session's effects, and who is let in."""
+"""Lets sessions in, and carries out the effects of each on its wire."""

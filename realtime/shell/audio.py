@@ -1,4 +1,4 @@
-"""Audio between session and wire: clauses at the listener's speed, formats in both directions."""
+"""Converts audio between session and wire: clauses to the listener's speed, formats in both directions."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from realtime.session.messages import FinishAudio, SendAudio
 
 
 class ClauseSpeech:
-    """The audio of one clause, `speed` times as fast as it was spoken."""
+    """Makes the audio of one clause `speed` times as fast as the engine spoke it."""
 
     def __init__(self, speed: float) -> None:
         self._stretcher = None if speed == 1.0 else Stretcher(speed, SAMPLE_RATE)
 
     def push(self, pcm: bytes) -> bytes:
-        """PCM of the engine to PCM for the listener; maybe nothing yet."""
+        """Take PCM of the engine; return PCM for the listener, maybe nothing yet."""
         return pcm if self._stretcher is None else self._stretcher.push(pcm)
 
     def flush(self) -> bytes:
-        """What is still held back when the clause is over."""
+        """Return what is still held back when the clause is over."""
         return b"" if self._stretcher is None else self._stretcher.flush()
 
 
 class SpeechFormats:
-    """Turns the PCM of each response into its wire format; what a resampler holds back follows at the end."""
+    """Turns the PCM of each response into its wire format. What a resampler holds back follows at the end."""
 
     def __init__(self) -> None:
         self._encoders: dict[str, tuple[SpeechEncoder, AudioDelta]] = {}
 
     def encode(self, message: SendAudio) -> AudioDelta | None:
-        """The delta to send, or None while the format's filter still fills."""
+        """Return the event to send, in the message's format, or None while the format's filter still fills."""
         if isinstance(message.format, PcmFormat):
             return message.event
         response_id = message.event.response_id
@@ -46,46 +46,48 @@ class SpeechFormats:
         return _with(message.event, encoder.push(message.event.delta))
 
     def finish(self, message: FinishAudio) -> AudioDelta | None:
-        """The last delta of a response, if its format held something back."""
+        """Return the last event of a response's speech, if its format held something back."""
         known = self._encoders.pop(message.response_id, None)
         if known is None:
             return None
         return _with(structs.replace(known[1], event_id=message.event_id), known[0].flush())
 
     def drop(self, response_id: str) -> None:
-        """The response was cut: what its filter holds is not wanted."""
+        """Drop what the format's filter holds of a response that was cut."""
         self._encoders.pop(response_id, None)
 
 
 class SpeechIn:
-    """What the user says, from the session's input format to 24 kHz PCM."""
+    """Turns what the user says from the session's input format into 24 kHz PCM."""
 
     def __init__(self) -> None:
         self._format: AudioFormat = PcmFormat()
         self._decoder: SpeechDecoder | None = None
 
     def decode(self, audio: bytes, format: AudioFormat) -> bytes:
-        """PCM of `audio`; a change of format starts anew."""
+        """Return the PCM of `audio`. A change of `format` begins a new stream. Raises ValueError for invalid audio."""
         if format != self._format:
             self._format = format
             self._decoder = None if isinstance(format, PcmFormat) else SpeechDecoder(*wire_encoding(format))
         return audio if self._decoder is None else self._decoder.push(audio)
 
     def flush(self) -> bytes:
-        """What the format's filter still holds, when the user is done."""
+        """Return the PCM that the format's filter still holds when the user is done; the next audio begins a new
+        stream.
+        """
         decoder, self._decoder, self._format = self._decoder, None, PcmFormat()
         return b"" if decoder is None else decoder.flush()
 
 
 def pieces_of(audio: bytes, format: AudioFormat) -> Iterator[bytes]:
-    """Audio in pieces of a second; the last one may hold part of a sample."""
+    """Split audio into pieces of one second. The last piece may end with a part of a sample."""
     encoding, rate = wire_encoding(format)
     second = SAMPLE_BYTES[encoding] * rate
     return (audio[at : at + second] for at in range(0, len(audio), second))
 
 
 def wire_encoding(format: AudioFormat) -> tuple[Encoding, int]:
-    """Sample encoding and rate of a format."""
+    """Return the sample encoding of a format, and its rate in Hz."""
     match format:
         case PcmFormat():
             return "pcm_s16le", format.rate

@@ -1,4 +1,4 @@
-"""What waits to go out on one connection, in order; speech can be taken back until it is on the wire."""
+"""Keeps what waits to go out on one connection, in order. Speech can be taken back until it is on the wire."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ _MANY = 1024
 
 
 class Outbox:
-    """Keeps messages in their order. It is bounded by its fillers: speech by the session, which holds the engine back,
-    answers by whoever waits for `room` before it takes the next question."""
+    """Keeps messages in their order.
+
+    Those who fill it keep it short. The session holds the engine back, which bounds speech. Whoever reads from the
+    client waits for `room` before the next message is taken, which bounds the answers.
+    """
 
     def __init__(self) -> None:
         self._queue: deque[Outgoing] = deque()
@@ -33,17 +36,17 @@ class Outbox:
             self._roomy.clear()
 
     def drop_audio(self, response_id: str) -> None:
-        """Take back speech of a response that has not gone out."""
+        """Take back the speech of a response that has not gone out."""
         self._queue = deque(message for message in self._queue if _speech_of(message) != response_id)
         if len(self._queue) < _MANY:
             self._roomy.set()
 
     async def room(self) -> None:
-        """Until few messages wait."""
+        """Wait until few messages wait to go out."""
         await self._roomy.wait()
 
     async def get(self) -> Outgoing:
-        """The next message, waiting for one."""
+        """Remove the next message and return it, once there is one."""
         while not self._queue:
             self._filled.clear()
             await self._filled.wait()
@@ -54,7 +57,7 @@ class Outbox:
 
 
 def _speech_of(message: Outgoing) -> str | None:
-    """The response whose speech this is."""
+    """Return the id of the response whose speech a message is; None if it is none."""
     match message:
         case SendAudio():
             return message.event.response_id

@@ -1,7 +1,7 @@
-"""What a listener hears next, where the server plays: the speech of responses one after another, in pieces of a packet.
+"""Decides what a listener hears next where the server plays: the speech of one response after another, in packets.
 
-Pure: told what is to be played, asked for one packet's worth every 20 ms. A response starts once a little of it has
-come, so that the next chunk is there before the first is over; one that runs dry waits for as much again.
+Pure: it is told what is to be played, and asked for one packet every 20 ms. A response starts once a little of it has
+come, so that the next chunk is there before the first is over. One that runs dry waits for as much again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from codec_stream.rate import SAMPLE_RATE
 
 PACKET_SAMPLES = 480
-"""20 ms."""
+"""How many samples a packet holds: 20 ms."""
 
 _SAMPLE_BYTES = 2
 _PREBUFFER_BYTES = SAMPLE_RATE * 60 // 1000 * _SAMPLE_BYTES
-"""Speech that is there before it starts: an engine makes it 40 ms at a time."""
+"""How much of a response has to be there before it starts (60 ms), as an engine makes 40 ms at a time."""
 
 _FADE_SAMPLES = 120
-"""Speech that is taken back ends within 5 ms, not at once: that would be a click."""
+"""In how many samples speech that is taken back fades out (5 ms). If it ended at once, that would be a click."""
 
 
 SILENCE = bytes(PACKET_SAMPLES * _SAMPLE_BYTES)
@@ -27,7 +27,10 @@ SILENCE = bytes(PACKET_SAMPLES * _SAMPLE_BYTES)
 
 @dataclass(frozen=True)
 class Packet:
-    """20 ms of PCM, and how many samples of it belong to which response; the rest is silence."""
+    """Holds 20 ms of PCM. `played` says how many samples of it belong to which response.
+
+    The rest is silence, or speech that was taken back and fades out.
+    """
 
     pcm: bytes
     played: tuple[tuple[str, int], ...] = ()
@@ -35,8 +38,10 @@ class Packet:
 
 @dataclass
 class _Speech:
-    """The speech of one response: what is not played yet, whether more comes, and whether it has started since it last
-    ran dry."""
+    """Holds the speech of one response that is not played yet.
+
+    `finished` says that no more comes, `playing` that it has started since it last ran dry.
+    """
 
     unplayed: bytearray = field(default_factory=bytearray)
     finished: bool = False
@@ -44,18 +49,18 @@ class _Speech:
 
 
 class PlayQueue:
-    """Speech by response, in the order in which the responses first gave any."""
+    """Keeps speech by response, in the order in which the responses first gave any."""
 
     def __init__(self) -> None:
         self._speeches: dict[str, _Speech] = {}
         self._fading = b""
 
     def put(self, response_id: str, pcm: bytes) -> None:
-        """More speech of a response."""
+        """Add speech of a response."""
         self._speeches.setdefault(response_id, _Speech()).unplayed += pcm
 
     def finish(self, response_id: str) -> None:
-        """No more of it follows."""
+        """Note that no more speech of a response follows."""
         speech = self._speeches.get(response_id)
         if speech is not None:
             speech.finished = True
@@ -63,14 +68,14 @@ class PlayQueue:
                 del self._speeches[response_id]
 
     def drop(self, response_id: str) -> None:
-        """Take back what has not been played of it."""
+        """Take back what has not been played of a response. If it is being heard, it fades out."""
         is_next = next(iter(self._speeches), None) == response_id
         speech = self._speeches.pop(response_id, None)
         if speech is not None and is_next and speech.playing:
             self._fading = _faded(bytes(speech.unplayed[: _FADE_SAMPLES * _SAMPLE_BYTES]))
 
     def take(self) -> Packet:
-        """The next 20 ms."""
+        """Remove the next 20 ms and return them."""
         pcm, self._fading = self._fading, b""
         played: list[tuple[str, int]] = []
         while len(pcm) < len(SILENCE) and self._speeches:

@@ -16,37 +16,40 @@ from realtime.shell.play_queue import SILENCE, Packet, PlayQueue
 
 PACKET_S = 0.02
 _GRID_S = 0.005
-"""Calls begin on it: those that are due together wake the loop once."""
+"""Packets of all calls are due at multiples of this many seconds, so that those due together wake the loop once."""
 
 _MOST_LATE_S = 0.2
-"""A loop that stood still longer than this leaves a hole instead of sending what is overdue at once."""
+"""After a loop stood still for longer than this, what is overdue is not sent all at once: there is a hole instead."""
 
 _NOTHING = Packet(SILENCE)
 
 _SETTLED_PACKETS = 10
-"""After so much silence an encoder rests: it need not be asked again for the same."""
+"""After this many packets of silence, the encoder's payload for resting is sent again and again: encoding stops."""
 
 
 class PacketSink(Protocol):
-    """Where packets go."""
+    """Sends packets to the listener."""
 
     def send_audio(self, payload: bytes, ticks: int) -> None:
-        """One packet, now; the media clock goes on by `ticks`."""
+        """Send one packet now. The media clock goes on by `ticks`."""
 
     def skip(self, ticks: int) -> None:
-        """Time passed without a packet."""
+        """Let the media clock go on by `ticks` without a packet."""
 
     @property
     def lossy(self) -> bool:
-        """Whether packets may not arrive."""
+        """Tell whether packets get lost on their way."""
 
     @property
     def away(self) -> bool:
-        """Whether the listener may be gone."""
+        """Tell whether the listener may be gone."""
 
 
 class Player:
-    """`on_packet(late_s)` is told how late each packet was, after it."""
+    """Plays speech as packets of `encoder`, which go out on `line`.
+
+    After each packet, `on_packet(late_s)` is called with how many seconds late it was.
+    """
 
     def __init__(self, encoder: PacketEncoder, line: PacketSink, on_packet: Callable[[float], None]) -> None:
         self._encoder = encoder
@@ -58,11 +61,11 @@ class Player:
         self._protected: bool | None = None
 
     def put(self, response_id: str, pcm: bytes) -> None:
-        """Speech to be played after what is there, 24 kHz PCM."""
+        """Add 24 kHz PCM of a response, to be played after what is there."""
         self._queue.put(response_id, pcm)
 
     def finish(self, response_id: str) -> None:
-        """No more speech of a response follows."""
+        """Note that no more speech of a response follows."""
         self._queue.finish(response_id)
 
     def drop(self, response_id: str) -> None:
@@ -70,13 +73,16 @@ class Player:
         self._queue.drop(response_id)
 
     async def run(self, on_played: Callable[[str, int], None]) -> None:
-        """Play until cancelled; `on_played(response_id, samples)` is told what goes out, as it goes."""
+        """Play until cancelled. Raises what a packet fails with.
+
+        `on_played(response_id, samples)` is called with what goes out, as it goes.
+        """
         loop = asyncio.get_running_loop()
         broken: asyncio.Future[None] = loop.create_future()
         due = math.ceil(loop.time() / _GRID_S) * _GRID_S
         timer: asyncio.TimerHandle
 
-        def tick() -> None:  # a timer each packet: a task that sleeps and wakes costs more
+        def tick() -> None:  # called by one timer a packet, which costs less than a task that sleeps and wakes
             nonlocal due, timer
             late = loop.time() - due
             if late > _MOST_LATE_S:
@@ -87,7 +93,7 @@ class Player:
                 for response_id, samples in self._play():
                     on_played(response_id, samples)
                 self._on_packet(late)
-            except Exception as error:  # whoever runs it is to know
+            except Exception as error:  # `run` raises it: a timer's error would only be logged
                 if not broken.done():
                     broken.set_exception(error)
                 return
@@ -101,7 +107,7 @@ class Player:
             timer.cancel()
 
     def _play(self) -> tuple[tuple[str, int], ...]:
-        # what nobody may hear is kept: it would count as heard
+        # speech is kept while the listener may be gone: once sent, it would count as heard
         packet = _NOTHING if self._sink.away else self._queue.take()
         self._silent_packets = self._silent_packets + 1 if packet.pcm == SILENCE else 0
         if self._silent_packets <= _SETTLED_PACKETS:

@@ -1,4 +1,4 @@
-"""The one place where sessions are let in, whatever wire they come by: promised, counted, drained and cut."""
+"""Lets sessions in, whatever wire they come by: they are promised a place, counted, run and cut here alone."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ _FULL_RETRY_S = 5
 
 
 class Place:
-    """Room for one session, from its promise to the end of the session. `runtime` is what runs behind it, `client` the
-    name of the key it belongs to, `account` what that key uses."""
+    """Keeps room for one session, from its promise to the end of the session.
+
+    `runtime` is what runs behind it, `client` the name of the key it belongs to, `account` what that key uses.
+    """
 
     def __init__(self, sessions: Sessions, runtime: Runtime, client: str, account: Account) -> None:
         self._sessions = sessions
@@ -49,9 +51,9 @@ class Place:
 
 
 class Sessions:
-    """All sessions of a server, at most `max_sessions`, those counted that were promised a place and have not begun.
+    """Keeps the sessions of a server: at most `max_sessions`, together with those that were only promised a place.
 
-    `runtime` says what a session is told of an engine; `quotas` bounds what each key may use.
+    `runtime` says what a session is told of an engine. `limits` bounds each session, `quotas` what each key may use.
     """
 
     def __init__(
@@ -83,20 +85,22 @@ class Sessions:
 
     @property
     def promised(self) -> int:
-        """Places that are taken: by sessions under way, and by those that have not begun."""
+        """Return how many places are taken, by sessions under way and by those that have not begun."""
         return len(self._places)
 
     def __iter__(self) -> Iterator[Shell]:
         return iter(tuple(self._running))
 
     def runtime(self) -> Runtime:
-        """Tell what runs. Raises Refused while nothing does."""
+        """Return what runs, as a session is told of it. Raises Refused while nothing does."""
         return self._runtime(ready(self.engine))
 
     def admit(self, client: str = "", ticket: str | None = None) -> Place:
-        """Promise room for a session of the key `client`, until the place is given back. `ticket` keeps its place in
-        the waiting line. Raises Refused when the engine is not ready, the key has all it may have, or the server is
-        full."""
+        """Promise room for a session of the key `client`, until the place is given back.
+
+        On a full server, `ticket` keeps its place in the waiting line. Raises Refused when the engine is not ready, the
+        key has all it may have, or the server is full.
+        """
         try:
             runtime = self.runtime()
         except Refused:
@@ -116,7 +120,7 @@ class Sessions:
         return place
 
     def ask(self, client: str = "", ticket: str | None = None) -> None:
-        """Raise Refused where `admit` would. Nothing is promised or counted; `ticket` keeps its place in the line."""
+        """Raise Refused where `admit` would. Nothing is promised or counted; `ticket` keeps its place in line."""
         self.runtime()
         account = self._quotas.account(client)
         account.begin_session()
@@ -135,12 +139,12 @@ class Sessions:
         return message
 
     def turned_away(self, code: RefusalReason, message: str, retry_after_s: int) -> Refused:
-        """Count a session that is not let in; returns what to raise."""
+        """Count a session that is not let in; return what to raise."""
         self.metrics.refused(code)
         return Refused(code, message, retry_after_s=retry_after_s)
 
     def give_back(self, place: Place) -> None:
-        """Free a place; one that was freed already stays so."""
+        """Free a place. One that was freed already stays so."""
         if place in self._places:
             self._places.remove(place)
             place.account.end_session()
@@ -155,7 +159,12 @@ class Sessions:
         initial: Sequence[SessionConfig] = (),
         player: Player | None = None,
     ) -> Shell:
-        """Make the session of a place, on `wire` or played by `player`. It begins with `run`."""
+        """Make the session of a place, on `wire`. It begins with `run`.
+
+        Its speech goes out on the wire, or is played by `player`. `brain` decides what it says; `transport` names the
+        kind of wire. Once `drain` is set, it finishes what it says and ends. `initial` are settings that it starts
+        with, applied in order.
+        """
         return Shell(
             wire,
             self.engine,
@@ -173,7 +182,7 @@ class Sessions:
         )
 
     async def run(self, place: Place, shell: Shell) -> None:
-        """Run a session to its end; then its place is free."""
+        """Run a session to its end, and free its place then."""
         self._running.add(shell)
         try:
             await shell.run()
@@ -182,13 +191,13 @@ class Sessions:
             place.give_back()
 
     def cut(self) -> None:
-        """End all sessions now; each is told."""
+        """End all sessions now. Their clients are told."""
         for shell in self:
             shell.cut()
 
 
 def ready(engine: EngineClient) -> EngineInfo:
-    """Tell what an engine runs. Raises Refused while it runs nothing."""
+    """Return what an engine runs. Raises Refused while it runs nothing."""
     if engine.info is None:
         message = f"The engine is not ready ({engine.stage}); try again shortly."
         raise Refused("engine_not_ready", message, retry_after_s=_NOT_READY_RETRY_S)

@@ -1,7 +1,7 @@
-"""The shell around one session: carries out its effects and tells it what happened.
+"""Runs one session on its wire: carries out its effects and tells it what happened.
 
-Owns everything a connection starts (brain tasks, clauses at the engine) and ends it with the connection. Knows no
-wire: a transport gives it a `Wire` to send on and feeds it what arrives.
+The shell owns everything that a connection starts (brain tasks, clauses at the engine), and ends it with the
+connection. It knows no transport: it is given a `Wire`, on which it sends and receives typed events.
 """
 
 from __future__ import annotations
@@ -80,30 +80,34 @@ _SHARED_OUT = "Others wait for a voice and this client holds its share; try agai
 
 
 class Wire(Protocol):
-    """One connection to a client."""
+    """Connects a session with its client."""
 
     async def send(self, event: ServerEvent) -> None:
-        """Put an event on the wire; returns when the transport took it. Raises ConnectionError when it is gone."""
+        """Put an event on the wire; return when the transport took it. Raises ConnectionError when it is gone."""
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection."""
+        """End the connection. `code` is a WebSocket's close code, `reason` a sentence for the client."""
 
     def incoming(self) -> AsyncIterator[ClientEvent | BadMessage]:
-        """Messages of the client until it leaves."""
+        """Yield the client's messages until it leaves."""
 
     @property
     def stalled(self) -> bool:
-        """The client has stopped taking what was sent."""
+        """Tell whether the client has stopped taking what was sent."""
 
 
 class _HungUp(Exception):
-    """The connection is over, from either side."""
+    """Says that the connection is over, from either side."""
 
 
 class Shell:
-    """A session on a wire. Once `drain` is set it finishes what is being said and hangs up. `initial` are settings the
-    session starts with. `hearing` finds the turns in what the user says, `recogniser` their words. Speech goes out on
-    the wire, faster than it is played, or is played by a `player` here."""
+    """Runs a session on a wire.
+
+    Once `drain` is set, the session finishes what is being said and hangs up. `initial` are settings that it starts
+    with. `hearing` scores what the user says for speech, `recogniser` finds the words in it. Speech goes out on the
+    wire, faster than it is played, or is played by `player` here. `account` counts what the client's key uses; `share`
+    is what the client may have of the engine's voices.
+    """
 
     def __init__(
         self,
@@ -138,7 +142,7 @@ class Shell:
         self._hears = runtime.hears
         self._speech_scores = SpeechScores(hearing, lambda audio: self._guarded(lambda: self._tell(audio)))
         self._tasks: asyncio.TaskGroup | None = None
-        self._broken: asyncio.Future[None] | None = None  # ends the session, by what is set on it
+        self._broken: asyncio.Future[None] | None = None  # an exception set on it ends the session
         self._drain = drain
         self._stalled = False
         self.session = Session(
@@ -154,16 +158,16 @@ class Shell:
 
     @property
     def transport(self) -> Transport:
-        """How its client is connected."""
+        """Return how the client is connected."""
         return self._meters.transport
 
     @property
     def unsent(self) -> int:
-        """Messages that wait to go out."""
+        """Return how many messages wait to go out."""
         return len(self._outbox)
 
     async def run(self) -> None:
-        """Until the connection ends; then nothing of it is left anywhere."""
+        """Run the session until the connection ends. Afterwards nothing that it started is left anywhere."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks, self._broken = tasks, asyncio.get_running_loop().create_future()
@@ -184,15 +188,17 @@ class Shell:
                 self._engine.cancel(clause_id)
             self._share.close()
             self._speech_scores.close()
-            self._tell(Disconnected())  # last: a session that broke may break again
+            self._tell(Disconnected())  # comes last, as a session that broke may break here again
 
     def cut(self) -> None:
-        """End it now, with what there is to say about that."""
+        """End the session now, and tell its client why."""
         self._guarded(lambda: self._tell(Stop()))
 
     def take_in(self, pcm: bytes) -> None:
-        """Take in what the user says, where it does not come as events: 24 kHz PCM. Never raises: what goes wrong here
-        ends this session."""
+        """Take in what the user says, as 24 kHz PCM, where it does not come as events.
+
+        It never raises: what goes wrong here ends this session.
+        """
         self._guarded(lambda: self._take_in_audio(pcm))
 
     def _tell(self, message: Input) -> None:
@@ -246,7 +252,7 @@ class Shell:
 
     def _start(self, request: Speak) -> None:
         self._clauses[request.request_id] = ClauseSpeech(request.speed)
-        info = self._engine.info  # None: the engine itself refuses, and says why
+        info = self._engine.info  # None while no engine runs: submit refuses then, and says why
         if info and not self._share.may_begin(response_of(request.request_id), info.max_slots, time.monotonic()):
             self._on_engine(Ended(request.request_id, "overloaded", error=_SHARED_OUT))
             return
@@ -254,7 +260,7 @@ class Shell:
         self._engine.submit(request, self._on_engine)
 
     def _on_engine(self, event: Event) -> None:
-        """The engine's sink."""
+        """Take an event of a clause from the engine."""
         self._guarded(lambda: self._take_in_event(event))
 
     def _on_played(self, response_id: str, samples: int) -> None:
@@ -262,7 +268,10 @@ class Shell:
         self._tell(AudioPlayed(response_id, samples))
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """For what is called from a reader that others depend on: what goes wrong ends this call, not that."""
+        """Run `action`, and end this session if it fails.
+
+        It never raises, since its callers serve other sessions too.
+        """
         if self._tasks is None or self._broken is None or self._broken.done():
             return
         try:
@@ -302,7 +311,7 @@ class Shell:
                             self._tell(BrainSaid(question.response_id, said))
         except NothingToSay as error:
             self._tell(BrainFailed(question.response_id, str(error)))
-        except Exception:  # the boundary of whatever brain is attached: its failure ends the response, not the call
+        except Exception:  # the boundary of whatever brain is attached: its failure ends the response only
             log.exception("the brain failed")
             self._tell(BrainFailed(question.response_id, "Deciding what to say failed; try again.", "brain_failed"))
         else:
@@ -356,11 +365,11 @@ class Shell:
             return
         pcm, event_id = b"".join(pieces), None if message.event_id is UNSET else message.event_id
         if self.session.listening.turn_detection is None or len(pcm) % 2:
-            self._take_in_audio(pcm, event_id)  # whole: it is taken or refused whole
+            self._take_in_audio(pcm, event_id)  # in one piece, for it is taken or refused as a whole
             return
         for at in range(0, len(pcm), _HEARD_AT_ONCE):
             self._take_in_audio(pcm[at : at + _HEARD_AT_ONCE], event_id)
-            await self._speech_scores.settled()  # what the client sends next, it sends after this was heard
+            await self._speech_scores.settled()  # so that the client's next event comes after this audio
 
     def _take_in_audio(self, pcm: bytes, event_id: str | None = None) -> None:
         if self.session.listening.turn_detection is None:

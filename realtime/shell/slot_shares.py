@@ -1,8 +1,8 @@
-"""Who may have another voice of the engine, so that one client cannot hold them all while others wait. Pure.
+"""Decides who may have another voice of the engine, so that one client cannot hold them all while others wait. Pure.
 
-An engine refuses at once when all its slots are taken: nobody queues there. So whoever was refused lately is taken to
-wait. While anybody waits, a client that holds its even share of the slots begins no further response; what it speaks
-already goes on.
+An engine refuses at once when all its slots are taken: nobody queues there. So a client that was refused lately is
+taken to wait. While another client waits, one that holds its even share of the slots begins no further response; what
+it speaks already goes on.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import itertools
 from collections import Counter
 
 _WAITS_S = 10.0
-"""A client that was refused is taken to come again for so long."""
+"""For how many seconds a client that was refused is taken to wait: it will probably ask again."""
 
 _MOST_WAITING = 256
 
 
 class SlotShares:
-    """The voices of one engine by client."""
+    """Counts which client holds how many voices of one engine, and which clients wait for one."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
@@ -25,12 +25,14 @@ class SlotShares:
         self._unnamed = itertools.count(1)
 
     def client(self, name: str = "") -> Share:
-        """Give the share of the client of that name. Without a name every call is another client."""
+        """Return a share of the client `name`, for one session. Without a name, every call is for another client."""
         return Share(self, name or f"\0{next(self._unnamed)}")
 
     def may_begin(self, client: str, slots: int, now: float) -> bool:
-        """Tell whether a client may begin another response at `now`, in seconds. `slots` are the voices that the engine
-        speaks at once."""
+        """Tell whether a client may begin another response at `now`, in seconds.
+
+        `slots` is how many voices the engine has.
+        """
         self._refused = {other: at for other, at in self._refused.items() if now - at < _WAITS_S}
         waiting = self._refused.keys() - {client}
         if not waiting:
@@ -39,7 +41,7 @@ class SlotShares:
         return self._held[client] < max(1, slots // clients)
 
     def hold(self, client: str, more: int) -> None:
-        """Count voices that a client holds; a negative number gives them back."""
+        """Count `more` voices that a client holds; a negative number gives them back."""
         self._held[client] += more
         if self._held[client] <= 0:
             del self._held[client]
@@ -55,7 +57,7 @@ class SlotShares:
 
 
 class Share:
-    """One session's part in its client's share: the responses that it has begun. All are given back by `close`."""
+    """Keeps one session's part in its client's share: the responses that it has begun, each of which holds a voice."""
 
     def __init__(self, shares: SlotShares, client: str) -> None:
         self._shares = shares
@@ -63,7 +65,10 @@ class Share:
         self._responses: set[str] = set()
 
     def may_begin(self, response_id: str, slots: int, now: float) -> bool:
-        """Tell whether a response may be spoken now; one that has begun may go on. A refusal is remembered."""
+        """Tell whether a response may be spoken at `now`, in seconds. One that has begun may go on.
+
+        A response that may be spoken holds a voice from now on; a refusal is remembered.
+        """
         if response_id in self._responses:
             return True
         if not self._shares.may_begin(self._client, slots, now):
@@ -83,12 +88,12 @@ class Share:
         self.end(response_id)
 
     def end(self, response_id: str) -> None:
-        """Give back the voice of a response; unknown ids are fine."""
+        """Give back the voice of a response. Unknown ids are ignored."""
         if response_id in self._responses:
             self._responses.remove(response_id)
             self._shares.hold(self._client, -1)
 
     def close(self) -> None:
-        """Give back all voices: the session is over."""
+        """Give back all voices of a session that is over."""
         for response_id in list(self._responses):
             self.end(response_id)

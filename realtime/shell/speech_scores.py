@@ -13,7 +13,7 @@ from realtime.session.messages import SCORE_SAMPLES, UserAudio
 
 @dataclass
 class _Waiting:
-    """Audio, how many windows became whole with it, and who waits until it is passed on."""
+    """Holds audio, and how many windows became whole with it. `passed` is done once the audio is passed on."""
 
     pcm: bytes
     event_id: str | None
@@ -22,19 +22,21 @@ class _Waiting:
 
 
 class SpeechScores:
-    """Of one session, whose audio goes to `pass_on` in the order in which it came. Audio waits here for its scores,
-    which is as long as `hearing` lets it wait; without `hearing` there are none."""
+    """Has the audio of one session scored, and gives it to `pass_on` with its scores, in the order in which it came.
+
+    Audio waits here until `hearing` has scored it. Without `hearing` there are no scores, and nothing waits.
+    """
 
     def __init__(self, hearing: Hearing | None, pass_on: Callable[[UserAudio], None]) -> None:
         self._hearing = hearing
         self._pass_on = pass_on
         self._stream: Stream | None = None
-        self._samples = 0  # of the stream
+        self._samples = 0  # that were pushed into the stream
         self._waiting: deque[_Waiting] = deque()
         self._scores: deque[float] = deque()
 
     def take_in(self, pcm: bytes, event_id: str | None = None) -> None:
-        """More 24 kHz PCM, to be scored and passed on. Half a sample is passed on as it is."""
+        """Take more 24 kHz PCM, to be scored and passed on. Audio with half a sample is passed on without scores."""
         if self._hearing is None or len(pcm) % 2:
             self._waiting.append(_Waiting(pcm, event_id, 0))
         else:
@@ -46,7 +48,7 @@ class SpeechScores:
         self._go_on()
 
     async def settled(self) -> None:
-        """Until all that was taken in is passed on; others have their turn meanwhile."""
+        """Wait until all that was taken in is passed on. Other tasks run meanwhile, even if nothing waits."""
         if not self._waiting:
             await asyncio.sleep(0)
             return
@@ -56,14 +58,13 @@ class SpeechScores:
         await last.passed
 
     def rest(self) -> None:
-        """Nobody wants to know any more: what waits is passed on without its scores, and the next stream starts
-        anew."""
+        """Stop scoring, and pass on what waits without its scores. Audio that is taken in later begins a new stream."""
         self.close()
         while self._waiting:
             self._pass(())
 
     def close(self) -> None:
-        """Nobody takes the audio any more."""
+        """Stop scoring, because nobody takes the audio any more."""
         if self._stream is not None:
             self._stream.close()
         self._stream = None

@@ -1,5 +1,7 @@
-"""What a checkpoint of any family is once it was found and read: its folders, what it says of itself, and how its
-weights become a model."""
+"""Finds checkpoints and describes one of any family once it was read.
+
+The description holds its folders, what it says of itself, and how its weights become a model.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,16 @@ from codec_stream.errors import CheckpointError
 from realtime.engine.models.speech_model import Prompts, SpeechModel
 
 MODEL_FILES = ["*.json", "*.jinja", "*.safetensors", "codec/*"]
-"""What is fetched from the hub: weights are safetensors, and no code of a checkpoint is ever run."""
+"""The files that are fetched from the hub. Weights are safetensors only, and no code of a checkpoint is ever run."""
 
 
 @dataclass(frozen=True)
 class SamplingDefaults:
-    """How a checkpoint wants to be sampled; top_k 0 and top_p 1 mean off."""
+    """Says how a checkpoint wants to be sampled. `top_k` 0 and `top_p` 1 switch a filter off.
+
+    An id that is among its codebook's last `ras_window` ids `ras_max_repeats` times or more is drawn anew; 0 for either
+    switches that off.
+    """
 
     greedy: bool
     temperature: float
@@ -32,7 +38,11 @@ class SamplingDefaults:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`voiced.json`: what a checkpoint made for voiced says of itself. Foreign checkpoints have none."""
+    """Holds what a checkpoint made for voiced says of itself, in `voiced.json`. Foreign checkpoints have no such file.
+
+    `front_end` names what turns written English into what the checkpoint reads. `voices` are the voices it knows
+    itself. `context_clauses` is how many clauses of a context come before the next one at most.
+    """
 
     name: str
     kind: str = "speech"
@@ -46,11 +56,11 @@ class Manifest:
 
 @dataclass(frozen=True)
 class OpenedCheckpoint:
-    """A checkpoint, all but its weights.
+    """Holds a checkpoint, all but its weights.
 
-    `markers` are the control markers that no text may hold, the longest first. `load(device, dtype)` reads the weights;
-    `prompts(front_end)` words prompts, with a front end that turns text to speak into what the checkpoint reads. Both
-    raise CheckpointError.
+    `markers` are the control markers that no text may hold, the longest first. `load(device, dtype)` reads the weights.
+    `prompts(front_end)` gives what words the prompts; its front end turns text to speak into what the checkpoint reads.
+    Both raise CheckpointError.
     """
 
     folder: Path
@@ -63,7 +73,10 @@ class OpenedCheckpoint:
 
 
 def locate(name: str, files: list[str], said_by: str) -> Path:
-    """Find a folder, or fetch the `files` of a hub id. Raises CheckpointError that begins with `said_by`."""
+    """Find the folder `name`, or fetch the `files` of the hub id `name`, and return where they are.
+
+    Raises CheckpointError whose message begins with `said_by`.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -86,7 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_json(file: Path, *, required: bool = True) -> dict[str, Any]:
-    """Read a JSON object; a file that is not `required` and not there is an empty one. Raises CheckpointError."""
+    """Read a JSON object. A missing file that is not `required` gives an empty one. Raises CheckpointError."""
     if not file.is_file():
         if required:
             raise CheckpointError(f"{file} is missing.")

@@ -1,7 +1,7 @@
-"""Which models can be run: a family by the `model_type` of its checkpoints.
+"""Opens checkpoints of the models that can be run: finds their family by their `model_type`.
 
-A family is a function `opened(folder, codec) -> OpenedCheckpoint`. Others than these are installed packages with an
-entry point of the group `voiced.models`, named by the `model_type`.
+A family is a function `opened(folder, codec) -> OpenedCheckpoint`. Beside the built-in ones, installed packages bring
+families by entry points of the group `voiced.models`, which are named by the `model_type`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ Family = Callable[[Path, str | None], OpenedCheckpoint]
 
 _FAMILIES = {"higgs_audio_v2": "realtime.engine.models.higgs_v2.family:opened"}
 _RELEASED = "higgs_audio_v2"
-"""Its family also says, of what cannot be run, what it is and what to use instead."""
+"""The `model_type` whose family also reads checkpoints of no known family: it raises an error that says what they are
+and what to use instead."""
 
 
 def open_checkpoint(model: str, codec: str | None = None) -> OpenedCheckpoint:
-    """Locate and read a checkpoint given as a folder or a hub id; `codec` overrides where its codec is.
+    """Locate and read a checkpoint given as a folder or a hub id. `codec` overrides where its codec is.
 
-    Raises CheckpointError naming the file and the fix.
+    Raises CheckpointError that names the file and the fix.
     """
     folder = locate(model, MODEL_FILES, "--model")
     model_type = read_json(folder / "config.json", required=False).get("model_type")
