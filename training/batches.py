@@ -311,7 +311,7 @@ def pack(samples: list[Sample]) -> Batch:
     audio_seen = text_seen = 0
     for number, sample in enumerate(samples):
         at = 0
-        packed_of = {}
+        packed_of: dict[int, int] = {}
         for kind, run in sample.runs:
             place = np.arange(at, at + len(run))
             if kind == "text":

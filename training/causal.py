@@ -35,20 +35,21 @@ class PastConv(nn.Module):
         self.padding = (3 * dilation, ahead * dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, self.padding))
+        wave: Tensor = self.conv(F.pad(x, self.padding))
+        return wave
 
     @torch.no_grad()
     def export(self, into: nn.Conv1d) -> None:
         into.weight.zero_()
         into.weight[..., : self.conv.weight.shape[-1]] = self.conv.weight
-        into.bias.copy_(self.conv.bias)
+        bias_of(into).copy_(bias_of(self.conv))
 
     @torch.no_grad()
     def recover(self, stock: nn.Conv1d) -> None:
         taps = self.conv.weight.shape[-1]
         _must_be_zero(stock.weight[..., taps:])
         self.conv.weight.copy_(stock.weight[..., :taps])
-        self.conv.bias.copy_(stock.bias)
+        bias_of(self.conv).copy_(bias_of(stock))
 
 
 class PastUpsample(nn.Module):
@@ -60,19 +61,20 @@ class PastUpsample(nn.Module):
         self.conv = nn.ConvTranspose1d(channels_in, channels_out, 2 * stride - self.cut, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)[..., : x.shape[-1] * self.stride]
+        wave: Tensor = self.conv(x)
+        return wave[..., : x.shape[-1] * self.stride]
 
     @torch.no_grad()
     def export(self, into: nn.ConvTranspose1d) -> None:
         into.weight.zero_()
         into.weight[..., self.cut :] = self.conv.weight
-        into.bias.copy_(self.conv.bias)
+        bias_of(into).copy_(bias_of(self.conv))
 
     @torch.no_grad()
     def recover(self, stock: nn.ConvTranspose1d) -> None:
         _must_be_zero(stock.weight[..., : self.cut])
         self.conv.weight.copy_(stock.weight[..., self.cut :])
-        self.conv.bias.copy_(stock.bias)
+        bias_of(self.conv).copy_(bias_of(stock))
 
 
 class Unit(nn.Module):
@@ -82,7 +84,8 @@ class Unit(nn.Module):
         self.snake2, self.conv2 = Snake(channels), nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(self.snake2(self.conv1(self.snake1(x))))
+        change: Tensor = self.conv2(self.snake2(self.conv1(self.snake1(x))))
+        return x + change
 
 
 class Block(nn.Module):
@@ -92,7 +95,8 @@ class Block(nn.Module):
         self.res_unit1, self.res_unit2, self.res_unit3 = (Unit(channels_out, d) for d in (1, 3, 9))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.res_unit3(self.res_unit2(self.res_unit1(self.conv_t1(self.snake1(x)))))
+        wave: Tensor = self.res_unit3(self.res_unit2(self.res_unit1(self.conv_t1(self.snake1(x)))))
+        return wave
 
 
 class CausalDecoder(nn.Module):
@@ -109,7 +113,8 @@ class CausalDecoder(nn.Module):
         x = self.conv1(x)
         for block in self.block:
             x = block(x)
-        return self.conv2(self.snake1(x))
+        wave: Tensor = self.conv2(self.snake1(x))
+        return wave
 
     @torch.no_grad()
     def export(self, into: nn.Module) -> None:
@@ -139,7 +144,13 @@ class CausalDecoder(nn.Module):
                 own.alpha.copy_(module.alpha)
             elif isinstance(own, nn.Conv1d):
                 own.weight.copy_(module.weight)
-                own.bias.copy_(module.bias)
+                bias_of(own).copy_(module.bias)
+
+
+def bias_of(conv: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
+    """Return the bias of a convolution of the decoder, ours or the stock one."""
+    assert conv.bias is not None  # both are built with one everywhere
+    return conv.bias
 
 
 def _must_be_zero(taps: Tensor) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,8 +20,15 @@ def save(path: Path, state: dict[str, object]) -> None:
     os.replace(partial, path)
 
 
-def load(path: Path) -> dict[str, object] | None:
-    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+def load(path: Path) -> dict[str, Any] | None:
+    """Read the state that `save` wrote to `path`. None where nothing was written yet."""
+    return read(path) if path.exists() else None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read the state that `save` wrote to `path`. Raises FileNotFoundError where nothing was written."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 LONGEST_STEP_S = 10.0

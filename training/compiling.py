@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import cast
 
 import torch
 from torch import nn
@@ -16,4 +17,4 @@ def compiled(module: nn.Module, eager: bool) -> nn.Module:
     """
     if eager or shutil.which(os.environ.get("CXX", "g++")) is None:
         return module
-    return torch.compile(module, dynamic=True)
+    return cast(nn.Module, torch.compile(module, dynamic=True))  # of a module, torch makes a module

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
@@ -107,7 +108,8 @@ class Codec:
     @torch.no_grad()
     def _decode(self, codes: np.ndarray) -> np.ndarray:
         latents = torch.from_numpy(self._fitted.decode(codes).astype(np.float32)).T[None]
-        return self._decoder(latents)[0, 0].numpy()
+        wave: NDArray[np.float32] = self._decoder(latents)[0, 0].numpy()
+        return wave
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def export(
     names = [voice.name for voice in voices]
     config = _language(work, folder, names)
     fitted = books(work)
-    decoder_state = checkpointing.load(work / "decoder.pt")
+    decoder_state = checkpointing.read(work / "decoder.pt")
     decoder = build_decoder(fitted.dims, decoder_state["model"]["conv1.conv.weight"].shape[0])
     decoder.load_state_dict(decoder_state["model"])
     encoder_state = checkpointing.load(work / "encoder.pt")
@@ -81,8 +81,8 @@ def export(
 
 
 def _language(work: Path, folder: Path, names: list[str]) -> HiggsAudioV2Config:
-    """Write the language model's weights in bfloat16 with its `config.json`, and return the config."""
-    state = checkpointing.load(work / "language.pt")["model"]
+    """Weights in bfloat16; the folder's `config.json` comes with them."""
+    state = checkpointing.read(work / "language.pt")["model"]
     if (work / "language" / "config.json").exists():
         config = HiggsAudioV2Config.from_pretrained(work / "language")
     else:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import HiggsAudioV2ForConditionalGeneration
 
 IGNORE = -100
 
@@ -44,7 +45,7 @@ class Losses:
     text: Tensor | None
 
 
-def _rope(model: nn.Module, length: int, x: Tensor) -> tuple[Tensor, Tensor]:
+def _rope(model: HiggsAudioV2ForConditionalGeneration, length: int, x: Tensor) -> tuple[Tensor, Tensor]:
     cos, sin = model.model.rotary_emb(x, torch.arange(length, device=x.device)[None])
     return cos[0], sin[0]
 
@@ -56,11 +57,12 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x * cos + turned * sin).to(x.dtype)
 
 
-def losses(model: nn.Module, batch: Batch, guided_layers: tuple[int, ...] = (), guided_heads: int = 0) -> Losses:
-    """Run one pass over a batch, and return the parts of its loss.
-
-    The first `guided_heads` heads of the layers `guided_layers` are guided to look at the phone that sounds.
-    """
+def losses(
+    model: HiggsAudioV2ForConditionalGeneration,
+    batch: Batch,
+    guided_layers: tuple[int, ...] = (),
+    guided_heads: int = 0,
+) -> Losses:
     config, inner = model.config, model.model
     size, length = batch.order.shape
     texts = len(batch.text_ids)
@@ -109,7 +111,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, grouped: int) -> Tensor:
     length = query.shape[2]
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
-    return scores.masked_fill(future, float("-inf")).softmax(3).to(value.dtype) @ value
+    mixed: Tensor = scores.masked_fill(future, float("-inf")).softmax(3).to(value.dtype) @ value
+    return mixed
 
 
 def _guidance(query: Tensor, key: Tensor, batch: Batch, texts: int, heads: int, grouped: int) -> Tensor:
@@ -122,4 +125,5 @@ def _guidance(query: Tensor, key: Tensor, batch: Batch, texts: int, heads: int, 
     future = torch.arange(length, device=query.device) > position[:, None]
     chosen = chosen.masked_fill(future[:, None], float("-inf"))
     wanted = chosen.gather(2, batch.guide_keys[:, None].expand(-1, heads, -1))
-    return (chosen.logsumexp(2) - wanted.logsumexp(2)).mean()
+    missed: Tensor = chosen.logsumexp(2) - wanted.logsumexp(2)
+    return missed.mean()

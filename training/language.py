@@ -95,6 +95,8 @@ class Task:
 class Objective(nn.Module):
     """Joins the model with its loss in one module, so that data parallel training sees a single forward."""
 
+    weights: Tensor
+
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.model, self._onset, self._guides = task.model, task.onset, task.guided

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.speech import SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
 
 FRAME = SAMPLE_RATE // 100
 SILENCE = 5e-3  # root mean square (-46 dBFS) of a frame below which it is a pause: the codec's noise is under it

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
+from codec_stream.rate import SAMPLE_RATE
 from realtime.text import normalise
 from training.quantizer import MELS, PARTS, features
-from training.speech import HOP, SAMPLE_RATE
+from training.speech import HOP
 
 SILENCE_S = 0.25
 
@@ -58,7 +60,8 @@ def errors(wanted: Sequence[str], heard: Sequence[str]) -> int:
 def mel_frames(samples: np.ndarray) -> np.ndarray:
     """Return log-mels [n, MELS] in dB, one each 20 ms."""
     padded = np.pad(samples, (0, -len(samples) % HOP))
-    return features(padded).reshape(-1, MELS)[:: PARTS // 2] * (10 / np.log(10))
+    decibels: NDArray[np.float64] = features(padded).reshape(-1, MELS)[:: PARTS // 2] * (10 / np.log(10))
+    return decibels
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -100,7 +103,8 @@ def _panel(wave: np.ndarray) -> np.ndarray:
     views = np.lib.stride_tricks.sliding_window_view(np.pad(wave, 256), 512)[::240]
     level = 20 * np.log10(np.abs(np.fft.rfft(views * np.hanning(512), axis=1)) + 1e-4)
     grey = 255 - np.clip((level - level.max() + 70) / 70, 0, 1) * 255
-    return grey.T[::-1].astype(np.uint8)
+    upright: NDArray[np.uint8] = grey.T[::-1].astype(np.uint8)
+    return upright
 
 
 def _write_png(path: Path, grey: np.ndarray) -> None:

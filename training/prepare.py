@@ -62,7 +62,7 @@ def codec_waves(texts: list[str]) -> dict[str, np.ndarray]:
         if [len(samples) // HOP for samples in waves] != list(np.diff(starts)):
             raise AssertionError(f"voice {name} is not frame-parallel to {VOICES[0].name}")
         gain = gain_of(waves)
-        result[f"gain_{name}"] = np.float32(gain)
+        result[f"gain_{name}"] = np.array(gain, np.float32)
         result[name] = (np.concatenate(waves) * gain * 32767).astype(np.int16)
     return result
 
@@ -71,7 +71,7 @@ def build_codec_data(work: Path, clips: int, seed: int) -> None:
     target = work / "codec.npz"
     if target.exists():
         return
-    np.savez(target, **codec_waves(sentences(clips, seed + 1)))
+    np.savez(target, allow_pickle=False, **codec_waves(sentences(clips, seed + 1)))
 
 
 def build_quantizer(work: Path, seed: int) -> None:
@@ -106,6 +106,7 @@ def build_speech(work: Path, clips: int, seed: int) -> None:
     started = time.monotonic()
     for index, text in enumerate(texts):
         clip = synthesise(flite, text, voice, gain)
+        assert clip.owner is not None  # the synthesiser knows which phone each frame belongs to
         codes.append(encode(clip, fitted))
         owners.append(clip.owner)
         symbols.append(clip.symbols)

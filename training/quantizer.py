@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.speech import HOP, SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
+from training.speech import HOP
 
 PARTS = 4
 MELS = 32
@@ -26,13 +28,15 @@ def mel_bank(bins: int, mels: int = MELS, low_hz: float = 50.0, high_hz: float =
     """Return triangles spaced evenly on the mel scale, [bins, mels]."""
 
     def to_mel(hz: np.ndarray | float) -> np.ndarray:
-        return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
+        mel: NDArray[np.float64] = 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
+        return mel
 
     edges = np.linspace(to_mel(low_hz), to_mel(high_hz), mels + 2)
     points = to_mel(np.linspace(0, SAMPLE_RATE / 2, bins))[:, None]
     rise = (points - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - points) / (edges[2:] - edges[1:-1])
-    return np.maximum(0.0, np.minimum(rise, fall))
+    bank: NDArray[np.float64] = np.maximum(0.0, np.minimum(rise, fall))
+    return bank
 
 
 _BANK = mel_bank(1024 // 2 + 1)
@@ -46,7 +50,8 @@ def features(samples: np.ndarray) -> np.ndarray:
     padded = np.pad(samples, (side, side))
     views = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::step]
     power = np.abs(np.fft.rfft(views * _HANN, 1024)) ** 2
-    return np.log(power @ _BANK + FLOOR).reshape(len(samples) // HOP, PARTS * MELS).astype(np.float32)
+    mels: NDArray[np.float64] = np.log(power @ _BANK + FLOOR).reshape(len(samples) // HOP, PARTS * MELS)
+    return mels.astype(np.float32)
 
 
 @dataclass
@@ -59,11 +64,12 @@ class Quantizer:
 
     @property
     def dims(self) -> int:
-        return self.books.shape[2]
+        return int(self.books.shape[2])
 
     def content(self, feature: np.ndarray) -> np.ndarray:
-        """Return the content latents [n, content dims] of features [n, features]."""
-        return (feature - self.mean) @ self.basis
+        """[n, features] to content latents [n, content dims]."""
+        latents: NDArray[np.float32] = (feature - self.mean) @ self.basis
+        return latents
 
     def encode(self, content: np.ndarray) -> np.ndarray:
         """Return the codes [n, codebooks - 1] of content latents, each the nearest entry to what the earlier ones
@@ -79,8 +85,8 @@ class Quantizer:
         return np.stack(codes, 1).astype(np.uint8)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Return the latents [n, dims] of all codebooks' codes [n, codebooks]."""
-        return sum(book[codes[:, i]] for i, book in enumerate(self.books))
+        """All codebooks' codes [n, codebooks] to latents [n, dims]."""
+        return np.asarray(sum(book[codes[:, i]] for i, book in enumerate(self.books)))
 
 
 def _nearest(points: np.ndarray, entries: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from codec_stream.rate import SAMPLE_RATE
 from realtime.text.symbols import PHONES, STRESS, VOWELS
@@ -86,7 +87,8 @@ def fit(speech: Speech, frames: int, gain: float = 1.0) -> np.ndarray:
     samples = soxr.resample(speech.samples, speech.sample_rate, SAMPLE_RATE) * gain
     samples = samples[: frames * HOP]
     samples = np.pad(samples, (0, frames * HOP - len(samples)))
-    return (samples - samples.mean()).astype(np.float32)
+    centred: NDArray[np.float32] = (samples - samples.mean()).astype(np.float32)
+    return centred
 
 
 def owners(ends: list[tuple[int, float]], frames: int) -> np.ndarray:

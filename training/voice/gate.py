@@ -13,10 +13,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from codec_stream.rate import SAMPLE_RATE
 from realtime.text import to_phonemes
 from training import measure
-from training.speech import SAMPLE_RATE
 from training.voice import ears, phase, pitch, vocoder
 from training.voice.quantizer import Quantizer, distortion
 from training.voice.speakers import SPEAKERS
@@ -32,7 +33,8 @@ def coded(fitted: Quantizer, utterance: Utterance) -> np.ndarray:
     """Return the wave that the vocoder makes of an utterance's codes."""
     knots = phase.from_codes(phase.codes(utterance.knots()))
     pulses, hiss = vocoder.synthesise(fitted.rows(fitted.encode(utterance.rows)), knots)
-    return pulses + hiss
+    wave: NDArray[np.float32] = pulses + hiss
+    return wave
 
 
 def contour_picture(path: Path, utterance: Utterance) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 WAVE = "audio"
 DURATIONS = "/encoder/Clip_output_0"
@@ -118,9 +119,9 @@ def _become(node: Any, kind: str, inputs: list[str], output: str | None = None) 
 def _unrolled(weight: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """Turn 8-bit weights [directions, in, 4 x hidden] into float ones [directions, 4 x hidden, in]."""
     shape = (len(weight), 1, -1)
-    return ((weight.astype(np.float32) - zero.astype(np.float32).reshape(shape)) * scale.reshape(shape)).transpose(
-        0, 2, 1
-    )
+    centred: NDArray[np.float32] = weight.astype(np.float32) - zero.astype(np.float32).reshape(shape)
+    real: NDArray[np.float32] = centred * scale.reshape(shape)
+    return real.transpose(0, 2, 1)
 
 
 def _write(model: Any, outputs: list[str], path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.causal import CausalDecoder
+from training.causal import Block, CausalDecoder, bias_of
 
 PITCH_DIMS = 2
 GAIN = 3.0
@@ -38,61 +38,66 @@ def hold(frozen: Frozen) -> None:
 
 @torch.no_grad()
 def wire(decoder: CausalDecoder, gain: float = GAIN) -> Frozen:
-    """Set the oscillator's weights, and return the parameters with the parts of them that must not change."""
-    conv, blocks = decoder.conv1.conv, decoder.block
+    """Set the oscillator's weights. Returns the parameters and the parts of them that must not change."""
+    conv, blocks = decoder.conv1.conv, [block for block in decoder.block if isinstance(block, Block)]
+    bias = bias_of(conv)
     first, second, third = (blocks[index].conv_t1.stride for index in range(3))
-    conv.weight[RAW], conv.bias[RAW] = 0, 0
+    conv.weight[RAW], bias[RAW] = 0, 0
     conv.weight[RAW, -PITCH_DIMS:] = torch.from_numpy(_phase_and_slopes()).float().transpose(1, 2)
     conv.weight[4:, -2] *= 0.1
     conv.weight[4:, -1] = 0  # only the oscillator reads the place: of the frame ahead it is not known in time
     blocks[0].snake1.alpha[:, RAW] = PASS
     frozen: Frozen = [
         (conv.weight, np.s_[RAW]),
-        (conv.bias, np.s_[RAW]),
+        (bias, np.s_[RAW]),
         (conv.weight, np.s_[:, -1]),
         (blocks[0].snake1.alpha, np.s_[:, RAW]),
     ]
     up = blocks[0].conv_t1.conv
-    up.weight[RAW], up.weight[:, :18], up.bias[:18] = 0, 0, 0
+    bias = bias_of(up)
+    up.weight[RAW], up.weight[:, :18], bias[:18] = 0, 0, 0
     for step in range(first):
         for half in range(3):
             up.weight[RAW, half, step] = _hermite((step + half / 2) / first)
         for part in range(second):
             for shift in range(3):
                 up.weight[RAW, 3 + 3 * part + shift, step] = _hermite((step + part / second) / first)
-    _shift(up.bias, 3, second)
-    frozen += [(up.weight, np.s_[RAW]), (up.weight, np.s_[:, :18]), (up.bias, np.s_[:18])]
+    _shift(bias, 3, second)
+    frozen += [(up.weight, np.s_[RAW]), (up.weight, np.s_[:, :18]), (bias, np.s_[:18])]
     blocks[1].snake1.alpha[:, :3], blocks[1].snake1.alpha[:, COARSE] = PASS, math.pi
     frozen += [(blocks[1].snake1.alpha, np.s_[:, :18])]
     up = blocks[1].conv_t1.conv
-    up.weight[:18], up.weight[:, FINE], up.bias[FINE] = 0, 0, 0
+    bias = bias_of(up)
+    up.weight[:18], up.weight[:, FINE], bias[FINE] = 0, 0, 0
     for step in range(second):
         for part in range(third):
             for shift in range(3):
                 up.weight[:3, 3 * part + shift, step] = _lagrange((step + part / third) / second)
-    _shift(up.bias, 0, third)
-    up.weight[:, 12:14], up.bias[12:14] = 0, 0
+    _shift(bias, 0, third)
+    up.weight[:, 12:14], bias[12:14] = 0, 0
     for part in range(second):
         _thirds(up, 3 + 3 * part, 12, part, gain)
     blocks[2].snake1.alpha[:, FINE] = math.pi
     frozen += [
         (up.weight, np.s_[:18]),
         (up.weight, np.s_[:, :14]),
-        (up.bias, np.s_[:14]),
+        (bias, np.s_[:14]),
         (blocks[2].snake1.alpha, np.s_[:, FINE]),
     ]
     up = blocks[2].conv_t1.conv
-    up.weight[FINE], up.weight[:, :2], up.bias[:2] = 0, 0, 0
+    bias = bias_of(up)
+    up.weight[FINE], up.weight[:, :2], bias[:2] = 0, 0, 0
     for part in range(third):
         _thirds(up, 3 * part, 0, part, gain)
-    frozen += [(up.weight, np.s_[FINE]), (up.weight, np.s_[:, :2]), (up.bias, np.s_[:2])]
-    for block, channels in ((blocks[0], 18), (blocks[1], 12)):  # the other layers neither read nor write the phase
+    frozen += [(up.weight, np.s_[FINE]), (up.weight, np.s_[:, :2]), (bias, np.s_[:2])]
+    for block, channels in ((blocks[0], 18), (blocks[1], 12)):  # nobody reads or writes the phase on its way
         for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
-            unit.conv2.weight[:channels], unit.conv2.bias[:channels] = 0, 0
+            bias = bias_of(unit.conv2)
+            unit.conv2.weight[:channels], bias[:channels] = 0, 0
             unit.conv1.conv.weight[:, :channels] = 0
             frozen += [
                 (unit.conv2.weight, np.s_[:channels]),
-                (unit.conv2.bias, np.s_[:channels]),
+                (bias, np.s_[:channels]),
                 (unit.conv1.conv.weight, np.s_[:, :channels]),
             ]
     return frozen
@@ -126,9 +131,10 @@ def _shift(bias: Tensor, first: int, parts: int) -> None:
 
 
 def _thirds(up: torch.nn.ConvTranspose1d, first: int, into: int, tap: int, gain: float) -> None:
-    """Make cosine and sine in channels `into` and `into` + 1 at one tap, from three snakes a third of a cycle apart."""
+    """Cosine and sine into channels `into` and `into` + 1 at one tap, from three snakes a third of a cycle apart."""
+    bias = bias_of(up)
     for channel, sign, wave in ((into, -1.0, math.cos), (into + 1, 1.0, math.sin)):
         weights = [sign * gain * 4 / 3 * math.pi * wave(2 * math.pi * shift / 3) for shift in range(3)]
         for shift in range(3):
             up.weight[first + shift, channel, tap] = weights[shift]
-        up.bias[channel] = -sum(weights[shift] * shift / 3 for shift in range(3))
+        bias[channel] = -sum(weights[shift] * shift / 3 for shift in range(3))

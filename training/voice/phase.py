@@ -9,8 +9,10 @@ its *place* the end knot within a cycle. A place follows from the length and the
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.speech import HOP, SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
+from training.speech import HOP
 
 SIXTEENTHS = 16
 """The parts that a cycle is divided into. One more sixteenth a frame is 1.56 Hz."""
@@ -48,7 +50,8 @@ def at_samples(knots: np.ndarray) -> np.ndarray:
     slope = (np.concatenate([cycles[:1], cycles]) + np.concatenate([cycles, cycles[-1:]])) / 2
     start, end, u = slope[:-1, None], slope[1:, None], (np.arange(HOP) / HOP)[None]
     cubic = start * (u**3 - 2 * u**2 + u) + end * (u**3 - u**2) + cycles[:, None] * (3 * u**2 - 2 * u**3)
-    return (knots[:-1, None] / SIXTEENTHS + cubic).reshape(-1)
+    phase: NDArray[np.float64] = (knots[:-1, None] / SIXTEENTHS + cubic).reshape(-1)
+    return phase
 
 
 def codes(knots: np.ndarray) -> np.ndarray:

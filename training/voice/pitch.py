@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
-from training.speech import SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
 from training.voice.phase import F0_STEP_S
 
 RATE = 6_000
@@ -68,4 +69,5 @@ def cents(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     count = min(len(ours), len(theirs))
     ours, theirs = ours[:count], theirs[:count]
     both = (ours > 0) & (theirs > 0)
-    return np.abs(1200 * np.log2(ours[both] / theirs[both]))
+    apart: NDArray[np.float64] = np.abs(1200 * np.log2(ours[both] / theirs[both]))
+    return apart

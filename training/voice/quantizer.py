@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.quantizer import _kmeans, _nearest
 from training.voice.corpus import read
@@ -53,8 +54,9 @@ class Quantizer:
     books: np.ndarray  # [books, entries, dims]
 
     def latents(self, rows: np.ndarray) -> np.ndarray:
-        """Return the latents [frames, dims] float32 of rows."""
-        return ((features(rows) - self.mean) @ self.basis).astype(np.float32)
+        """[frames, dims] float32."""
+        latents: NDArray[np.float32] = ((features(rows) - self.mean) @ self.basis).astype(np.float32)
+        return latents
 
     def encode(self, rows: np.ndarray, beam: int = BEAM) -> np.ndarray:
         """Return the codes [frames, books] uint8 of rows."""
@@ -100,7 +102,8 @@ def _search(points: np.ndarray, books: np.ndarray, beam: int) -> np.ndarray:
         lines = np.arange(count)[:, None]
         rest = rest[lines, way] - book[entry]
         codes = np.concatenate([codes[lines, way], entry[:, :, None].astype(np.uint8)], 2)
-    return codes[np.arange(count), (rest**2).sum(2).argmin(1)]
+    best_codes: NDArray[np.uint8] = codes[np.arange(count), (rest**2).sum(2).argmin(1)]
+    return best_codes
 
 
 def fit(rows: np.ndarray, books: int = BOOKS, dims: int = DIMS, rounds: int = 12, seed: int = 0) -> Quantizer:

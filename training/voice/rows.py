@@ -7,8 +7,10 @@ noise, less is periodic). Four rows make a frame.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.speech import HOP, SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
+from training.speech import HOP
 
 PARTS = 4
 STEP = HOP // PARTS
@@ -48,8 +50,8 @@ BANK, BACK = _banks()
 
 
 def envelope(rows: np.ndarray, warp: float = 1.0) -> np.ndarray:
-    """Return the log power at every bin, [n, BINS]. `warp` moves the formants up by that factor."""
-    result = rows[:, :MELS].astype(np.float64) @ BACK
+    """Log power at every bin, [n, BINS]. `warp` moves the formants up by that factor."""
+    result: NDArray[np.float64] = rows[:, :MELS].astype(np.float64) @ BACK
     if warp != 1.0:
         result = np.stack([np.interp(_HZ / warp, _HZ, row) for row in result])
     return result

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codec_stream.rate import SAMPLE_RATE
 from training import checkpointing
-from training.speech import SAMPLE_RATE
 from training.voice import teacher as teaching
 from training.voice.rows import LEAST_DB, MELS, ROW, STEP
 from training.voice.speakers import gain_of
@@ -36,6 +36,10 @@ class Net(nn.Module):
     decibels.
     """
 
+    mean: Tensor
+    scale: Tensor
+    level: Tensor
+
     def __init__(self, speakers: int) -> None:
         super().__init__()
         self.voice = nn.Embedding(speakers, WIDTH)
@@ -51,7 +55,8 @@ class Net(nn.Module):
         x = F.gelu(self.first((states - self.mean) / self.scale) + self.voice(speaker)[:, :, None])
         x = x + F.gelu(self.second(x))
         x = x + F.gelu(self.third(x))
-        return self.last(x) + self.level
+        rows: Tensor = self.last(x) + self.level
+        return rows
 
 
 def states(spoken: Spoken) -> np.ndarray:
@@ -106,9 +111,12 @@ def gather(work: Path, notations: list[str], speakers: list[str]) -> None:
     folder = work / "shortcut"
     folder.mkdir(parents=True, exist_ok=True)
     todo = [(i, n, s) for i, n in enumerate(notations) for s in speakers if not (folder / f"{s}_{i:04d}.npz").exists()]
-    kokoro = Kokoro(work / "teacher", whole=True) if todo else None
+    if not todo:
+        return
+    kokoro = Kokoro(work / "teacher", whole=True)
     for done, (index, notation, speaker) in enumerate(todo):
         spoken = kokoro.say(notation, speaker)
+        assert spoken.wave is not None  # the whole graph makes waves
         rows = analyse(spoken.wave, teaching.spread(spoken.f0))
         given = states(spoken)[:, : len(rows)]
         np.savez(folder / f"{speaker}_{index:04d}.npz", states=given.astype(np.float16), rows=rows[: given.shape[1]])
@@ -126,13 +134,13 @@ def train(work: Path, steps: int, rate: float = 2e-3, batch: int = 16, seed: int
     clips = []
     for path in paths:
         data = np.load(path)
-        who, number = path.stem.rpartition("_")[0], int(path.stem.rpartition("_")[2])
+        speaker, _, sentence = path.stem.rpartition("_")
         clips.append(
             (
                 torch.from_numpy(data["states"].astype(np.float32)),
                 torch.from_numpy(data["rows"]),
-                speakers.index(who),
-                number,
+                speakers.index(speaker),
+                int(sentence),
             )
         )
     learnt = [clip for clip in clips if clip[3] % VALIDATION]

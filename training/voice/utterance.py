@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.speech import FRAME_S, HOP, SAMPLE_RATE
+from codec_stream.rate import SAMPLE_RATE
+from training.speech import FRAME_S, HOP
 from training.voice import phase, vocoder
 from training.voice.rows import MELS, PARTS, STEP, voiced
 
@@ -39,7 +41,8 @@ class Utterance:
     def wave(self, ratio: float = 1.0, warp: float = 1.0) -> np.ndarray:
         """Return the wave [frames x HOP] float32 that the vocoder makes."""
         pulses, hiss = vocoder.synthesise(self.rows, self.knots(ratio), warp=warp)
-        return pulses + hiss
+        wave: NDArray[np.float32] = pulses + hiss
+        return wave
 
 
 def f0_values(frames: int) -> int:

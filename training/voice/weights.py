@@ -48,7 +48,7 @@ def fetch(work: Path) -> Path:
     _check("the table of signs", signs, SIGNS_SHA256)
     (folder / "model.onnx").write_bytes(model)
     (folder / "signs.json").write_text(json.dumps(json.loads(signs)["vocab"], ensure_ascii=False), encoding="utf-8")
-    np.savez(folder / "styles.npz", **styles)
+    np.savez(folder / "styles.npz", allow_pickle=False, **styles)
     return folder
 
 
