@@ -151,7 +151,7 @@ def _say(word: str, before: str, shouted: bool) -> str:
     letters.
     """
     if all(character in _SYMBOLS for character in word) and not word.isascii():
-        return word  # the notation itself
+        return _stressed(word)
     small = word.lower()
     if len(word) > 2 and small.endswith("s") and word[-1] == "s" and word[:-1].rstrip("'").isupper():
         return _plural(_say(word[:-1].rstrip("'"), before, shouted))
@@ -167,6 +167,20 @@ def _say(word: str, before: str, shouted: bool) -> str:
     if small in _VERBS and before not in _NOUN_BEHIND:
         return _VERBS[small]
     return pronounce(small)
+
+
+def _stressed(symbols: str) -> str:
+    """Put each stress of a word that is written in symbols right before its vowel: it may stand before the syllable,
+    as in IPA. A stress without a vowel behind it says nothing."""
+    result, waits = "", False
+    for symbol in symbols:
+        if symbol == STRESS:
+            waits = True
+            continue
+        if waits and symbol in _VOWELS:
+            result, waits = result + STRESS, False
+        result += symbol
+    return result
 
 
 @lru_cache(maxsize=20_000)

@@ -43,6 +43,14 @@ def test_notation(text: str, notation: str) -> None:
     assert to_phonemes(text) == notation
 
 
+@pytest.mark.parametrize(
+    ("symbols", "notation"),
+    [("həlˈO wˈɝld", "həlˈO wˈɝld."), ("ˈpɛn", "pˈɛn."), ("bˈ", "b."), ("ˈˈɛ", "ˈɛ."), ("ˈ", ""), ("pɛn ˈ.", "pɛn.")],
+)
+def test_symbols_stay_and_a_stress_stands_before_its_vowel(symbols: str, notation: str) -> None:
+    assert to_phonemes(symbols) == notation
+
+
 def test_the_same_spelling_sounds_as_its_place_asks() -> None:
     assert to_phonemes("Can I read it?") != to_phonemes("I have read it?").replace("hˈæv ", "")
     assert "jus" in to_phonemes("the use of it") and "jˈuz" in to_phonemes("I use it")
