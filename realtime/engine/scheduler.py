@@ -299,7 +299,7 @@ class Scheduler:
                 continue
             if stream.phase is Phase.DECODE and stream.paced:
                 times.append(max(now, stream.playout.empties_at - stream.max_lead_s))
-            elif stream.phase is not Phase.ENDED:
+            else:
                 return now
         return min(times) if times else None
 

@@ -15,7 +15,6 @@ from realtime.text import vocabulary as known
 from realtime.text.dictionary import entries
 from realtime.text.letters import sound_out
 from realtime.text.normalise import TAG, normalise
-from realtime.text.numbers import digits
 from realtime.text.symbols import PHONES, STRESS, VOWELS
 
 _VOWELS = frozenset(PHONES[name] for name in VOWELS)
@@ -121,7 +120,7 @@ def _sentences(text: str) -> str:
             if words and words[-1] != ",":
                 words.append(",")
         else:
-            words += [spoken for word in _named(head) if (spoken := _say(word, "", False))]
+            words += [_say(word, "", False) for word in _named(head)]
     _finish(result, words, ".")
     return " ".join(result)
 
@@ -194,8 +193,6 @@ def pronounce(word: str) -> str:
     if known_as and not _VOWELS.isdisjoint(known_as):
         return known_as
     base, mark, ending = word.rpartition("'")
-    if mark and not base:
-        return pronounce(ending)
     if mark:
         return _shortened(base, ending)
     if not set(word) & set("aeiouy"):
@@ -346,9 +343,7 @@ def _letter_name(name: str) -> str:
 
 
 def _named(character: str) -> list[str]:
-    """Name a sign without a reading of its own by its Unicode name, and a digit of any script as a digit."""
-    if character.isdecimal():
-        return [digits(str(unicodedata.decimal(character)))]
+    """A sign without a reading of its own, by its Unicode name."""
     if unicodedata.category(character)[0] == "M":
         return []  # an accent belongs to the letter before it
     name = unicodedata.name(character, "sign").lower()

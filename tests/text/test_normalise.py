@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.text import front_end, normalise
+from realtime.text import dictionary_words, front_end, normalise
 from realtime.text.numbers import cardinal, decade, digits, ordinal, read, year
 
 FORMS = {
@@ -50,6 +50,7 @@ FORMS = {
         ("3/15/2024", "March fifteenth, twenty twenty four"),
         ("15.03.2024", "March fifteenth, twenty twenty four"),
         ("Dec 25", "December twenty fifth"),
+        ("2026-13-45", "two thousand twenty six thirteen forty five"),
     ],
     "times": [
         ("at 9:30 on Monday", "at nine thirty on Monday"),
@@ -62,6 +63,9 @@ FORMS = {
         ("13:30:00", "thirteen thirty"),
         ("9:05:30.25", "nine oh five and thirty point two five seconds"),
         ("open 9:00-17:30", "open nine o'clock to seventeen thirty"),
+        ("5:00 pm", "five P M"),
+        ("30:45", "thirty to forty five"),
+        ("30:45:10", "three zero four five one zero"),
     ],
     "timestamps": [
         ("2026-11-28T10:00Z", "November twenty eighth, twenty twenty six at ten o'clock UTC"),
@@ -78,6 +82,8 @@ FORMS = {
         ("$1", "one dollar"),
         ("$1,234.56", "one thousand two hundred thirty four dollars and fifty six cents"),
         ("$0.99", "ninety nine cents"),
+        ("$.99", "ninety nine cents"),
+        ("$5.00", "five dollars"),
         ("€5M", "five million euros"),
         ("£3 billion", "three billion pounds"),
         ("1.50€", "one euro and fifty cents"),
@@ -91,6 +97,7 @@ FORMS = {
         ("37.5°C", "thirty seven point five degrees Celsius"),
         ("-5°C", "minus five degrees Celsius"),
         ("90 km/h", "ninety kilometers per hour"),
+        ("3 kWh", "three kilowatt hours"),
         ("5 m²", "five square meters"),
         ("50%", "fifty percent"),
         ("6 ft", "six feet"),
@@ -265,6 +272,13 @@ def test_long_odd_input_takes_no_time(piece: str) -> None:
     started = time.process_time()
     normalise(text)
     assert time.process_time() - started < 2.0
+
+
+def test_the_dictionary_gives_plain_words_in_order() -> None:
+    words = dictionary_words()
+    assert words == sorted(words)
+    assert "table" in words
+    assert all(word.isalpha() and 3 <= len(word) <= 12 for word in words)
 
 
 def test_the_front_end_has_a_name() -> None:

@@ -67,6 +67,37 @@ def test_words_made_of_known_ones_sound_like_them() -> None:
     assert to_phonemes("tuples") == to_phonemes("tuple")[:-1] + "z."
 
 
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("batching", "batch|ɪŋ"),
+        ("friended", "friend|ɪd"),
+        ("bottlenecked", "bottleneck|t"),
+        ("spammed", "spam|d"),
+        ("refactors", "refactor|z"),
+        ("flibbertigibbet's", "flibbertigibbet|s"),
+        ("zorblax's", "zorblax|əz"),
+        ("zorblan't", "zorblan|t"),
+        ("zorblak't", "zorblak|ət"),
+        ("zorblan'll", "zorblan|l"),
+        ("clickable", "click|əbəl"),
+    ],
+)
+def test_a_word_with_an_ending_sounds_like_the_word_and_the_ending(word: str, parts: str) -> None:
+    stem, _, ending = parts.partition("|")
+    assert word not in entries()
+    assert to_phonemes(word) == to_phonemes(stem)[:-1] + ending + "."
+
+
+def test_a_prefix_sounds_before_the_word_it_stands_before() -> None:
+    assert "unfollowed" not in entries()
+    assert to_phonemes("unfollowed") == "ən" + to_phonemes("followed")
+
+
+def test_an_accent_belongs_to_the_letter_before_it() -> None:
+    assert to_phonemes("x\u0301.") == to_phonemes("x.")
+
+
 def test_sounding_out_follows_the_letters() -> None:
     assert sound_out("bim").replace(STRESS, "") == "bɪm"
     assert STRESS in sound_out("strand")
