@@ -17,8 +17,9 @@ from transformers.models.dac.modeling_dac import DacDecoder, DacEncoder
 from transformers.models.hubert.modeling_hubert import HubertModel
 
 from codec_stream.codec_config import CodecConfig
-from codec_stream.encoder import SemanticEncoder, dac_config, hubert_config
+from codec_stream.encoder import SemanticEncoder
 from codec_stream.rate import SAMPLE_RATE
+from codec_stream.stock import dac_config, hubert_config
 from codec_stream.weights import load_codec_weights
 from training.causal import CausalDecoder
 from training.quantizer import Quantizer

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 _LOAD = """
 import sys
 from realtime.engine.load import load_engine
