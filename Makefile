@@ -29,8 +29,16 @@ serve: $(VENV)/.installed
 ## test: set up and run lint, types, import contracts and all tests
 test: system $(VENV)/.installed-test check
 	$(BIN)/python -m tests.interop.environment
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not (process or browser or foreign or quiet)"
-	$(BIN)/python -m pytest -q -m "process or browser or foreign or quiet"
+	$(MAKE) -j2 --output-sync=target test-alone test-beside
+
+# servers, browsers and foreign clients one after the other, since they are timed and mostly wait;
+# what only computes takes the cores that they leave
+ALONE = process or browser or foreign or quiet
+.PHONY: test-alone test-beside
+test-alone:
+	$(BIN)/python -m pytest -q -m "$(ALONE)"
+test-beside:
+	nice -n 15 $(BIN)/python -m pytest -q -m "not ($(ALONE))"
 
 ## quick: what needs no process, browser, foreign client or checkpoint: a minute, for while you work; ARGS="--lf"
 quick: $(VENV)/.installed-test

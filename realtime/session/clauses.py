@@ -63,10 +63,7 @@ class ClauseSplitter:
 
     def flush(self) -> list[Clause]:
         """Return everything left, as clauses."""
-        clauses = self._cut(final=True)
-        if self._buffer:
-            clauses.append(self._clause(len(self._buffer)))
-        return clauses
+        return self._cut(final=True)
 
     @property
     def pending(self) -> int:

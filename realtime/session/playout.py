@@ -88,8 +88,6 @@ class Playout:
 
     def end_clause(self) -> list[Word]:
         """Note that the newest clause has all its audio; return its words that were not told yet."""
-        if not self.clauses:
-            return []
         self.clauses[-1].whole = True
         return self._tell(self.clauses[-1])
 

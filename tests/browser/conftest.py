@@ -37,13 +37,13 @@ KEY = "sk-browser-0123456789abcdef"
 Visit = Callable[..., Awaitable[Visitor]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def microphone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Chromium's microphone hears; it is read anew each time the microphone is opened."""
     return tmp_path_factory.mktemp("microphone") / "says.wav"
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def chromium(microphone_file: Path) -> AsyncIterator[Browser]:
     flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone_file}%noloop"]
     expect.set_options(timeout=PATIENCE_MS)
@@ -53,7 +53,7 @@ async def chromium(microphone_file: Path) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unbroken() -> Iterator[None]:
     """What tests hold in memory is not looked through for garbage while somebody listens: that would be heard."""
     gc.collect()
@@ -62,7 +62,7 @@ def unbroken() -> Iterator[None]:
     gc.unfreeze()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def service(unbroken: None) -> AsyncIterator[Service]:
     config = Config(port=0, device="cpu", threads=1, slots=4)
     async with running(config) as (_, gateway, url):
@@ -71,14 +71,14 @@ async def service(unbroken: None) -> AsyncIterator[Service]:
         yield Service(gateway, url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def elsewhere() -> Iterator[str]:
     """The origin of somebody else's page."""
     with web_server(clients()) as origin:
         yield origin
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def guarded(unbroken: None, elsewhere: str) -> AsyncIterator[Service]:
     """Another one, that wants a key, lets pages from elsewhere in, and has room for two."""
     config = Config(
@@ -89,13 +89,13 @@ async def guarded(unbroken: None, elsewhere: str) -> AsyncIterator[Service]:
         yield Service(gateway, url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tap(service: Service) -> EngineTap:
     """The engine's own samples of all that is said here."""
     return EngineTap(service.gateway.engine)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def guarded_tap(guarded: Service) -> EngineTap:
     return EngineTap(guarded.gateway.engine)
 

@@ -16,7 +16,7 @@ def _codes(talk: Talk) -> list[str | None]:
 
 
 def test_a_turn_that_takes_the_last_place_is_kept_and_its_answer_refused() -> None:
-    ear = Ear(answers_turns=True)
+    ear = Ear(runtime={"answers_turns": True})
     for _ in range(MOST_ITEMS - 1):
         ear.talk.item("user", "Hello.")
     ear.hear("##" + "." * PATIENCE)
