@@ -109,7 +109,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_offers: Annotated[int, Meta(ge=0, description="calls of one key that are not connected yet; 0: no bound")] = 0
     key_speech_s: Annotated[float, Meta(ge=0.0, description="seconds of speech a day of one key; 0: no bound")] = 0.0
     brain: Annotated[
-        str, Meta(description="who decides what to say: module:factory, or an entry point of voiced.brains")
+        str,
+        Meta(
+            description="who decides what to say: read (the user's last text is spoken), rules (the built-in brain), "
+            "module:factory, or an entry point of voiced.brains; empty: read"
+        ),
     ] = ""
     translator: Annotated[
         str, Meta(description="who translates: module:factory, or an entry point of voiced.translators")

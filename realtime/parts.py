@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 
 from realtime.access.rules import Rule
 from realtime.agent.brain import Brain, Reader
+from realtime.agent.rules.brain import RuleBrain
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineClient
 from realtime.hearing.listening import Hearing
@@ -64,12 +65,21 @@ class Parts:
 
 def parts_of(config: Config) -> Parts:
     """Make the parts that the settings name. Raises ConfigError for one that cannot be made."""
-    named: dict[str, Any] = {}
-    if config.brain:
-        named["brain"] = _made("brain", config.brain)
+    named: dict[str, Any] = {"brain": _brain(config)}
     if config.translator:
         named["translator"] = _made("translator", config.translator)
     return Parts(**named)
+
+
+def _brain(config: Config) -> Brain:
+    """Make the brain that the settings name: one of ours, or somebody else's. Raises ConfigError."""
+    match config.brain:
+        case "" | "read":
+            return Reader()
+        case "rules":
+            return RuleBrain()
+    brain: Brain = _made("brain", config.brain)
+    return brain
 
 
 def _made(setting: str, name: str) -> Any:
