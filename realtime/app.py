@@ -18,6 +18,7 @@ from realtime.access.keys import ApiKeys, Secrets
 from realtime.access.policy import Access, is_loopback
 from realtime.access.quotas import Allowance, Quotas
 from realtime.access.rules import RULES
+from realtime.agent.brain import SessionBrains
 from realtime.checkpoints import voices_folder
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineProcess
@@ -139,6 +140,8 @@ class Application:
             for task in beside:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+            if isinstance(self.parts.brain, SessionBrains):
+                await self.parts.brain.close()
 
     def _routes(self) -> list[BaseRoute]:
         sessions, calls, brain = self.sessions, self._calls, self.parts.brain

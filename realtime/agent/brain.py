@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 class NothingToSay(Exception):
     """Says that there is no answer to this dialogue; the message tells the client why."""
+
+
+class BrainFailure(Exception):
+    """Says that the brain cannot give the answer, or the rest of it.
+
+    `code` and `message` are for the client: they name what to look at, and no secret. `spoken` is said to the user,
+    after what was said before; empty: nothing is.
+    """
+
+    def __init__(self, code: str, message: str, spoken: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.spoken = spoken
 
 
 @dataclass(frozen=True)
@@ -57,13 +71,15 @@ class Dialogue:
     """Holds what a brain has to answer: the entries, oldest first.
 
     `instructions` are the session's. `tools` are JSON schemas of the functions that the client can be asked to call.
-    `tool_choice` says which of them may be called: "auto", "none", "required" or a name.
+    `tool_choice` says which of them may be called: "auto", "none", "required" or a name. `spoken` says that
+    the answer will be spoken, not read.
     """
 
     entries: tuple[Entry, ...]
     instructions: str = ""
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: str = "auto"
+    spoken: bool = True
 
 
 class Brain(Protocol):
@@ -81,10 +97,29 @@ class Brain(Protocol):
     def needs_transcripts(self) -> bool: ...
 
     def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
-        """Stream the next response: pieces of text, and function calls. Raises NothingToSay when there is no answer.
+        """Stream the next response: pieces of text, and function calls. Raises NothingToSay when there is no answer,
+        and BrainFailure when it cannot be given.
 
         The stream is closed as soon as nobody wants to hear more.
         """
+
+
+@runtime_checkable
+class SessionBrains(Protocol):
+    """Gives each session a brain of its own: what a brain is that keeps something of each.
+
+    `end` is called on what `begin_session` gives when its session is over, and `close` when the server stops.
+    """
+
+    def begin_session(self) -> SessionBrain: ...
+
+    async def close(self) -> None: ...
+
+
+class SessionBrain(Brain, Protocol):
+    """Answers in one session, and is told when that is over."""
+
+    def end(self) -> None: ...
 
 
 class Reader:

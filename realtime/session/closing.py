@@ -25,8 +25,10 @@ class Closing:
     def settle(self, live: LiveResponse) -> None:
         """Complete a response, once all of it was generated and handed to whoever plays it."""
         if live.state is ResponseState.DRAINING and live.playout.sent == live.playout.generated:
-            live.enter(ResponseState.DONE)
-            if live.cut_short:
+            live.enter(ResponseState.DONE if live.failure is None else ResponseState.FAILED)
+            if live.failure is not None:
+                self._close(live, "failed", error=live.failure, whole=True)
+            elif live.cut_short:
                 self._close(live, "incomplete", reason="max_output_tokens")
             else:
                 self._close(live, "completed")
@@ -96,23 +98,25 @@ class Closing:
         status: ResponseStatus,
         reason: str | None = None,
         error: ResponseError | None = None,
+        whole: bool = False,
     ) -> None:
-        """Send the closing events in the order that clients wait for. `response.done` is the one terminal event."""
+        """Send the closing events in the order that clients wait for. `response.done` is the one terminal event. `whole`
+        says that its words are heard to their end, however it ended."""
         if live.entry is not None:
-            self._close_message(live, live.entry, status)
+            self._close_message(live, live.entry, status, whole or status == "completed")
         self._shared.send(server.ResponseDone, response=live.shown(status, reason, error))
         self._forget(live)
 
-    def _close_message(self, live: LiveResponse, entry: Entry, status: ResponseStatus) -> None:
+    def _close_message(self, live: LiveResponse, entry: Entry, status: ResponseStatus, whole: bool) -> None:
         assert live.item is not None
         written, playout = live.settings.writes, live.playout
         if written:
             words = live.written
         else:
-            heard = playout.sent if status in ("completed", "incomplete") else playout.played(self._shared.now)
+            heard = playout.sent if whole or status == "incomplete" else playout.played(self._shared.now)
             # what a client has said it heard counts, and not the estimate
             words = playout.played_text(heard if entry.played is None else entry.played)
-        item = with_words(live.item, words, "completed" if status == "completed" else "incomplete", written)
+        item = with_words(live.item, words, "completed" if whole else "incomplete", written)
         entry.item = item
         if written:
             self._responses.tell(live, server.OutputTextDone, text=words)

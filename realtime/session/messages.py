@@ -51,11 +51,13 @@ class BrainFailed:
     """Says that there will be no more text of a response, or none at all.
 
     `code` says whether there is nothing to say, or the brain failed, which is our fault. `message` is for the client.
+    `spoken` is said to the user before the response fails.
     """
 
     response_id: str
     message: str
-    code: Literal["nothing_to_say", "brain_failed"] = "nothing_to_say"
+    code: str = "nothing_to_say"
+    spoken: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class LiveResponse:
     entry: Entry | None = None  # its message, once there are words
     message_index: int = 0  # its place in the output
     calls: list[CallItem] = field(default_factory=list)
+    failure: ResponseError | None = None  # why it fails once its last words are spoken
     written: str = ""
     state: ResponseState = ResponseState.QUEUED
     clauses_left: deque[Clause] = field(default_factory=deque)

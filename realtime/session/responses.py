@@ -141,7 +141,7 @@ class Responses:
         settings = live.settings
         choice = settings.tool_choice if isinstance(settings.tool_choice, str) else settings.tool_choice.name
         tools = tuple(to_builtins(tool) for tool in settings.tools)
-        dialogue = Dialogue(live.before.dialogue(), settings.instructions, tools, choice)
+        dialogue = Dialogue(live.before.dialogue(), settings.instructions, tools, choice, not settings.writes)
         self._shared.out.append(AskBrain(live.id, dialogue))
 
     def _check_room(self, outside: bool) -> None:

@@ -40,11 +40,18 @@ class Words:
             self.finish_words(live)
 
     def brain_failed(self, message: BrainFailed) -> None:
-        """End the response whose brain has nothing (more) to say."""
+        """End the response whose brain has nothing (more) to say. What it has said is heard, and a last sentence where
+        there is one; then it has failed."""
         live = self._listened_to(message.response_id)
-        if live is not None:
-            kind = "invalid_request_error" if message.code == "nothing_to_say" else "server_error"
-            error = ResponseError(kind, message.code, message.message)
+        if live is None:
+            return
+        kind = "invalid_request_error" if message.code == "nothing_to_say" else "server_error"
+        error = ResponseError(kind, message.code, message.message)
+        if message.spoken or live.entry is not None:
+            live.failure = error
+            self.feed(live, f" {message.spoken}" if message.spoken and live.entry is not None else message.spoken)
+            self.finish_words(live)
+        else:
             self._closing.stop(live, ResponseState.FAILED, error=error)
 
     def brain_called(self, message: BrainCalled) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from msgspec import UNSET
@@ -19,7 +19,7 @@ from protocol.encodings import BadMessage
 from protocol.objects import ErrorBody, SessionConfig
 from protocol.server_events import ResponseDone, ServerEvent
 from realtime.access.quotas import Account
-from realtime.agent.brain import Brain, FunctionCall, NothingToSay
+from realtime.agent.brain import Brain, BrainFailure, FunctionCall, NothingToSay, SessionBrains
 from realtime.engine.client import EngineClient
 from realtime.engine.messages import Audio, Event
 from realtime.hearing.listening import Hearing
@@ -127,7 +127,8 @@ class Shell:
     ) -> None:
         self._wire = wire
         self._engine = engine
-        self._brain = brain
+        self._session_brain = brain.begin_session() if isinstance(brain, SessionBrains) else None
+        self._brain = self._session_brain or brain
         self._meters = meters
         self._player = player
         self._share = share or SlotShares().client()
@@ -187,6 +188,8 @@ class Shell:
             for clause_id in self._clauses:
                 self._engine.cancel(clause_id)
             self._share.close()
+            if self._session_brain is not None:
+                self._session_brain.end()
             self._speech_scores.close()
             self._tell(Disconnected())  # comes last, as a session that broke may break here again
 
@@ -300,17 +303,23 @@ class Shell:
                 self._tell(event)
 
     async def _ask(self, question: AskBrain) -> None:
+        reply: AsyncIterator[str | FunctionCall] | None = None
         try:
+            reply = self._brain.reply(question.dialogue)
             async with asyncio.timeout(_BRAIN_PATIENCE_S) as patience:
-                async for said in self._brain.reply(question.dialogue):
+                async for said in reply:
                     patience.reschedule(asyncio.get_running_loop().time() + _BRAIN_PATIENCE_S)
                     match said:
                         case FunctionCall():
                             self._tell(BrainCalled(question.response_id, said.name, said.arguments, said.call_id))
                         case str():
                             self._tell(BrainSaid(question.response_id, said))
+                    if question.response_id not in self._brains:
+                        return  # what it said ended its response
         except NothingToSay as error:
             self._tell(BrainFailed(question.response_id, str(error)))
+        except BrainFailure as failure:
+            self._tell(BrainFailed(question.response_id, failure.message, failure.code, failure.spoken))
         except Exception:  # the boundary of whatever brain is attached: its failure ends the response only
             log.exception("the brain failed")
             self._tell(BrainFailed(question.response_id, "Deciding what to say failed; try again.", "brain_failed"))
@@ -318,6 +327,8 @@ class Shell:
             self._tell(BrainDone(question.response_id))
         finally:
             self._brains.pop(question.response_id, None)
+            if isinstance(reply, AsyncGenerator):
+                await reply.aclose()
 
     async def _transcribe(self, asked: Transcribe) -> None:
         outcome: Transcribed | NotTranscribed

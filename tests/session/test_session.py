@@ -8,7 +8,7 @@ from protocol.client_events import (
     ResponseCreate,
 )
 from protocol.encodings import JSON, BadMessage
-from protocol.objects import ErrorBody, OutputAudio, TokenDetails
+from protocol.objects import ErrorBody, MessageItem, OutputAudio, ResponseError, TokenDetails
 from protocol.server_events import (
     AudioDelta,
     RateLimitsUpdated,
@@ -24,6 +24,7 @@ from realtime.session.messages import (
     Close,
     Disconnected,
     Drain,
+    DropAudio,
     Send,
     SendAudio,
     Tick,
@@ -278,6 +279,50 @@ def test_nothing_to_say_fails_the_response_with_the_reason() -> None:
     assert done.status_details is not None
     assert done.status_details.error is not msgspec.UNSET
     assert done.status_details.error.code == "nothing_to_say"
+
+
+def test_a_brain_that_fails_says_its_sentence_first_and_the_session_goes_on() -> None:
+    talk = Talk()
+    response = talk.respond(None)
+    talk.tell(BrainFailed(response, "Look at brain_url.", "brain_unreachable", "Sorry, please try again."))
+    talk.audio()
+    talk.end()
+    talk.deliver()
+    done = talk.done(response)
+    assert done.status == "failed"
+    assert done.status_details is not None
+    assert done.status_details.error == ResponseError("server_error", "brain_unreachable", "Look at brain_url.")
+    assert list(talk.clauses.values())[-1].text == "Sorry, please try again."
+    assert isinstance(done.output[0], MessageItem)
+    assert done.output[0].status == "completed"
+    assert talk.speak().status == "completed"
+
+
+@pytest.mark.parametrize("spoken", ["", "Sorry."])
+def test_what_a_brain_said_before_it_failed_is_heard_to_its_end(spoken: str) -> None:
+    talk = Talk()
+    response = talk.respond(None)
+    talk.tell(BrainSaid(response, "The capital of France is, as far as I know,"))
+    talk.tell(BrainFailed(response, "It broke off.", "brain_failed", spoken))
+    talk.audio()
+    talk.end()
+    talk.deliver()
+    done = talk.done(response)
+    assert done.status == "failed"
+    assert not any(isinstance(effect, DropAudio) for effect in talk.effects)
+    (message,) = done.output
+    assert isinstance(message, MessageItem)
+    assert message.content == [OutputAudio(transcript=f"The capital of France is, as far as I know, {spoken}".strip())]
+
+
+def test_a_user_who_interrupts_the_sentence_of_a_failure_cancels_the_response() -> None:
+    talk = Talk()
+    response = talk.respond(None)
+    talk.tell(BrainFailed(response, "It broke off.", "brain_failed", "Sorry."))
+    talk.audio()
+    talk.tell(ResponseCancel())
+    talk.deliver()
+    assert talk.done(response).status == "cancelled"
 
 
 def test_a_bad_message_is_answered_with_its_error() -> None:
