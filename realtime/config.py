@@ -26,7 +26,7 @@ _SERVICE_LINK = re.compile(
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 """These two match the variables that Kubernetes sets in every pod beside a Service named voiced or voiced-…. They are
 addresses and none of our settings."""
-_SECRET = {"api_keys", "turn_password"}
+_SECRET = {"api_keys", "turn_password", "brain_key"}
 
 
 class ConfigError(ValueError):
@@ -112,9 +112,34 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="who decides what to say: read (the user's last text is spoken), rules (the built-in brain), "
-            "module:factory, or an entry point of voiced.brains; empty: read"
+            "chat (a language model at brain_url), module:factory, or an entry point of voiced.brains; "
+            "empty: chat where brain_url is set, else read"
         ),
     ] = ""
+    brain_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s@?#]+)?$",
+            description="an OpenAI-compatible chat endpoint, of Ollama, vLLM, llama.cpp or hosted",
+            examples=["http://127.0.0.1:11434/v1", "https://api.openai.com/v1"],
+        ),
+    ] = ""
+    brain_model: Annotated[str, Meta(description="the language model's name there")] = ""
+    brain_key: Annotated[
+        str, Meta(pattern=r"^[!-~]*$", description="and our key, if it wants one; better in VOICED_BRAIN_KEY or a file")
+    ] = ""
+    brain_instructions: Annotated[str, Meta(description="what it is told before a session's own instructions")] = (
+        "You talk with somebody by voice. Answer in one to three short sentences of plain spoken language, "
+        "without lists, markup or emoji."
+    )
+    brain_context_chars: Annotated[
+        int,
+        Meta(ge=2000, le=4_000_000, description="characters of a conversation it is sent; older turns are summarised"),
+    ] = 12_000
+    brain_timeout_s: Annotated[float, Meta(ge=1.0, le=25.0, description="seconds to its first text")] = 20.0
+    brain_apology: Annotated[
+        str, Meta(description="what is said where it gives no answer; empty: nothing, the response just fails")
+    ] = "Sorry, I cannot answer right now. Please try again."
     translator: Annotated[
         str, Meta(description="who translates: module:factory, or an entry point of voiced.translators")
     ] = ""

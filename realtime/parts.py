@@ -73,13 +73,27 @@ def parts_of(config: Config) -> Parts:
 
 def _brain(config: Config) -> Brain:
     """Make the brain that the settings name: one of ours, or somebody else's. Raises ConfigError."""
-    match config.brain:
-        case "" | "read":
+    match config.brain or ("chat" if config.brain_url else "read"):
+        case "read":
             return Reader()
         case "rules":
             return RuleBrain()
+        case "chat":
+            return _chat_brain(config)
     brain: Brain = _made("brain", config.brain)
     return brain
+
+
+def _chat_brain(config: Config) -> Brain:
+    """Make the brain over a chat endpoint. Raises ConfigError without its address."""
+    from realtime.agent.chat.brain import ChatBrain  # here: an HTTP client that only this brain needs
+    from realtime.agent.chat.endpoint import Endpoint, Patience
+
+    if not config.brain_url:
+        raise ConfigError("brain is 'chat' and brain_url is empty; set it, such as to http://127.0.0.1:11434/v1.")
+    patience = Patience(first_s=config.brain_timeout_s)
+    endpoint = Endpoint(config.brain_url, config.brain_model, config.brain_key, patience)
+    return ChatBrain(endpoint, config.brain_instructions, config.brain_apology, config.brain_context_chars)
 
 
 def _made(setting: str, name: str) -> Any:

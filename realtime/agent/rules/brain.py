@@ -59,9 +59,10 @@ def _honest(question: Question) -> str:
 
 
 class RuleBrain:
-    """A brain by rules. Its answers depend on the dialogue and on `clock`, the time where the server runs."""
+    """Answers by rules, from the dialogue and `clock`, the time where the server runs."""
 
     answers_turns = True
+    needs_transcripts = True
 
     def __init__(self, clock: Callable[[], datetime] = datetime.now) -> None:
         self._clock = clock

@@ -16,7 +16,7 @@ _LOOKED_AT = 400
 
 @dataclass(frozen=True)
 class Question:
-    """The last turn of the user's.
+    """Holds the last turn of the user's.
 
     `text` is as it was said, `now` the time where the server runs. `words` are all of its words in plain form, and
     `asked` those of the question without greetings and courtesies, each as one line.

@@ -1,0 +1,1 @@
+"""A brain over any OpenAI-compatible chat endpoint: its messages, its stream, its failures, what it remembers."""
