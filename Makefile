@@ -53,13 +53,14 @@ coverage: $(VENV)/.installed-test
 fuzz: $(VENV)/.installed-test
 	$(BIN)/python -m tests.fuzz
 
-# from Debian: the synthesiser whose speech the recipe's test trains on, curl, Chromium and Firefox, which are among the clients,
-# and what playwright's own Node links to
+# from Debian: the synthesiser whose speech the recipe's test trains on, people's speech for the recogniser's, curl, Chromium and
+# Firefox, which are among the clients, and what playwright's own Node links to
 system:
-	@{ ls /usr/lib/*/libflite.so.1 /usr/lib/*/libatomic.so.1 && command -v curl && ls /usr/bin/chromium /usr/bin/firefox-esr; } >/dev/null 2>&1 || { \
-	  echo "installing libflite1, curl, chromium and firefox-esr"; \
+	@{ ls /usr/lib/*/libflite.so.1 /usr/lib/*/libatomic.so.1 && command -v curl && ls /usr/bin/chromium /usr/bin/firefox-esr \
+	    /usr/share/pocketsphinx/test/data/librivox; } >/dev/null 2>&1 || { \
+	  echo "installing libflite1, curl, chromium, firefox-esr and pocketsphinx-testdata"; \
 	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 libatomic1 curl chromium firefox-esr >/dev/null; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 libatomic1 curl chromium firefox-esr pocketsphinx-testdata >/dev/null; }
 
 ## check: lint, formatting, types and import contracts
 check: $(VENV)/.installed-test

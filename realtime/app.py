@@ -126,10 +126,12 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        hearing, lag = self.parts.hearing, measure_lag(self.metrics.lagged)
-        beside = [asyncio.create_task(task) for task in (self.engine.run(), hearing.run(), lag)]
+        hearing, recogniser = self.parts.hearing, self.parts.recogniser
+        running = (self.engine.run(), hearing.run(), recogniser.run(), measure_lag(self.metrics.lagged))
+        beside = [asyncio.create_task(task) for task in running]
         try:
             await hearing.named()  # a session tells its client at once who listens
+            await recogniser.ready()
             async with contextlib.AsyncExitStack() as listening:
                 for listener in self._listeners:
                     await listening.enter_async_context(listener.running())
@@ -145,7 +147,7 @@ class Application:
 
     def _routes(self) -> list[BaseRoute]:
         sessions, calls, brain = self.sessions, self._calls, self.parts.brain
-        status = StatusRoutes(self.engine, lambda: len(sessions))
+        status = StatusRoutes(self.engine, self.parts.recogniser, lambda: len(sessions))
         minting = SecretRoutes(self.access.secrets, sessions.runtime)
         voices = VoiceRoutes(self.catalogue, self.engine)
         return [

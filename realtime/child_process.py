@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 log = logging.getLogger("voiced")
 
 _LEAVE_S = 2.0
 
 
-def start_child(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def start_child(
+    module: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start `python -m module FD`, where FD is its end of a socket pair; return the process and our end.
 
-    The process is born with the terminal's signals blocked. Raises OSError.
+    The process is born with the terminal's signals blocked. `environment` is added to ours. Raises OSError.
     """
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", module, str(theirs.fileno())]
     with theirs, _terminal_signals_blocked():
         try:
-            return subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL), ours
+            process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, **environment}
+            )
+            return process, ours
         except BaseException:
             ours.close()
             raise

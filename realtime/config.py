@@ -26,7 +26,7 @@ _SERVICE_LINK = re.compile(
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 """These two match the variables that Kubernetes sets in every pod beside a Service named voiced or voiced-…. They are
 addresses and none of our settings."""
-_SECRET = {"api_keys", "turn_password", "brain_key"}
+_SECRET = {"api_keys", "turn_password", "brain_key", "recogniser_key"}
 
 
 class ConfigError(ValueError):
@@ -142,6 +142,24 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "Sorry, I cannot answer right now. Please try again."
     translator: Annotated[
         str, Meta(description="who translates: module:factory, or an entry point of voiced.translators")
+    ] = ""
+    recogniser: Annotated[
+        str,
+        Meta(
+            description="who understands speech: auto (Whisper from an installed package, if there is one), none, a "
+            "folder or hub id of Whisper's weights, the URL of a transcription endpoint, module:factory, or an entry "
+            "point of voiced.recognisers"
+        ),
+    ] = "auto"
+    recogniser_model: Annotated[
+        str,
+        Meta(
+            description="which model: tiny.en or base of the installed ones (empty: base if there is one), or what the "
+            "endpoint calls it (empty: whisper-1)"
+        ),
+    ] = ""
+    recogniser_key: Annotated[
+        str, Meta(description="key for the transcription endpoint; better in VOICED_RECOGNISER_KEY or a file")
     ] = ""
     allowed_origins: Annotated[
         list[Origin],

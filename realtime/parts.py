@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from starlette.websockets import WebSocket
 
@@ -20,6 +21,9 @@ from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineClient
 from realtime.hearing.listening import Hearing
 from realtime.hearing.process import HearingProcess
+from realtime.recognition.choice import NONE, recogniser_of
+from realtime.recognition.recogniser import NoRecogniser, Recogniser
+from realtime.recognition.weights import AUTO
 from realtime.shell.sessions import Sessions
 from realtime.translation.translator import PhraseTranslator, Translator
 
@@ -50,14 +54,15 @@ class ExtraWire:
 class Parts:
     """Holds what a server is put together from.
 
-    `brain` decides what to say, `translator` serves translation sessions, `hearing` tells speech from silence. `engine`
-    speaks; None starts one in a process of its own, as the configuration says. `wires` are further WebSocket routes.
-    `listeners` make further ways in.
+    `brain` decides what to say, `translator` serves translation sessions, `hearing` tells speech from silence,
+    `recogniser` understands what was said. `engine` speaks; None starts one in a process of its own, as the
+    configuration says. `wires` are further WebSocket routes. `listeners` make further ways in.
     """
 
     brain: Brain = field(default_factory=Reader)
     translator: Translator = field(default_factory=PhraseTranslator)
     hearing: Hearing = field(default_factory=HearingProcess)
+    recogniser: Recogniser = field(default_factory=lambda: NoRecogniser("No recogniser was given to this server."))
     engine: EngineClient | None = None
     wires: Sequence[ExtraWire] = ()
     listeners: Sequence[Callable[[Sessions, Brain], Listener]] = ()
@@ -68,6 +73,7 @@ def parts_of(config: Config) -> Parts:
     named: dict[str, Any] = {"brain": _brain(config)}
     if config.translator:
         named["translator"] = _made("translator", config.translator)
+    named["recogniser"] = _recogniser(config)
     return Parts(**named)
 
 
@@ -94,6 +100,25 @@ def _chat_brain(config: Config) -> Brain:
     patience = Patience(first_s=config.brain_timeout_s)
     endpoint = Endpoint(config.brain_url, config.brain_model, config.brain_key, patience)
     return ChatBrain(endpoint, config.brain_instructions, config.brain_apology, config.brain_context_chars)
+_NO_FACTORY = re.compile(r"https?://|[./~]|[A-Za-z]:[\\/]")
+"""What a name of a recogniser begins with that is a URL or a path."""
+
+
+def _recogniser(config: Config) -> Recogniser:
+    """The recogniser that the settings ask for: somebody's own by its name, otherwise one of ours."""
+    name = config.recogniser
+    own = ":" in name and not _NO_FACTORY.match(name)
+    if own or name in {entry.name for entry in entry_points(group="voiced.recognisers")}:
+        return cast(Recogniser, _made("recogniser", name))
+    if name not in (AUTO, NONE, "") and not _NO_FACTORY.match(name) and "/" not in name and not os.path.isdir(name):
+        raise ConfigError(
+            f"recogniser is {name!r}: it is no folder here and no entry point of voiced.recognisers; give auto, none, "
+            "a folder, a hub id (OWNER/NAME), a URL or module:factory."
+        )
+    try:
+        return recogniser_of(name, config.recogniser_model, config.recogniser_key)
+    except ValueError as error:
+        raise ConfigError(f"recogniser: {error}; give a URL like https://api.example/v1.") from None
 
 
 def _made(setting: str, name: str) -> Any:

@@ -59,8 +59,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said. `language` is an ISO 639-1 code, empty where it is not known; `duration_s` is that of the
-    audio."""
+    """What was said. `language` is an ISO 639-1 code, empty where it is not known; `duration_s` is the audio's."""
 
     text: str
     language: str

@@ -100,8 +100,10 @@ class Closing:
         error: ResponseError | None = None,
         whole: bool = False,
     ) -> None:
-        """Send the closing events in the order that clients wait for. `response.done` is the one terminal event. `whole`
-        says that its words are heard to their end, however it ended."""
+        """Send the closing events in the order that clients wait for; `response.done` is the one terminal event.
+
+        `whole` says that the words are heard to their end, however the response ended.
+        """
         if live.entry is not None:
             self._close_message(live, live.entry, status, whole or status == "completed")
         self._shared.send(server.ResponseDone, response=live.shown(status, reason, error))

@@ -15,6 +15,7 @@ from realtime.engine.client import EngineClient
 from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
 from realtime.http.replies import Json
+from realtime.recognition.recogniser import Recogniser
 from realtime.shell.sessions import ready
 
 _RETRY_S = 2
@@ -33,11 +34,20 @@ class _Models(msgspec.Struct, frozen=True):
     object: str = "list"
 
 
+class _Recogniser(msgspec.Struct, frozen=True):
+    """Who understands speech; `error` says why nobody does, in one sentence."""
+
+    name: str
+    languages: tuple[str, ...]
+    error: str
+
+
 class StatusRoutes:
     """Tells whether the server is alive, whether it is ready, and what runs."""
 
-    def __init__(self, engine: EngineClient, sessions: Callable[[], int]) -> None:
+    def __init__(self, engine: EngineClient, recogniser: Recogniser, sessions: Callable[[], int]) -> None:
         self._engine = engine
+        self._recogniser = recogniser
         self._sessions = sessions
         self._began = int(time.time())
 
@@ -61,6 +71,7 @@ class StatusRoutes:
             {
                 "status": "ready",
                 "engine": _told(engine.info),
+                "recogniser": _Recogniser(self._recogniser.name, self._recogniser.languages, self._recogniser.why),
                 "gauges": engine.gauges,
                 "sessions": self._sessions(),
                 "restarts": engine.restarts,

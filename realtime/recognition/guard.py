@@ -1,0 +1,54 @@
+"""What tells a text that was heard from one that Whisper made up, or said again and again. Pure.
+
+The bounds were found on recordings of people, on silence, noise and music: `voiced bench ears` measures what they do.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+_REPEATED_TOKENS = 4
+_AGAIN_COMPRESSION = 1.6
+_AGAIN_LOGPROB = -1.0
+_MADE_UP_COMPRESSION = 2.4
+_MADE_UP_LOGPROB = -2.0
+_NO_SPEECH = 0.6
+_NO_SPEECH_LOGPROB = -0.5
+
+
+def compression_ratio(text: str) -> float:
+    """How many times shorter a text becomes when it is compressed: above 2 it repeats itself. 0 of nothing."""
+    encoded = text.encode()
+    return len(encoded) / len(zlib.compress(encoded)) if encoded else 0.0
+
+
+def says_again(tokens: Sequence[int]) -> bool:
+    """Whether the end says again what stood just before it, once or more: four repeated tokens in all."""
+    count = len(tokens)
+    for size in range(1, count // 2 + 1):
+        unit, again = tokens[count - size :], 0
+        while tokens[count - (again + 2) * size : count - (again + 1) * size] == unit:
+            again += 1
+            if again * size >= _REPEATED_TOKENS:
+                return True
+    return False
+
+
+def needs_longer_context(tokens: Sequence[int], text: str, logprob: float) -> bool:
+    """Whether a text may be what a context that is too short does: loops, and words that the model doubts itself."""
+    return says_again(tokens) or compression_ratio(text) > _AGAIN_COMPRESSION or logprob < _AGAIN_LOGPROB
+
+
+def made_up(text: str, logprob: float, no_speech: float) -> str:
+    """Why a text was not heard but made up, as a sentence; empty if it was heard. `logprob` is the mean of its tokens,
+    `no_speech` the probability that there was no speech at all."""
+    if not any(map(str.isalnum, text)):
+        return "There are no words in the audio."
+    if no_speech > _NO_SPEECH and logprob < _NO_SPEECH_LOGPROB:
+        return "There is no speech in the audio."
+    if logprob < _MADE_UP_LOGPROB:
+        return "The audio cannot be understood."
+    if compression_ratio(text) > _MADE_UP_COMPRESSION:
+        return "The audio cannot be understood: its text repeats itself."
+    return ""
