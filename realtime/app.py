@@ -32,6 +32,7 @@ from realtime.http.routes.metrics import MetricsRoutes
 from realtime.http.routes.page import asset, page
 from realtime.http.routes.place import PlaceRoute
 from realtime.http.routes.status import StatusRoutes
+from realtime.http.routes.transcriptions import TranscriptionRoute
 from realtime.http.routes.voices import VoiceRoutes
 from realtime.metrics.loop_lag import measure_lag
 from realtime.metrics.registry import Metrics
@@ -147,7 +148,8 @@ class Application:
 
     def _routes(self) -> list[BaseRoute]:
         sessions, calls, brain = self.sessions, self._calls, self.parts.brain
-        status = StatusRoutes(self.engine, self.parts.recogniser, lambda: len(sessions))
+        recogniser = self.parts.recogniser
+        status = StatusRoutes(self.engine, recogniser, lambda: len(sessions))
         minting = SecretRoutes(self.access.secrets, sessions.runtime)
         voices = VoiceRoutes(self.catalogue, self.engine)
         return [
@@ -167,6 +169,8 @@ class Application:
             Route("/v1/realtime/translations/client_secrets", minting.translation, methods=["POST"]),
             WebSocketRoute("/tts/websocket", CartesiaRoutes(sessions).connect),
             Route("/v1/audio/speech", SpeechFileRoute(sessions), methods=["POST"]),
+            Route("/v1/audio/transcriptions", TranscriptionRoute(recogniser), methods=["POST"]),
+            Route("/v1/audio/translations", TranscriptionRoute(recogniser, translate=True), methods=["POST"]),
             Route("/v1/audio/voices", voices.list),
             Route("/v1/audio/voices", voices.create, methods=["POST"]),
             Route("/v1/audio/voices/{id}", voices.show),

@@ -16,6 +16,7 @@ SecretKind = Literal["realtime", "translation"]
 
 _KIB = 1024
 _CLIP_BYTES = 10 * 1024 * _KIB  # the largest reference clip
+_RECORDING_BYTES = 25 * 1024 * _KIB  # the largest recording to be transcribed
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ RULES = (
     Rule("WEBSOCKET", "/v1/realtime/translations", secret="translation"),
     Rule("POST", "/v1/realtime/translations/client_secrets", max_body_bytes=64 * _KIB),
     Rule("POST", "/v1/audio/speech", max_body_bytes=128 * _KIB),
+    Rule("POST", "/v1/audio/transcriptions", max_body_bytes=_RECORDING_BYTES + 64 * _KIB),
+    Rule("POST", "/v1/audio/translations", max_body_bytes=_RECORDING_BYTES + 64 * _KIB),
     Rule("GET", "/v1/audio/voices"),
     Rule("POST", "/v1/audio/voices", max_body_bytes=_CLIP_BYTES + 64 * _KIB),
     Rule("GET", "/v1/audio/voices/{id}"),

@@ -47,6 +47,7 @@ _STATUSES = {
     "too_many_sidebands": 503,
     "uploads_busy": 503,
     "no_address": 503,
+    "recogniser_unavailable": 503,
     "server_draining": 503,
 }
 """The HTTP status of each error code that is not answered with 400."""

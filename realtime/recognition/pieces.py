@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from codec_stream.rate import SAMPLE_RATE
-from realtime.recognition.recogniser import Segment, Transcript, Word
+from realtime.recognition.recogniser import Job, NothingHeard, Segment, Transcript, Word
 
 LONGEST_S = 28.0
 _EARLIEST_CUT_S = 14.0
@@ -51,6 +51,27 @@ def _quietest(pcm: bytes) -> float:
     levels = np.square(samples[: len(samples) // window * window].reshape(-1, window)).mean(axis=1)[first:]
     sums = np.convolve(levels, np.ones(several), mode="valid")
     return (first + int(np.argmin(sums)) + several / 2) * _WINDOW_S
+
+
+async def understood(
+    job: Job, understand: Callable[[Job], Awaitable[Transcript]]
+) -> AsyncIterator[tuple[float, Transcript]]:
+    """The transcripts of the pieces of a job's audio, each with where its piece begins, as `understand` makes them one
+    after the other. Pieces without words are left out; raises NothingHeard if all are. The language of the first one is
+    that of those behind it."""
+    nothing: NothingHeard | None = None
+    heard = False
+    for piece in cut(job.pcm):
+        try:
+            part = await understand(replace(job, pcm=piece.pcm))
+        except NothingHeard as error:
+            nothing = error
+            continue
+        yield piece.start_s, part
+        heard = True
+        job = replace(job, language=job.language or ("" if job.translate else part.language))
+    if nothing is not None and not heard:
+        raise nothing
 
 
 def joined(parts: Sequence[tuple[float, Transcript]], duration_s: float) -> Transcript:

@@ -31,7 +31,7 @@ from realtime.recognition.messages import (
     Understood,
     Work,
 )
-from realtime.recognition.pieces import cut, joined, seconds
+from realtime.recognition.pieces import joined, seconds, understood
 from realtime.recognition.recogniser import Job, NothingHeard, RecogniserUnavailable, Transcript
 from realtime.recognition.waiting import Waiting
 from realtime.recognition.weights import AUTO
@@ -139,18 +139,7 @@ class WhisperProcess:
     async def transcribe(self, job: Job) -> Transcript:
         """Understand audio of any length, in pieces of at most 28 s. Raises NothingHeard and RecogniserUnavailable."""
         job = replace(job, language=self._language(job.language))
-        parts: list[tuple[float, Transcript]] = []
-        nothing = NothingHeard("There is no audio.")
-        for piece in cut(job.pcm):
-            try:
-                part = await self._understand(replace(job, pcm=piece.pcm))
-            except NothingHeard as error:
-                nothing = error
-                continue
-            parts.append((piece.start_s, part))
-            job = replace(job, language=job.language or ("" if job.translate else part.language))
-        if not parts:
-            raise nothing
+        parts = [part async for part in understood(job, self._understand)]
         return joined(parts, seconds(job.pcm))
 
     def _language(self, asked: str) -> str:

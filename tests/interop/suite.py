@@ -14,6 +14,7 @@ from realtime.app import Application
 from tests.interop.engine_tap import EngineTap, Reference
 from tests.interop.environment import DRIVERS, EXAMPLES, Clients
 from tests.interop.recorder import Connection, Recorder, recording
+from tests.recognition.recordings import path_of
 
 KEY = "sk-interop-0123456789abcdef"
 FIRST = "The train leaves at nine, and the next one leaves at ten."
@@ -148,6 +149,7 @@ ARGUMENTS = {
     **dict.fromkeys(REALTIME, lambda suite: (FIRST, LONG, LAST)),
     "livekit_reconnects.py": lambda suite: (FIRST, LAST),
     "openai_speech_formats.py": lambda suite: (FIRST, str(suite.folder)),
+    "openai_transcriptions.py": lambda suite: (str(path_of("0920")),),
     "client_secret.py": lambda suite: (),
     "every_event.py": lambda suite: (LONG, LAST),
     "openai_translation.py": lambda suite: (ENGLISH, "de"),

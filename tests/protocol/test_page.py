@@ -12,8 +12,10 @@ from protocol.encodings import JSON
 from protocol.objects import Generation, RawFormat, SessionConfig
 from protocol.server_events import ServerEvent
 from protocol.speech import SpeechAudioDelta, SpeechAudioDone
+from protocol.transcriptions import MAX_FILE_BYTES, MAX_PROMPT_CHARS, TranscriptTextDelta, TranscriptTextDone
 from protocol.translations import TranslationClientEvent, TranslationServerEvent
 from realtime.http.replies import status_of
+from realtime.http.routes.transcriptions import MAX_SECONDS
 from realtime.session.conversation import MAX_ITEMS
 from realtime.session.shared import Limits
 from tests.protocol.refusals import codes
@@ -36,6 +38,8 @@ EVENTS = [
     *get_args(Answer),
     SpeechAudioDelta,
     SpeechAudioDone,
+    TranscriptTextDelta,
+    TranscriptTextDone,
 ]
 
 
@@ -96,5 +100,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         f"| responses out of band | {limits.max_out_of_band} |",
     ):
         assert line in PAGE, line
+    assert f"at most {MAX_FILE_BYTES >> 20} MiB and {MAX_SECONDS:.0f} s)" in PAGE
+    assert f"at most\n{MAX_PROMPT_CHARS} characters" in PAGE
     assert f"spoken after {limits.text_patience_s:g} s" in PAGE
     assert f"come of for {limits.text_idle_s:.0f} s ends" in PAGE

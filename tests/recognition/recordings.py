@@ -21,11 +21,16 @@ AUSTEN = {
 """What is said in each, from LibriVox's reading of Sense and Sensibility."""
 
 
-def austen(number: str) -> bytes:
-    """One of the sentences, as 24 kHz 16-bit mono PCM."""
+def path_of(number: str) -> Path:
+    """The WAV file of one of the sentences."""
     path = _DATA / f"sense_and_sensibility_01_austen_64kb-{number}.wav"
     assert path.is_file(), f"{path} is missing: make system installs pocketsphinx-testdata"
-    samples, rate = soundfile.read(path, dtype="float32")
+    return path
+
+
+def austen(number: str) -> bytes:
+    """One of the sentences, as 24 kHz 16-bit mono PCM."""
+    samples, rate = soundfile.read(path_of(number), dtype="float32")
     return pcm(resample(samples, rate, sounds.RATE))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ from protocol.errors import Refused
 from realtime.engine.client import EngineClient, EngineLost, VoiceRefused
 from realtime.engine.messages import EngineInfo
 from realtime.http.access_middleware import grant_of
+from realtime.http.forms import read_form, text_of
 from realtime.http.replies import Json
 from realtime.shell.sessions import ready
 from realtime.voices.catalogue import Catalogue, CatalogueFull, Listed, Upload, VoiceTaken
@@ -24,10 +24,8 @@ from realtime.voices.files import NAME, NAME_RULE
 
 log = logging.getLogger("voiced.voices")
 
-_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:+-]*)["']?""", re.IGNORECASE)
 _FIELDS = ("name", "audio_sample", "transcript", "consent")
 _UPLOADS_AT_ONCE = 4
-_MAX_TEXT_BYTES = 16 * 1024
 _MAX_TRANSCRIPT_CHARS = 2000
 _MAX_CONSENT_CHARS = 1000
 _NO_CONSENT = {"", "0", "false", "no", "none", "null", "off"}
@@ -134,24 +132,7 @@ class VoiceRoutes:
 
 async def _upload(request: Request) -> Upload:
     """Read the form of a request. Raises Refused that names the field."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        message = f"Send multipart/form-data with the parts {', '.join(_FIELDS)}."
-        raise Refused("invalid_content_type", message)
-    unreadable = Refused("invalid_request", "The form cannot be read; send it in UTF-8.")
-    stated = _CHARSET.search(request.headers["content-type"])
-    if stated is not None and stated[1].lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise unreadable
-    # The parser takes bytes that are no UTF-8 for Latin-1 and hides the fault. So every part is read as Latin-1, and
-    # each text is decoded from that when it is looked at.
-    headers = [pair for pair in request.headers.raw if pair[0] != b"content-type"]
-    kind = _CHARSET.sub("", request.headers["content-type"]) + "; charset=latin-1"
-    bytewise = Request(
-        {**request.scope, "headers": [*headers, (b"content-type", kind.encode("latin-1"))]}, request.receive
-    )
-    try:
-        form = await bytewise.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_TEXT_BYTES)
-    except (LookupError, ValueError):  # the form itself may name an encoding that does not exist
-        raise unreadable from None
+    form = await read_form(request, _FIELDS)
     try:
         return await _checked(form, grant_of(request).name or "anonymous")
     finally:
@@ -159,12 +140,6 @@ async def _upload(request: Request) -> Upload:
 
 
 async def _checked(form: FormData, uploaded_by: str) -> Upload:
-    for field in form:
-        if field not in _FIELDS:
-            message = f"There is no part {field[:100]!r}; the parts are {', '.join(_FIELDS)}."
-            raise Refused("unknown_parameter", message, field[:100])
-        if len(form.getlist(field)) > 1:
-            raise Refused("invalid_value", f"The part {field!r} is there more than once; send one.", field)
     name = _text(form, "name", 64, "Name the voice")
     if not NAME.match(name):
         raise Refused("invalid_value", f"{NAME_RULE[0].upper()}{NAME_RULE[1:]}; choose another.", "name")
@@ -188,12 +163,7 @@ def _text(form: FormData, field: str, max_chars: int, wanted: str) -> str:
     value = form.get(field)
     if value is None:
         raise Refused("missing_required_parameter", f"{wanted} in the part {field!r}.", field)
-    if not isinstance(value, str):
-        raise Refused("invalid_value", f"The part {field!r} is text; send it without a filename.", field)
-    try:
-        text = " ".join(value.encode("latin-1").decode("utf-8").split())
-    except UnicodeError:
-        raise Refused("invalid_value", f"The part {field!r} is not UTF-8; send it in that encoding.", field) from None
+    text = text_of(value, field)
     if len(text) > max_chars:
         raise Refused("invalid_value", f"The part {field!r} may have at most {max_chars} characters.", field)
     return text
