@@ -83,6 +83,7 @@ class Application:
             self.metrics,
             config.max_sessions,
             Quotas(_allowance(config)),
+            self.parts.recogniser,
         )
         self._calls = CallRoutes(self.sessions, self.parts.brain, peer_config(config))
         others = [listener(self.sessions, self.parts.brain) for listener in self.parts.listeners]
@@ -93,6 +94,12 @@ class Application:
             exception_handlers=ERROR_HANDLERS,
             lifespan=self._lifespan,
         )
+
+    @property
+    def _answers_turns(self) -> bool:
+        """Whether the brain understands what is said in a turn, itself or by the words that somebody recognises."""
+        brain = self.parts.brain
+        return brain.answers_turns and (not brain.needs_transcripts or bool(self.parts.recogniser.name))
 
     def runtime(self, info: EngineInfo) -> Runtime:
         """Describe to a session what runs behind it."""
@@ -107,7 +114,9 @@ class Application:
             voices=self.catalogue.voices(info),
             default_voice=info.default_voice,
             hears=self.parts.hearing.name,
-            answers_turns=self.parts.brain.answers_turns,
+            recogniser=self.parts.recogniser.name,
+            answers_turns=self._answers_turns,
+            needs_transcripts=self.parts.brain.needs_transcripts,
             max_lead_s=self.config.max_lead_s,
         )
 

@@ -100,6 +100,8 @@ def _chat_brain(config: Config) -> Brain:
     patience = Patience(first_s=config.brain_timeout_s)
     endpoint = Endpoint(config.brain_url, config.brain_model, config.brain_key, patience)
     return ChatBrain(endpoint, config.brain_instructions, config.brain_apology, config.brain_context_chars)
+
+
 _NO_FACTORY = re.compile(r"https?://|[./~]|[A-Za-z]:[\\/]")
 """What a name of a recogniser begins with that is a URL or a path."""
 

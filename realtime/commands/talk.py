@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from clients.python import Conversation, Speech, Turn, VoicedError, connect
 from codec_stream.audio_file import read_reference
 from codec_stream.errors import AudioError
@@ -41,7 +43,8 @@ async def talk(wish: Talk, config: Config) -> int:
     """Hold the conversation and return the exit status. What goes wrong is told in one sentence on stderr."""
     try:
         recordings = [_recording(name) for name in wish.questions]
-        async with reached(wish.url, config) as (url, tls):
+        own = msgspec.structs.replace(config, brain=config.brain or ("" if config.brain_url else "rules"))
+        async with reached(wish.url, own) as (url, tls):
             key = config.api_keys[0] if config.api_keys else None
             async with connect(url, api_key=key, tls=tls) as conversation:
                 if recordings:

@@ -135,6 +135,7 @@ class Shell:
         self._outbox = Outbox()
         self._brains: dict[str, asyncio.Task[None]] = {}
         self._recogniser = recogniser
+        self._woke_recogniser = False
         self._transcriptions: dict[str, asyncio.Task[None]] = {}
         self._clauses: dict[str, ClauseSpeech] = {}
         self._formats = SpeechFormats()
@@ -383,6 +384,9 @@ class Shell:
             await self._speech_scores.settled()  # so that the client's next event comes after this audio
 
     def _take_in_audio(self, pcm: bytes, event_id: str | None = None) -> None:
+        if self._recogniser is not None and not self._woke_recogniser:
+            self._woke_recogniser = True
+            self._recogniser.wake()
         if self.session.listening.turn_detection is None:
             self._speech_scores.rest()
             self._tell(UserAudio(pcm, (), event_id))
