@@ -136,7 +136,22 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=2000, le=4_000_000, description="characters of a conversation it is sent; older turns are summarised"),
     ] = 12_000
+    brain_max_tokens: Annotated[
+        int, Meta(ge=0, le=1 << 20, description="tokens of one answer of it, at most; 0: no bound is sent")
+    ] = 0
     brain_timeout_s: Annotated[float, Meta(ge=1.0, le=25.0, description="seconds to its first text")] = 20.0
+    mcp_servers: Annotated[
+        list[str],
+        Meta(
+            description="tools for the language model: MCP servers, each a command or an http(s):// address; "
+            "needs the mcp extra",
+            examples=["python -m my_tools", "https://tools.example/mcp"],
+        ),
+    ] = []
+    brain_filler: Annotated[
+        str, Meta(description="what is said while tools of mcp_servers are slow; empty: nothing")
+    ] = "One moment, please."
+    brain_filler_s: Annotated[float, Meta(ge=0.0, le=60.0, description="seconds that they may take before it")] = 1.5
     brain_apology: Annotated[
         str, Meta(description="what is said where it gives no answer; empty: nothing, the response just fails")
     ] = "Sorry, I cannot answer right now. Please try again."

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from realtime.access.rules import Rule
 from realtime.agent.brain import Brain, Reader
+from realtime.agent.chat.tools import Tools
 from realtime.agent.rules.brain import RuleBrain
 from realtime.config import Config, ConfigError
 from realtime.engine.client import EngineClient
@@ -94,12 +95,32 @@ def _chat_brain(config: Config) -> Brain:
     """Make the brain over a chat endpoint. Raises ConfigError without its address."""
     from realtime.agent.chat.brain import ChatBrain  # here: an HTTP client that only this brain needs
     from realtime.agent.chat.endpoint import Endpoint, Patience
+    from realtime.agent.chat.tools import Filler
 
     if not config.brain_url:
         raise ConfigError("brain is 'chat' and brain_url is empty; set it, such as to http://127.0.0.1:11434/v1.")
     patience = Patience(first_s=config.brain_timeout_s)
-    endpoint = Endpoint(config.brain_url, config.brain_model, config.brain_key, patience)
-    return ChatBrain(endpoint, config.brain_instructions, config.brain_apology, config.brain_context_chars)
+    endpoint = Endpoint(config.brain_url, config.brain_model, config.brain_key, patience, config.brain_max_tokens)
+    return ChatBrain(
+        endpoint,
+        config.brain_instructions,
+        config.brain_apology,
+        config.brain_context_chars,
+        _mcp_servers(config.mcp_servers) if config.mcp_servers else None,
+        Filler(config.brain_filler, config.brain_filler_s),
+    )
+
+
+def _mcp_servers(addresses: Sequence[str]) -> Tools:
+    """Make the tools of MCP servers. Raises ConfigError where they cannot be used."""
+    try:
+        from realtime.agent.mcp_servers import McpServers  # here: a library that few install
+    except ImportError:
+        raise ConfigError("mcp_servers needs the mcp package; install voiced-server[mcp].") from None
+    try:
+        return McpServers(addresses)
+    except ValueError as error:
+        raise ConfigError(f"mcp_servers has a command that cannot be read ({error}).") from None
 
 
 _NO_FACTORY = re.compile(r"https?://|[./~]|[A-Za-z]:[\\/]")

@@ -24,6 +24,7 @@ NEEDS = {
     "foreign": ["interop", "clients/test_browser_package.py"],
     "quiet": ["bench"],
     "process": [
+        "agent/test_mcp_servers.py",
         "clients",
         "commands",
         "deploy",

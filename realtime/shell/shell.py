@@ -74,7 +74,7 @@ log = logging.getLogger("voiced.session")
 
 _TICK_S = 0.25
 _HEARD_AT_ONCE = 12000  # bytes, a quarter of a second: a turn that begins in it interrupts before the rest is taken in
-_BRAIN_PATIENCE_S = 30.0
+_BRAIN_PATIENCE_S = 60.0
 _WORDS_PATIENCE_S = 30.0
 _SHARED_OUT = "Others wait for a voice and this client holds its share; try again when a response has ended."
 

@@ -87,6 +87,7 @@ class Parrot:
     """A brain that says everything back, and looks up what time it is."""
 
     answers_turns = True
+    needs_transcripts = False
 
     async def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
         said = dialogue.entries[-1]
@@ -210,7 +211,7 @@ async def test_a_translator_from_outside_is_spoken() -> None:
 
 
 def test_a_module_in_the_working_directory_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "answers.py").write_text("class Parrot:\n    answers_turns = True\n")
+    (tmp_path / "answers.py").write_text("class Parrot:\n    answers_turns, needs_transcripts = True, False\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tmp_path)])
     assert create_app(Config(brain="answers:Parrot")).parts.brain.answers_turns

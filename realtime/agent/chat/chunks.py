@@ -9,7 +9,7 @@ from typing import Any
 from realtime.agent.brain import FunctionCall
 from realtime.agent.chat.failures import cut_off, empty, too_long, turned_down, unreadable
 
-MOST_CHARS = 20_000
+MOST_CHARS = 10_000
 """Characters of an answer, at most: words and arguments of calls."""
 _MOST_CALLS = 32
 

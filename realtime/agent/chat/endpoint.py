@@ -62,10 +62,15 @@ class _Deadline:
 
 
 class Endpoint:
-    """Asks the chat endpoint at `url` for answers of `model`, with `key` (empty: none). Several may stream at once."""
+    """Asks the chat endpoint at `url` for answers of `model`, with `key` (empty: none). Several may stream at once.
 
-    def __init__(self, url: str, model: str, key: str = "", patience: Patience | None = None) -> None:
-        self.model = model or "default"
+    `max_tokens` bounds an answer; 0: the endpoint's own bound.
+    """
+
+    def __init__(
+        self, url: str, model: str, key: str = "", patience: Patience | None = None, max_tokens: int = 0
+    ) -> None:
+        self._asks = {"model": model or "default", **({"max_tokens": max_tokens} if max_tokens else {}), "stream": True}
         self._url = url if url.endswith("/chat/completions") else f"{url.rstrip('/')}/chat/completions"
         self._key = key
         self._patience = patience or Patience()
@@ -77,7 +82,7 @@ class Endpoint:
         Leaving it closes its connection, so that the endpoint stops as well.
         """
         answer, reader, deadline = Answer(), EventReader(), _Deadline(self._patience)
-        body = json.dumps({"model": self.model, **asked, "stream": True}, ensure_ascii=False).encode()
+        body = json.dumps({**self._asks, **asked}, ensure_ascii=False).encode()
         response = await self._opened(body, deadline)
         try:
             if response.headers.get("content-type", "").startswith("application/json"):

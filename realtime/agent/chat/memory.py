@@ -30,7 +30,7 @@ class Context:
 class Memory:
     """Remembers one session, within `most_chars` characters. `summarise` works in the background.
 
-    A summary is begun at three quarters of the bound and covers all but the newest three eighths of it. Where it fails,
+    A summary is due at three quarters of the bound and covers all but the newest three eighths of it. Where it fails,
     or comes too late, the oldest are left out without one.
     """
 
@@ -39,6 +39,7 @@ class Memory:
         self._summarise = summarise
         self._summary = ""
         self._covered: frozenset[str] = frozenset()
+        self._due: list[Group] = []
         self._task: asyncio.Task[None] | None = None
 
     def context(self, groups: Sequence[Group]) -> Context:
@@ -52,11 +53,16 @@ class Memory:
         left = [group for group in groups if not self._covered.issuperset(group.item_ids)]
         if len(self._summary) + _size(left) > self._most * 3 // 4 and self._task is None:
             newest = _newest(left, self._most * 3 // 8)
-            if oldest := left[: len(left) - len(newest)]:
-                self._task = asyncio.create_task(self._cover(oldest))
+            self._due = left[: len(left) - len(newest)]
         if len(self._summary) + _size(left) > self._most:
             left = _newest(left, self._most * 3 // 4 - len(self._summary))
         return Context(self._summary, left)
+
+    def rest(self) -> None:
+        """Begin a summary that is due: while the answer is spoken, the endpoint has the time."""
+        if self._due and self._task is None:
+            self._task = asyncio.create_task(self._cover(self._due))
+        self._due = []
 
     def end(self) -> None:
         """Stop what is under way in the background."""

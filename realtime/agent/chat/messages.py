@@ -6,8 +6,8 @@ one turn to the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from realtime.agent.brain import Dialogue, Entry, FunctionCall, FunctionOutput, Said
@@ -24,6 +24,8 @@ class Group:
 
     item_ids: tuple[str, ...]
     messages: tuple[Message, ...]
+    closed: bool = False
+    """Nothing more is put into it: calls of the server's own tools, which are no items."""
 
     @property
     def chars(self) -> int:
@@ -36,8 +38,9 @@ class Group:
         return bool(self.messages[0]["role"] == "user")
 
 
-def groups_of(entries: Sequence[Entry]) -> list[Group]:
-    """Give the dialogue's entries as groups of messages, oldest first.
+def groups_of(entries: Sequence[Entry], exchanges: Mapping[str, Sequence[Message]] | None = None) -> list[Group]:
+    """Give the dialogue's entries as groups of messages, oldest first. `exchanges` with the server's own tools stand
+    behind the item whose id they have.
 
     Entries of one role in a row are one message: many chat templates want the roles in turn. The outputs of calls stand
     behind the calls, wherever they came; a call that has none yet says so.
@@ -53,12 +56,15 @@ def groups_of(entries: Sequence[Entry]) -> list[Group]:
                 _add_call(groups, entry, outputs.get(entry.call_id))
             case FunctionOutput():
                 pass
+        if exchanges and (messages := exchanges.get(entry.item_id)):
+            groups.append(Group((f"{entry.item_id}+tools",), tuple(messages), closed=True))
     return groups
 
 
-def tools_of(dialogue: Dialogue) -> Message:
-    """Give the fields of a request that offer the client's functions; none where there are none."""
-    functions = [
+def tools_of(dialogue: Dialogue, ours: Sequence[Message] = ()) -> Message:
+    """Give the fields of a request that offer the client's functions, and `ours` but for those of the same name; none
+    where there are none."""
+    functions: list[Message] = [
         {
             "type": "function",
             "function": {key: tool[key] for key in ("name", "description", "parameters") if key in tool},
@@ -66,6 +72,8 @@ def tools_of(dialogue: Dialogue) -> Message:
         for tool in dialogue.tools
         if tool.get("type", "function") == "function" and tool.get("name")
     ]
+    theirs = {function["function"]["name"] for function in functions}
+    functions += [function for function in ours if function["function"]["name"] not in theirs]
     if not functions:
         return {}
     choice: Any = dialogue.tool_choice
@@ -88,7 +96,7 @@ def transcript(groups: Sequence[Group]) -> str:
 def clipped(groups: Sequence[Group], most: int) -> list[Group]:
     """Give the groups with no content longer than `most` characters."""
     return [
-        Group(group.item_ids, tuple(_clipped(message, most) for message in group.messages))
+        replace(group, messages=tuple(_clipped(message, most) for message in group.messages))
         if group.chars > most
         else group
         for group in groups
@@ -111,7 +119,8 @@ def _said(entry: Said) -> str:
 
 def _add(groups: list[Group], role: str, text: str, item_id: str) -> None:
     last = groups[-1] if groups else None
-    if last is not None and len(last.messages) == 1 and last.messages[0]["role"] == role and role != "system":
+    alone = last is not None and len(last.messages) == 1 and not last.closed
+    if last is not None and alone and last.messages[0]["role"] == role and role != "system":
         before = last.messages[0]
         if "tool_calls" not in before:
             joined = {**before, "content": f"{before['content']}\n{text}"}
@@ -126,7 +135,7 @@ def _add_call(groups: list[Group], entry: FunctionCall, output: FunctionOutput |
     told = {"role": "tool", "tool_call_id": entry.call_id, "content": NO_OUTPUT if output is None else output.output}
     ids = (entry.item_id,) if output is None else (entry.item_id, output.item_id)
     last = groups[-1] if groups else None
-    if last is not None and last.messages[0]["role"] == "assistant":
+    if last is not None and last.messages[0]["role"] == "assistant" and not last.closed:
         spoke, *told_before = last.messages
         calling = {**spoke, "tool_calls": [*spoke.get("tool_calls", ()), call]}
         groups[-1] = Group((*last.item_ids, *ids), (calling, *told_before, told))
