@@ -91,7 +91,7 @@ async def test_people_are_understood_silence_and_noise_are_not_and_nobody_pays_u
         assert not made_up
 
         own = psutil.Process(recogniser.pid)
-        assert own.nice() >= 5
+        assert own.nice() == psutil.Process().nice() + 5, "it gives way to who speaks"
         assert own.environ()["OMP_NUM_THREADS"] == "1"
     await _until_gone(children)
     with pytest.raises(RecogniserUnavailable, match=r"stopping"):

@@ -32,6 +32,7 @@ def server_config(noise_checkpoint: Callable[[int], Path], voices_folder: Path) 
         threads=1,
         slots=8,
         voices=str(voices_folder),
+        recogniser="none",
         max_sessions=9,
         allowed_origins=["https://friend.example"],
     )

@@ -44,24 +44,11 @@ async def test_whoever_asks_too_early_gets_the_next_message() -> None:
     assert await asked == _told()
 
 
-async def test_speech_that_waits_is_counted_by_response() -> None:
-    outbox = Outbox()
-    for message in (_speech("a", 10), _speech("b", 5), _speech("a", 20)):
-        outbox.put(message)
-    assert (outbox.samples("a"), outbox.samples("b"), outbox.samples("c")) == (30, 5, 0)
-    await outbox.get()
-    assert (outbox.samples("a"), outbox.samples("b")) == (20, 5)
-    await outbox.get()
-    await outbox.get()
-    assert (outbox.samples("a"), outbox.samples("b")) == (0, 0)
-
-
 async def test_speech_of_a_response_is_taken_back_with_its_end_and_nothing_else_is() -> None:
     outbox = Outbox()
     for message in (_speech("a"), _told(), FinishAudio("a", "event_1"), _speech("b"), FinishAudio("b", "event_1")):
         outbox.put(message)
     outbox.drop_audio("a")
-    assert (outbox.samples("a"), outbox.samples("b")) == (0, 10)
     assert await _taken(outbox) == [_told(), _speech("b"), FinishAudio("b", "event_1")]
 
 
