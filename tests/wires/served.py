@@ -50,6 +50,7 @@ async def serving(tree: Path, key: str = KEY) -> AsyncIterator[Served]:
     flags += ["--allowed-origins", FRIEND, "--log-level", "error"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VOICED_")}
     environment |= {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "VOICED_API_KEYS": key}
+    environment |= {"VOICED_RECOGNISER": "none"}  # what was recorded had none
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaints:
         process = await asyncio.create_subprocess_exec(
             *[sys.executable, "-c", _command(tree), "serve", *flags],
