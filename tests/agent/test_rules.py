@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from realtime.agent.brain import Dialogue, FunctionCall, FunctionOutput, NothingToSay, Said
 from realtime.agent.rules import sums
-from realtime.agent.rules.brain import GREETING, HONEST, RuleBrain, answer
+from realtime.agent.rules.brain import AGAIN, GREETING, HONEST, RuleBrain, answer
 from realtime.agent.rules.numbers import with_digits, written
 from realtime.agent.rules.small_talk import JOKES
 from realtime.agent.rules.words import words_of
@@ -50,6 +50,12 @@ def talk(*turns: str) -> list[str]:
         ("What day was July twenty first 1969?", "July 21, 1969 was a Monday."),
         ("Is 2028 a leap year?", "Yes, 2028 is a leap year."),
         ("What comes after Sunday?", "Monday comes after Sunday."),
+        ("What's the day after Friday?", "Saturday comes after Friday."),
+        ("Which month is before March?", "February comes before March."),
+        ("What month is it now?", "It is November."),
+        ("What month is my birthday in?", None),
+        ("What is the date of Easter?", None),
+        ("How many weeks until Christmas?", "It is 3 weeks and 6 days until Friday, December 25, 2026."),
         ("How many days are there in a week?", "1 week is 7 days."),
         ("How many days are in February?", "February has 28 days, and 29 in a leap year."),
         ("How many days does a year have in it?", None),
@@ -79,6 +85,7 @@ def test_it_knows_the_clock_and_the_calendar(asked: str, says: str | None) -> No
         ("Minus five plus two", "minus 5 plus 2 is minus 3."),
         ("Add three and four.", "3 plus 4 is 7."),
         ("Subtract three from ten.", "10 minus 3 is 7."),
+        ("What's the square of 5?", "That is 25."),
         ("What is fifteen percent of two hundred?", "15 percent of 200 is 30."),
         ("Half of 90", "90 divided by 2 is 45."),
         ("What is five divided by zero?", "Nothing can be divided by zero."),
@@ -93,6 +100,7 @@ def test_it_works_out_sums_in_words_and_signs(asked: str, says: str) -> None:
 
 def test_a_sum_goes_on_from_the_last_result() -> None:
     assert talk("two minus five", "and times two")[1] == "That is minus 6."
+    assert talk("one plus one", "And what's three times that?")[1] == "3 times 2 is 6."
 
 
 @pytest.mark.parametrize(
@@ -124,6 +132,7 @@ def test_it_converts_units(asked: str, says: str) -> None:
         ("Which is bigger, three or five?", "5 is larger."),
         ("What number comes after ninety nine?", "100 comes after 99."),
         ("Flip a coin.", "Tails."),
+        ("How do you spell your name?", "Voiced: V, O, I, C, E, D."),
     ],
 )
 def test_it_spells_and_counts(asked: str, says: str) -> None:
@@ -135,6 +144,8 @@ def test_it_remembers_the_users_name_from_the_dialogue() -> None:
     said = talk("Hello, my name is marta.", "What time is it?", "Do you know my name?", "Goodbye!", "Spell my name.")
     assert said[0] == "Nice to meet you, Marta."
     assert said[2:] == ["Your name is Marta.", "Goodbye, Marta. It was nice talking to you.", "Marta: M, A, R, T, A."]
+    assert talk("What's my name?", "It's Ada.", "Who am I?")[1:] == ["Nice to meet you, Ada.", "Your name is Ada."]
+    assert talk("What's my name?", "No.", "Who am I?")[2].startswith("You have not told me")
     assert talk("Hi, I'm Jean-Luc Picard.", "Who am I?")[1] == "Your name is Jean-Luc Picard."
 
 
@@ -186,6 +197,7 @@ def test_it_holds_small_talk(asked: str, begins: str) -> None:
 def test_for_the_rest_it_says_honestly_what_it_heard_and_that_no_rule_knows_it() -> None:
     assert talk("What is the capital of France?") == [f"You said: What is the capital of France. {HONEST}"]
     assert len(talk("word " * 4000)[0]) < 250
+    assert talk("Where is Paris?", "Where is Rome?")[1] == f"You said: Where is Rome. {AGAIN}"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "…!?"])

@@ -33,6 +33,7 @@ RULES: tuple[Callable[[Question], str | None], ...] = (
 """Asked in this order; the first that knows an answer gives it."""
 GREETING = "Hello! I am a brain of a few rules. Ask me for the time, a sum, or a joke."
 HONEST = "I am only a few rules, and none of them knows what to say to that."
+AGAIN = "I have no rule for that."
 _QUOTED = 120
 
 
@@ -55,7 +56,9 @@ def _honest(question: Question) -> str:
     heard = re.sub(r"\s+", " ", question.text).strip().rstrip(".!?…, ")
     if len(heard) > _QUOTED:
         heard = f"{heard[:_QUOTED].rsplit(' ', 1)[0]} and so on"
-    return f"You said: {heard}. {HONEST}"
+    before = question.said_by("assistant")
+    again = bool(before) and before[0].text.strip().endswith((HONEST, AGAIN))
+    return f"You said: {heard}. {AGAIN if again else HONEST}"
 
 
 class RuleBrain:

@@ -33,7 +33,7 @@ _MONTH_NAME = "|".join(_MONTH)
 _DATE = re.compile(
     rf"\b(?:(?:the )?(\d{{1,2}}) (?:of )?({_MONTH_NAME})|({_MONTH_NAME}) (?:the )?(\d{{1,2}}))(?: (?:of )?(\d{{4}}))?\b"
 )
-_ABOUT_DATES = re.compile(rf"\b(?:days?|dates?|week|weekend|month|year|today|long|when|is it|{_MONTH_NAME})\b|^what ")
+_ABOUT_DATES = re.compile(rf"\b(?:days?|dates?|weeks?|weekend|month|year|today|long|when|is it|{_MONTH_NAME})\b|^what ")
 _TIME = re.compile(
     r"\bwhat time\b|\bthe time\b|\btime is it\b|^time$|\bhow late is it\b|\bcurrent time\b|\bwhat hour\b"
 )
@@ -41,17 +41,20 @@ _ELSEWHERE = re.compile(r"\b(?:time|date|day)\b.*\bin (?!the\b|\d|a\b|this\b|wor
 _TODAY = any_of(
     r"\b(?:what|which) (?:day|date|weekday)(?: of the week| of the month)?(?: is| do we have)?(?: it| this)?"
     r"(?: today| now)?$",
-    r"\bwhat is (?:today|the date|the day)\b",
+    r"\bwhat is (?:today|the date|the day)(?: today| now| date| day| of the week)*$",
     r"\b(?:today|current) date\b",
     r"^(?:the )?date$",
 )
 _SHIFTED = re.compile(r"\b(day after tomorrow|day before yesterday|tomorrow|yesterday)\b")
 _SHIFTS = {"day after tomorrow": 2, "day before yesterday": -2, "tomorrow": 1, "yesterday": -1}
 _IN_DAYS = re.compile(r"\bin (\d{1,5}) (day|week)s?\b|\b(\d{1,5}) (day|week)s? (from now|ago)\b")
-_UNTIL = re.compile(r"\bhow (?:many days|long)\b.*\b(?:until|till|to|before)\b (.+?)(?: day)?$")
+_UNTIL = re.compile(r"\bhow (?:many (?:days|weeks)|long)\b.*\b(?:until|till|to|before)\b (.+?)(?: day)?$")
 _DAYS_IN = re.compile(rf"\bhow many days\b.*\b({_MONTH_NAME})(?: (\d{{4}}))?$")
 _LEAP = re.compile(r"\b(?:is|was|will) (?:(\d{4})|(?:this|it)(?: year)?) (?:be )?(?:a )?leap year\b")
-_NEXT = re.compile(r"\bwhat (?:day )?(?:comes|is) (after|before) (" + "|".join(_DAYS + _MONTHS).lower() + r")\b")
+_NEXT = re.compile(
+    r"\b(?:what|which)(?: (?:is|the|day|month|comes|was))* (after|before) (" + "|".join(_DAYS + _MONTHS).lower() + r")$"
+)
+_NOW = "(?: (?:is|are|do|it|this|we|have|in|today|now|right))*$"
 
 
 def time_answer(question: Question) -> str | None:
@@ -72,9 +75,9 @@ def date_answer(question: Question) -> str | None:
     for rule in (_until, _days_in, _leap, _after, _named_date, _shifted):
         if (sentence := rule(line, today)) is not None:
             return sentence
-    if re.search(r"\b(?:what|which) year\b", line):
+    if re.search(r"\b(?:what|which) year" + _NOW, line):
         return f"It is {today.year}."
-    if re.search(r"\b(?:what|which) month\b", line):
+    if re.search(r"\b(?:what|which) month" + _NOW, line):
         return f"It is {_MONTHS[today.month - 1]}."
     if re.search(r"\b(?:what|which) (?:calendar )?week (?:is|of|number|are)\b|\bweek number\b", line):
         return f"It is week {today.isocalendar().week} of the year."
@@ -133,6 +136,9 @@ def _until(line: str, today: date) -> str | None:
         return f"{_spoken(day)} is over: it was {-left} {'day' if left == -1 else 'days'} ago."
     if left == 0:
         return "That is today!"
+    if "weeks" in line and left >= 7:
+        weeks, days = divmod(left, 7)
+        return f"It is {weeks} weeks and {days} days until {_spoken(day)}."
     return f"There {'is 1 day' if left == 1 else f'are {left} days'} to go: it is on {_spoken(day)}."
 
 

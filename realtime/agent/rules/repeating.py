@@ -36,7 +36,7 @@ def repeating_answer(question: Question) -> str | None:
     if found := _AFTER_ME.match(question.text):
         words = re.sub(r"[,\s]+please\W*$", "", found[1]).strip("\"“”' ")
         if any(map(str.isalnum, words)) and not re.match(
-            r"(?i)(?:something|anything|my name|the (?:time|date)|a joke)\b", words
+            r"(?i)(?:something|anything|my name|the (?:time|date|alphabet|abc)|a joke)\b", words
         ):
             return _ended(words[0].upper() + words[1:])
     return None

@@ -36,7 +36,9 @@ def spelling_answer(question: Question) -> str | None:
 
 def _word(question: Question, named: str) -> str:
     if named == "my name":
-        return name_in(question) or ""
+        return name_in(question)
+    if named == "your name":
+        return "voiced"
     return named.removeprefix("word ").removeprefix("the word ")
 
 

@@ -18,12 +18,19 @@ _ASKED = re.compile(
 )
 _HINTS = any_of(
     r"[-+*/^]",
-    r"\b(?:plus|minus|times|x|over|by|less|percent|half|third|quarter|double|twice|triple|thrice|squared|cubed|root|power)\b",
+    r"\b(?:plus|minus|times|x|over|by|less|percent|half|third|quarter|square|double|twice|triple|thrice|squared|cubed|root|power)\b",
     r"\b(?:add|added|subtract|take|sum|total|product|difference|multiply|divide|negative)\b",
 )
 _ENDS = re.compile(r" (?:is|equals?|equal to|makes?|=|is equal to)(?: what| how much)?$|^(?:is|the) ")
 _N = r"(\d+(?:\.\d+)?)"
-_PHRASES: list[tuple[re.Pattern[str], str]] = [
+
+
+def _squared(found: re.Match[str]) -> str:
+    number = found[1] or found[2]
+    return f"( {number} * {number} )"
+
+
+_PHRASES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"^(?:the )?(?:sum|total) of {_N} and {_N}"), r"\1 + \2"),
     (re.compile(rf"^(?:the )?product of {_N} and {_N}"), r"\1 * \2"),
     (re.compile(rf"^(?:the )?difference between {_N} and {_N}"), r"\1 - \2"),
@@ -36,7 +43,7 @@ _PHRASES: list[tuple[re.Pattern[str], str]] = [
     (re.compile(rf"(?:a|one|1) quarter of {_N}"), r"\1 / 4"),
     (re.compile(rf"(?:double|twice) {_N}"), r"2 * \1"),
     (re.compile(rf"(?:triple|three times|thrice) {_N}"), r"3 * \1"),
-    (re.compile(rf"{_N} squared"), r"( \1 * \1 )"),
+    (re.compile(rf"{_N} squared|(?:the )?square of {_N}"), _squared),
     (re.compile(rf"{_N} percent of {_N}"), r"( \1 / 100 ) * \2"),
     (re.compile(r"\b(?:plus|added to|add)\b"), "+"),
     (re.compile(r"\b(?:minus|less|take away|subtract|negative)\b"), "-"),
@@ -61,7 +68,12 @@ class _TooLarge(Exception):
 def sum_answer(question: Question) -> str | None:
     """Work a sum out."""
     line = question.counted
-    if len(line.split()) > _MOST_TOKENS or not _HINTS.search(line) or not any(map(str.isdigit, line)):
+    if len(line.split()) > _MOST_TOKENS or not _HINTS.search(line):
+        return None
+    last = _last_result(question)
+    if last:
+        line = re.sub(r"\b(?:that|it|the result)\b(?! is| equals)", " ".join(last), line)
+    if not any(map(str.isdigit, line)):
         return None
     line = _ASKED.sub("", line)
     while (shorter := _ENDS.sub("", line)) != line:
@@ -72,7 +84,7 @@ def sum_answer(question: Question) -> str | None:
     for pattern, form in _PHRASES:
         line = pattern.sub(form, line)
     tokens = line.split()
-    if tokens and tokens[0] in "+*/" and (last := _last_result(question)):
+    if last and tokens and tokens[0] in "+*/":
         tokens = [*last, *tokens]
     operators = sum(token in _SPOKEN for token in tokens)
     if not operators or not all(is_number(token) or token in _SPOKEN or token in "()" for token in tokens):

@@ -66,9 +66,7 @@ _HOW_MANY = re.compile(
     r"^how (?:many|much) (\w+) (?:are there |are |is |is there |does |do |make |makes |go )*"
     r"(?:in|into|to|make|makes) (.+)$"
 )
-_TO = re.compile(
-    r"^(?:convert|change|turn|what is|what are|how much is|how much are|how many is)? ?(.+?) (?:to|in|into|as) (\w+)$"
-)
+_TO = re.compile(r"^(?:convert|change|turn|what is|what are|how \w+ (?:is|are))? ?(.+?) (?:to|in|into|as) (\w+)$")
 _LENGTHS = {
     ("days", "year"): "There are 365 days in a year, and 366 in a leap year.",
     ("weeks", "year"): "There are 52 weeks in a year, and a day or two.",
