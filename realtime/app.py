@@ -98,8 +98,12 @@ class Application:
     @property
     def _answers_turns(self) -> bool:
         """Whether the brain understands what is said in a turn, itself or by the words that somebody recognises."""
-        brain = self.parts.brain
-        return brain.answers_turns and (not brain.needs_transcripts or bool(self.parts.recogniser.name))
+        return self.parts.brain.answers_turns and (not self._needs_transcripts or bool(self.parts.recogniser.name))
+
+    @property
+    def _needs_transcripts(self) -> bool:
+        """Whether the brain reads what is said; one that says nothing of it listens for itself."""
+        return getattr(self.parts.brain, "needs_transcripts", False)
 
     def runtime(self, info: EngineInfo) -> Runtime:
         """Describe to a session what runs behind it."""
@@ -116,7 +120,7 @@ class Application:
             hears=self.parts.hearing.name,
             recogniser=self.parts.recogniser.name,
             answers_turns=self._answers_turns,
-            needs_transcripts=self.parts.brain.needs_transcripts,
+            needs_transcripts=self._needs_transcripts,
             max_lead_s=self.config.max_lead_s,
         )
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 import websockets
@@ -215,6 +215,23 @@ def test_a_module_in_the_working_directory_can_be_named(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tmp_path)])
     assert create_app(Config(brain="answers:Parrot")).parts.brain.answers_turns
+
+
+class Silent:
+    """A brain as it was written before anything recognised speech."""
+
+    answers_turns = True
+
+    async def reply(self, dialogue: Dialogue) -> AsyncIterator[str | FunctionCall]:
+        yield "Good."
+
+
+async def test_a_brain_that_says_nothing_of_transcripts_listens_for_itself() -> None:
+    parts = Parts(brain=cast(Brain, Silent()), engine=Beeper())
+    async with running(Config(port=0), parts) as (_, _, url), connect(url) as talk:
+        speech = await talk.say("Hello.")
+        assert b"".join([piece async for piece in speech])
+        assert speech.transcript == "Good."
 
 
 def test_a_setting_names_a_part_by_module_and_factory() -> None:
