@@ -29,13 +29,13 @@ COPY realtime/deploy realtime/deploy
 FROM build AS build-cpu
 RUN sh realtime/deploy/install_torch.sh /opt/voiced/bin/python cpu -c constraints.txt
 COPY . .
-RUN /opt/voiced/bin/python -m pip install -c constraints.txt . \
+RUN /opt/voiced/bin/python -m pip install -c constraints.txt '.[ears]' \
  && /opt/voiced/bin/python -m pip uninstall --yes pip
 
 FROM build AS build-cuda
 RUN sh realtime/deploy/install_torch.sh /opt/voiced/bin/python cuda -c constraints.txt
 COPY . .
-RUN /opt/voiced/bin/python -m pip install -c constraints.txt . \
+RUN /opt/voiced/bin/python -m pip install -c constraints.txt '.[ears]' \
  && /opt/voiced/bin/python -m pip uninstall --yes pip
 
 FROM python AS runtime

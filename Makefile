@@ -20,6 +20,8 @@ demo: $(VENV)/.installed
 	@echo
 	@echo "Next:  $(BIN)/voiced serve                          a server on ws://127.0.0.1:8080/v1/realtime"
 	@echo "       $(BIN)/voiced say \"your own words\" -o my.wav   uses that server if it runs"
+	@echo "       $(BIN)/voiced serve --brain rules            talk with it: open http://127.0.0.1:8080 and start the microphone"
+	@echo "       $(BIN)/voiced talk question.wav              ask with a recording"
 	@echo "       $(BIN)/voiced say --help                     voices, scenes, other checkpoints"
 
 ## serve: set up and run the server; ARGS="--port 9000" are its flags
@@ -85,7 +87,7 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	sh realtime/deploy/install_torch.sh $(BIN)/python $(TORCH) $(PINNED)
 	@echo "Fetching the other packages"
-	$(PIP) -e .
+	$(PIP) -e '.[ears]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

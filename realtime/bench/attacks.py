@@ -22,7 +22,8 @@ from realtime.bench.attacks_listeners import Arrival, Heard
 from realtime.bench.attacks_server import Held, Observed
 from realtime.bench.attacks_strangers import ATTACKS, NO_ATTACK
 from realtime.bench.report import Table, add_common_arguments, environment, percentile_ms, progress
-from realtime.bench.serve import _server
+from realtime.bench.serve import flags_of
+from realtime.bench.served import served
 from realtime.bench.webrtc_callers import lateness
 
 NAME = "attacks"
@@ -81,12 +82,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     runs: list[dict[str, Any]] = []
     if names:
-        with _server(args) as (process, address):
+        with served(flags_of(args)) as (process, address):
             runs = asyncio.run(_attacked(Observed(process, address), address, names, listeners, seconds, rounds))
     connects: list[dict[str, Any]] = []
     if args.connects:
         warm_up, count = (2, 4) if args.quick else (min(_WARM_UP, args.connects // 3), args.connects)
-        with _server(args) as (process, address):
+        with served(flags_of(args)) as (process, address):
             connects = asyncio.run(_connected(Observed(process, address), address, warm_up, count - warm_up))
     return {
         "benchmark": NAME,

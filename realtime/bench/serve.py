@@ -8,19 +8,17 @@ text, a gap is time without anything left to play. The reference of the run is o
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
 
 from realtime.bench.report import Table, add_common_arguments, environment, percentile_ms, progress
+from realtime.bench.served import cpu_seconds, served
 
 NAME = "serve"
 HELP = "listeners of a running server: first audio, gaps, barge-in, CPU"
@@ -39,11 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="torch threads of the engine (default: half the cores)")
 
 
+def flags_of(args: argparse.Namespace) -> list[str]:
+    """Return the flags of `voiced serve` that the options of this benchmark stand for."""
+    return ["--slots", str(args.slots), "--threads", str(args.threads), "--model", args.model]
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, and return the result; README.md explains the keys."""
     counts = [1] if args.quick else [int(part) for part in args.listeners.split(",")]
     seconds = 4.0 if args.quick else args.seconds
-    with _server(args) as (process, address):
+    with served(flags_of(args)) as (process, address):
         with urllib.request.urlopen(f"http://{address}/readyz") as answer:
             engine = json.load(answer)["engine"]
         rows = [_turn(process, address, args.protocol, count, seconds) for count in counts]
@@ -98,12 +101,12 @@ def tables(result: dict[str, Any]) -> list[Table]:
 
 def _turn(server: psutil.Process, address: str, protocol: str, count: int, seconds: float) -> dict[str, Any]:
     progress(f"{count} listeners for {seconds:g} s")
-    before, begun = _cpu_seconds(server), time.monotonic()
+    before, begun = cpu_seconds(server), time.monotonic()
     command = [sys.executable, "-m", "realtime.bench.listeners", protocol, address]
     done = subprocess.run([*command, str(count), str(seconds), _TEXT], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the listeners failed: {done.stderr.strip().splitlines()[-1]}")
-    heard, after, took = json.loads(done.stdout), _cpu_seconds(server), time.monotonic() - begun
+    heard, after, took = json.loads(done.stdout), cpu_seconds(server), time.monotonic() - begun
     first, gaps, silence = heard["first_audio_s"], heard["longest_gap_s"], heard["silence_s"]
     return {
         "listeners": count,
@@ -119,45 +122,6 @@ def _turn(server: psutil.Process, address: str, protocol: str, count: int, secon
         "gateway_cpu_percent_per_session": 100.0 * (after[0] - before[0]) / took / count,
         "engine_cpu_percent": 100.0 * (after[1] - before[1]) / took,
     }
-
-
-@contextlib.contextmanager
-def _server(args: argparse.Namespace) -> Iterator[tuple[psutil.Process, str]]:
-    """Run a `voiced serve` of our own, and give its process and address once it is ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "realtime.commands.cli", "serve", "--port", str(port), "--drain-s", "1"]
-    command += ["--slots", str(args.slots), "--threads", str(args.threads), "--model", args.model]
-    progress("starting the server")
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        address = f"127.0.0.1:{port}"
-        _wait_ready(process, address)
-        yield psutil.Process(process.pid), address
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-def _wait_ready(process: subprocess.Popen[bytes], address: str) -> None:
-    while process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://{address}/readyz", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError("the server did not start; try `voiced serve` to see why")
-
-
-def _cpu_seconds(server: psutil.Process) -> tuple[float, float]:
-    """Return the CPU time of the gateway, and of its child processes."""
-
-    def spent(process: psutil.Process) -> float:
-        times = process.cpu_times()
-        return float(times.user + times.system)
-
-    return spent(server), sum(spent(child) for child in server.children(recursive=True))
 
 
 def _ratio(value: float | None, reference: float | None) -> float | None:

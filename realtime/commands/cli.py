@@ -21,6 +21,7 @@ _BENCHMARKS = {
     "codec": "the streaming decoder's speed beside window re-decoding, and its low-latency error",
     "schedule": "scheduling by playout against first-come-first-served, simulated",
     "serve": "listeners of a running server: first audio, gaps, barge-in, CPU",
+    "talk": "callers who speak recordings: from their last sound to the answer's first, gaps, CPU and memory",
     "webrtc": "two-way calls: sessions per core and lateness of packets, beside aiortc",
     "attacks": "hostile WebRTC callers: what the others notice, and what is left behind",
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from realtime.bench import attacks, codec, engine, report, schedule, serve, webrtc
+from realtime.bench import attacks, codec, engine, report, schedule, serve, talk, webrtc
 from realtime.bench.webrtc_callers import lateness
 
 README = Path(report.__file__).parent / "README.md"
@@ -143,3 +143,11 @@ def test_tables_line_up() -> None:
         "b       12346",
         "  a note",
     ]
+
+
+def test_callers_who_speak_are_answered() -> None:
+    result = _run(talk)
+    (alone,) = result["rounds"]
+    assert (alone["callers"], alone["turns"], alone["unanswered"]) == (1, 2, 0)
+    assert alone["stop_to_sound_ms_p50"] > 0
+    assert {"gateway", "realtime.engine.worker", "realtime.hearing.worker"} <= alone["memory_mb_by_process"].keys()
