@@ -137,7 +137,7 @@ async def test_calls_without_an_index_are_told_apart_by_their_ids() -> None:
     ("act", "code", "names", "before"),
     [
         (status(401, f'{{"error": "{KEY} is wrong"}}'), "brain_refused", "brain_key", ""),
-        (status(403), "brain_refused", "brain_key", ""),
+        (status(403, f'{{"error": "{KEY[:6]}***** may not"}}'), "brain_refused", "brain_key", ""),
         (status(404), "brain_refused", "brain_model", ""),
         (status(400), "brain_refused", "brain_model", ""),
         (status(413), "brain_refused", "brain_context_chars", ""),
@@ -184,7 +184,7 @@ async def test_every_failure_is_one_sentence_that_names_what_to_look_at(
     assert (failed.code, "".join(heard), failed.spoken) == (code, before, "Sorry.")
     assert names in failed.message
     assert failed.message.endswith(".")
-    assert KEY not in failed.message + caplog.text
+    assert KEY[:6] not in failed.message + caplog.text  # a server may say it with stars
     assert script.url not in failed.message
 
 

@@ -22,8 +22,9 @@ THEIRS = {"type": "function", "name": "show", "parameters": {"type": "object"}}
 class Thermometer:
     """A tool that takes its time."""
 
-    def __init__(self, takes_s: float = 0.0) -> None:
+    def __init__(self, takes_s: float = 0.0, says: str = "") -> None:
         self.takes_s = takes_s
+        self.says = says
         self.called: list[tuple[str, dict[str, Any]]] = []
         self.left = 0
 
@@ -39,7 +40,7 @@ class Thermometer:
         except asyncio.CancelledError:
             self.left += 1
             raise
-        return f"{20 + arguments.get('room', 0)} degrees"
+        return self.says or f"{20 + arguments.get('room', 0)} degrees"
 
     async def close(self) -> None: ...
 
@@ -125,6 +126,22 @@ async def test_a_model_that_calls_tools_without_end_is_stopped() -> None:
             [piece async for piece in brain.reply(HELLO)]
         await brain.close()
     assert (failed.value.spoken, len(tools.called)) == ("Sorry.", MOST_STEPS)
+
+
+async def test_what_tools_gave_stays_within_the_bound_of_the_conversation() -> None:
+    tools, most = Thermometer(says="word " * 1600), 4000
+    acts = [calling(("measure", "{}"), ("measure", "{}"))] * 3 + [said("Warm.")]
+    async with scripted(*acts, *acts) as script:
+        brain = ChatBrain(Endpoint(script.url, "m"), tools=tools, context_chars=most)
+        session = brain.begin_session()
+        [piece async for piece in session.reply(HELLO)]
+        later = (*HELLO.entries, Said("assistant", "Warm.", "item_2"), Said("user", "Sure?", "item_3"))
+        [piece async for piece in session.reply(Dialogue(later))]
+        session.end()
+        await brain.close()
+    sizes = [sum(len(message["content"] or "") for message in asked["messages"]) for asked in script.asked]
+    assert max(sizes[:4]) <= most + 200
+    assert max(sizes) <= 2 * most + 200
 
 
 async def test_an_interruption_leaves_the_tool() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from realtime.agent.brain import BrainFailure, Dialogue, FunctionCall, NothingToSay, Said
 from realtime.agent.chat.endpoint import Endpoint
 from realtime.agent.chat.memory import Memory
-from realtime.agent.chat.messages import Message, groups_of, tools_of
+from realtime.agent.chat.messages import Message, chars_of, groups_of, shortened, tools_of
 from realtime.agent.chat.tools import MOST_STEPS, Filler, NoTools, Tools, called, exchange
 from realtime.agent.speakable import Speakable
 
@@ -82,6 +83,7 @@ class ChatSession:
         self._endpoint = endpoint
         self._instructions = instructions
         self._apology = apology
+        self._context_chars = context_chars
         self._memory = Memory(context_chars, self._summarised)
         self._tools = tools
         self._filler = filler
@@ -116,7 +118,7 @@ class ChatSession:
         """Ask, call the server's tools that the answer wants, and ask again with what came of them."""
         offer = tools_of(dialogue, await self._tools.offered())
         theirs = {tool.get("name") for tool in dialogue.tools}
-        messages, spoke = self._messages(dialogue), False
+        messages, spoke, room = self._messages(dialogue), False, self._context_chars
         for _ in range(MOST_STEPS):
             said, calls, handed_on = "", list[FunctionCall](), False
             async with contextlib.aclosing(self._endpoint.stream({"messages": messages, **offer})) as pieces:
@@ -141,7 +143,9 @@ class ChatSession:
                         spoke = True
                         yield outcome
                     else:
-                        told = exchange(said, calls, outcome)
+                        outputs = [shortened(output, room // (2 * len(calls))) for output in outcome]
+                        room -= sum(map(len, outputs))
+                        told = exchange(said, calls, outputs)
             messages = [*messages, *told]
             self._remember(dialogue, told)
             if handed_on:
@@ -160,7 +164,10 @@ class ChatSession:
         """Keep an exchange with tools, for the requests to come."""
         if dialogue.entries and (item_id := dialogue.entries[-1].item_id):
             self._exchanges.setdefault(item_id, []).extend(told)
-            while len(self._exchanges) > _MOST_EXCHANGES:
+            while len(self._exchanges) > 1 and (
+                len(self._exchanges) > _MOST_EXCHANGES
+                or sum(map(chars_of, chain(*self._exchanges.values()))) > self._context_chars
+            ):
                 del self._exchanges[next(iter(self._exchanges))]
 
     def end(self) -> None:

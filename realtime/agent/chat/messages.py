@@ -30,7 +30,7 @@ class Group:
     @property
     def chars(self) -> int:
         """Characters of it, names and arguments of calls included."""
-        return sum(map(_chars, self.messages))
+        return sum(map(chars_of, self.messages))
 
     @property
     def begins_turn(self) -> bool:
@@ -103,11 +103,22 @@ def clipped(groups: Sequence[Group], most: int) -> list[Group]:
     ]
 
 
+def shortened(text: str, most: int) -> str:
+    """Give a text of at most so many characters, and a sign where more was left out."""
+    return text if len(text) <= most else f"{text[:most]} […]"
+
+
+def chars_of(message: Message) -> int:
+    """Count the characters of a message, names and arguments of calls included."""
+    calls = (call["function"] for call in message.get("tool_calls", ()))
+    return len(message.get("content") or "") + sum(len(call["name"]) + len(call["arguments"]) for call in calls)
+
+
 def _clipped(message: Message, most: int) -> Message:
     content = message.get("content")
     if content is None or len(content) <= most:
         return message
-    return {**message, "content": f"{content[:most]} […]"}
+    return {**message, "content": shortened(content, most)}
 
 
 def _said(entry: Said) -> str:
@@ -142,8 +153,3 @@ def _add_call(groups: list[Group], entry: FunctionCall, output: FunctionOutput |
     else:
         calling = {"role": "assistant", "content": None, "tool_calls": [call]}
         groups.append(Group(ids, (calling, told)))
-
-
-def _chars(message: Message) -> int:
-    calls = (call["function"] for call in message.get("tool_calls", ()))
-    return len(message.get("content") or "") + sum(len(call["name"]) + len(call["arguments"]) for call in calls)
