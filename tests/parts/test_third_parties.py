@@ -14,8 +14,8 @@ import websockets
 from starlette.websockets import WebSocket
 
 from clients.python import connect
-from protocol.client_events import ClientEvent, ResponseCreate
-from protocol.objects import InputText, NewMessage, ResponseConfig
+from protocol.client_events import ClientEvent, InputAudioAppend, InputAudioCommit, ResponseCreate
+from protocol.objects import InputText, NewMessage, ResponseConfig, ShownListening
 from protocol.server_events import AudioDelta, ResponseDone, ServerEvent
 from realtime.access.rules import Rule
 from realtime.agent.brain import Brain, Dialogue, FunctionCall, Said
@@ -26,6 +26,7 @@ from realtime.engine.client import Sink
 from realtime.engine.messages import Audio, EngineInfo, Gauges
 from realtime.http.handshake import admitted
 from realtime.parts import ExtraWire, Parts
+from realtime.recognition.recogniser import Job, Transcript
 from realtime.request import Ended, Speak
 from realtime.shell.sessions import Sessions
 from realtime.translation.translator import AudioPiece, Rendered, Transcribed, Words
@@ -129,6 +130,36 @@ async def test_a_brain_that_understands_is_asked_when_a_turn_ends_and_its_call_k
             seen[event["type"]] = event
     assert seen["session.updated"]["session"]["audio"]["input"]["turn_detection"]["create_response"] is True
     assert seen["response.done"]["response"]["output"][0]["call_id"] == "call_of_mine"
+
+
+class Scribe:
+    """A recogniser that hears the same in everything."""
+
+    name, languages, why = "scribe", ("en",), ""
+
+    async def run(self) -> None: ...
+    async def ready(self) -> None: ...
+    def wake(self) -> None: ...
+
+    async def transcribe(self, job: Job) -> Transcript:
+        return Transcript("What is new?", "en", len(job.pcm) / 48000)
+
+
+class Reading(Parrot):
+    needs_transcripts = True
+
+
+async def test_a_recogniser_from_outside_gives_a_brain_that_reads_its_words() -> None:
+    parts = Parts(brain=Reading(), engine=Beeper(), recogniser=Scribe())
+    async with running(Config(port=0), parts) as (_, _, url), connect(url) as talk:
+        session = await talk.listen()
+        assert isinstance(session.voiced.listening, ShownListening)
+        assert session.voiced.listening.recogniser == "scribe"
+        await talk.send(InputAudioAppend(audio=bytes(24000)))
+        await talk.send(InputAudioCommit())
+        speech = await talk.respond()
+        await speech.read()
+        assert speech.transcript == "You said: What is new?"
 
 
 class LineWire:
