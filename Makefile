@@ -59,10 +59,11 @@ fuzz: $(VENV)/.installed-test
 # Firefox, which are among the clients, and what playwright's own Node links to
 system:
 	@{ ls /usr/lib/*/libflite.so.1 /usr/lib/*/libatomic.so.1 && command -v curl && ls /usr/bin/chromium /usr/bin/firefox-esr \
-	    /usr/share/pocketsphinx/test/data/librivox; } >/dev/null 2>&1 || { \
-	  echo "installing libflite1, curl, chromium, firefox-esr and pocketsphinx-testdata"; \
+	    /usr/share/pocketsphinx/test/data/librivox /usr/share/asterisk/sounds/en_US_f_Allison; } >/dev/null 2>&1 || { \
+	  echo "installing libflite1, curl, chromium, firefox-esr, pocketsphinx-testdata and asterisk-core-sounds-en-g722"; \
 	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 libatomic1 curl chromium firefox-esr pocketsphinx-testdata >/dev/null; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq libflite1 libatomic1 curl chromium firefox-esr \
+	    pocketsphinx-testdata asterisk-core-sounds-en-g722 >/dev/null; }
 
 ## check: lint, formatting, types and import contracts
 check: $(VENV)/.installed-test

@@ -23,6 +23,7 @@ _BENCHMARKS = {
     "serve": "listeners of a running server: first audio, gaps, barge-in, CPU",
     "talk": "callers who speak recordings: from their last sound to the answer's first, gaps, CPU and memory",
     "webrtc": "two-way calls: sessions per core and lateness of packets, beside aiortc",
+    "ears": "Whisper with a short context on people's speech: word error, CPU beside 30 s of context, made-up words",
     "attacks": "hostile WebRTC callers: what the others notice, and what is left behind",
 }
 """The HELP of each benchmark's module, repeated here: to ask the modules for it would import torch."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from codec_stream.rate import SAMPLE_RATE
 from codec_stream.resample import StreamResampler
 from realtime.recognition.features import FRAMES_PER_S, RATE_HZ, log_mel
-from realtime.recognition.guard import compression_ratio, made_up, needs_longer_context
+from realtime.recognition.guard import compression_ratio, made_up, needs_longer_context, surely_silent
 from realtime.recognition.recogniser import Job, NothingHeard, Segment, Transcript, Word
 from realtime.recognition.vocabulary import Timed, Vocabulary
 
@@ -104,6 +104,8 @@ class Decoder:
         for context_s in self._climb.contexts(speech_s):
             reading = self._read(samples, job, context_s)
             text = self._vocabulary.text(reading.tokens).strip()
+            if surely_silent(reading.decoded.logprob, reading.decoded.no_speech):
+                break
             cut_off = len(reading.decoded.tokens) >= _most_tokens(speech_s)
             if not cut_off and not needs_longer_context(reading.tokens, text, reading.decoded.logprob):
                 break

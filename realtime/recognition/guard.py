@@ -13,8 +13,9 @@ _AGAIN_COMPRESSION = 1.6
 _AGAIN_LOGPROB = -1.0
 _MADE_UP_COMPRESSION = 2.4
 _MADE_UP_LOGPROB = -2.0
-_NO_SPEECH = 0.6
-_NO_SPEECH_LOGPROB = -0.5
+_NO_SPEECH = ((0.6, -0.5), (0.4, -0.9))
+"""Probabilities of no speech, and how little a text may be doubted to count all the same."""
+_SURELY_NO_SPEECH = (0.8, -0.5)
 
 
 def compression_ratio(text: str) -> float:
@@ -40,12 +41,19 @@ def needs_longer_context(tokens: Sequence[int], text: str, logprob: float) -> bo
     return says_again(tokens) or compression_ratio(text) > _AGAIN_COMPRESSION or logprob < _AGAIN_LOGPROB
 
 
+def surely_silent(logprob: float, no_speech: float) -> bool:
+    """Whether a longer context would be wasted: there is no speech at all. People's speech, also of one syllable, stays
+    far below it."""
+    probable, doubt = _SURELY_NO_SPEECH
+    return no_speech > probable and logprob < doubt
+
+
 def made_up(text: str, logprob: float, no_speech: float) -> str:
     """Why a text was not heard but made up, as a sentence; empty if it was heard. `logprob` is the mean of its tokens,
     `no_speech` the probability that there was no speech at all."""
     if not any(map(str.isalnum, text)):
         return "There are no words in the audio."
-    if no_speech > _NO_SPEECH and logprob < _NO_SPEECH_LOGPROB:
+    if any(no_speech > probable and logprob < doubt for probable, doubt in _NO_SPEECH):
         return "There is no speech in the audio."
     if logprob < _MADE_UP_LOGPROB:
         return "The audio cannot be understood."

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from realtime.bench import attacks, codec, engine, report, schedule, serve, talk, webrtc
+from realtime.bench import attacks, codec, ears, ears_recordings, engine, report, schedule, serve, talk, webrtc
 from realtime.bench.webrtc_callers import lateness
+from realtime.config import ConfigError
 
 README = Path(report.__file__).parent / "README.md"
 
@@ -89,6 +90,25 @@ def test_attacks_are_answered_and_leave_nothing_behind(noise_checkpoint: Callabl
     assert answers["empty RTP"] == {"packets"}
     assert all(run["released"] and run["failed_responses"] == 0 for run in result["runs"])
     assert all(calls["failed"] == calls["sessions_left"] == 0 for calls in result["connects"])
+
+
+def test_ears_are_cheap_and_make_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = _run(ears, "--model", "tiny.en")
+    _assert_documented([*result, *result["groups"][0]])
+    assert result["model"] == "whisper tiny.en"
+    assert result["word_error"] <= 0.15 and result["cpu_ratio_to_30s"] > 0
+    assert result["hallucinations"] == 0 < result["sounds"]
+    monkeypatch.setattr(ears_recordings, "ASTERISK", tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"apt-get install asterisk-core-sounds-en-g722\.$"):
+        _run(ears, "--model", "tiny.en")
+
+
+def test_words_are_compared_however_they_are_written() -> None:
+    assert ears.words_of("Mr. Dashwood can't press 3, re-enter!") == ears.words_of(
+        "mister dashwood can not press three re enter"
+    )
+    assert ears.distance("a b c d".split(), "a x c".split()) == 2
+    assert ears.distance([], ["a"]) == ears.distance(["a"], []) == 1
 
 
 def test_the_same_seed_gives_the_same_simulation() -> None:

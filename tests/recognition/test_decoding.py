@@ -121,6 +121,14 @@ def test_no_words_are_told_as_nothing(tokenizer: Path, says: Decoded) -> None:
         _decoder(tokenizer, Scripted(lambda _: says)).understand(Job(PCM))
 
 
+def test_silence_is_not_looked_at_twice(tokenizer: Path) -> None:
+    silent = Decoded([at(0.0), *text(" you")], -1.3, 0.95)
+    whisper = Scripted(lambda _: silent)
+    with pytest.raises(NothingHeard, match="no speech"):
+        _decoder(tokenizer, whisper).understand(Job(PCM))
+    assert whisper.contexts == [4.0]
+
+
 def test_no_audio_is_nothing_without_a_look(tokenizer: Path) -> None:
     whisper = Scripted(lambda _: HEARD)
     with pytest.raises(NothingHeard):

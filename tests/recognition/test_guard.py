@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime.recognition.guard import compression_ratio, made_up, needs_longer_context, says_again
+from realtime.recognition.guard import compression_ratio, made_up, needs_longer_context, says_again, surely_silent
 
 SENTENCE = list(range(20))
 
@@ -44,6 +44,8 @@ def test_loops_and_doubts_ask_for_a_longer_context(tokens: list[int], text: str,
         ("Five five.", -1.2, 0.2, ""),
         ("You", -0.3, 0.9, ""),
         ("You", -0.6, 0.7, "no speech"),
+        ("We're in the...", -1.6, 0.55, "no speech"),
+        ("Five five.", -0.8, 0.55, ""),
         ("", -0.1, 0.0, "no words"),
         ("... ♪ —", -0.1, 0.0, "no words"),
         ("Thank you.", -2.1, 0.1, "cannot be understood"),
@@ -55,6 +57,12 @@ def test_what_was_made_up_is_told_from_what_was_heard(text: str, logprob: float,
     found = made_up(text, logprob, no_speech)
     assert why in found and bool(found) is bool(why)
     assert not found or found.endswith(".")
+
+
+def test_silence_is_sure_where_no_speech_is_likely_and_the_text_is_doubted() -> None:
+    assert surely_silent(-1.3, 0.95)
+    assert not surely_silent(-0.3, 0.95)
+    assert not surely_silent(-1.3, 0.7)
 
 
 def test_nothing_compresses_to_nothing() -> None:
