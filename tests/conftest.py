@@ -41,7 +41,7 @@ NEEDS = {
         "http/test_voice_uploads.py",
         "http/test_websocket_connection.py",
         "metrics/test_metrics_served.py",
-        "recognition/test_process.py",
+        "recognition/test_recogniser_process.py",
         "shell/test_hearing_lost.py",
         "shell/test_spoken_turns.py",
         "transports",
