@@ -64,7 +64,7 @@ def unbroken() -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def service(unbroken: None) -> AsyncIterator[Service]:
-    config = Config(port=0, device="cpu", threads=1, slots=4)
+    config = Config(port=0, device="cpu", threads=1, slots=4, recogniser="none")
     async with running(config) as (_, gateway, url):
         await asyncio.wait_for(gateway.engine.wait_ready(), 120)
         await listens(gateway)
@@ -82,7 +82,14 @@ def elsewhere() -> Iterator[str]:
 async def guarded(unbroken: None, elsewhere: str) -> AsyncIterator[Service]:
     """Another one, that wants a key, lets pages from elsewhere in, and has room for two."""
     config = Config(
-        port=0, device="cpu", threads=1, slots=2, api_keys=[KEY], allowed_origins=[elsewhere], max_sessions=2
+        port=0,
+        device="cpu",
+        threads=1,
+        slots=2,
+        api_keys=[KEY],
+        allowed_origins=[elsewhere],
+        max_sessions=2,
+        recogniser="none",
     )
     async with running(config) as (_, gateway, url):
         await asyncio.wait_for(gateway.engine.wait_ready(), 120)
