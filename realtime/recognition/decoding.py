@@ -25,6 +25,7 @@ from realtime.recognition.vocabulary import Timed, Vocabulary
 FULL_S = 30.0
 _POSITIONS_PER_S = 50
 _MOST_TOKENS = 224
+_SURE_OF_LANGUAGE = 0.6
 _TOKENS_AT_LEAST, _TOKENS_PER_S = 24, 15
 """Nobody says more: a loop is stopped there."""
 
@@ -79,6 +80,7 @@ class _Reading:
 
     encoded: Any
     language: str
+    likely: float  # the language, where it was found
     segments: list[Timed]
     decoded: Decoded
 
@@ -107,7 +109,10 @@ class Decoder:
             if surely_silent(reading.decoded.logprob, reading.decoded.no_speech):
                 break
             cut_off = len(reading.decoded.tokens) >= _most_tokens(speech_s)
-            if not cut_off and not needs_longer_context(reading.tokens, text, reading.decoded.logprob):
+            doubts = reading.likely < _SURE_OF_LANGUAGE or needs_longer_context(
+                reading.tokens, text, reading.decoded.logprob, reading.decoded.no_speech
+            )
+            if not cut_off and not doubts:
                 break
         if why := made_up(text, reading.decoded.logprob, reading.decoded.no_speech):
             raise NothingHeard(why)
@@ -119,17 +124,17 @@ class Decoder:
     def _read(self, samples: NDArray[np.float32], job: Job, context_s: float) -> _Reading:
         frames = 2 * math.ceil(context_s * FRAMES_PER_S / 2)
         encoded = self._model.encode(log_mel(samples, self._model.bands, frames))
-        language = self._language(encoded, job)
+        language, likely = self._language(encoded, job)
         prompt = self._vocabulary.before(job.prompt) + self._vocabulary.start(language, translate=job.translate)
         speech_s = len(samples) / RATE_HZ
         decoded = self._model.decode(encoded, prompt, _most_tokens(speech_s))
         heard = [segment for segment in self._vocabulary.segments(decoded.tokens) if segment.start_s < speech_s]
-        return _Reading(encoded, language, heard, decoded)
+        return _Reading(encoded, language, likely, heard, decoded)
 
-    def _language(self, encoded: Any, job: Job) -> str:
-        if not self._model.multilingual:
-            return "en"
-        return job.language or self._model.languages(encoded)[0][0]
+    def _language(self, encoded: Any, job: Job) -> tuple[str, float]:
+        if not self._model.multilingual or job.language:
+            return job.language or "en", 1.0
+        return self._model.languages(encoded)[0]
 
     def _segment(self, segment: Timed, decoded: Decoded, speech_s: float) -> Segment:
         text = self._vocabulary.text(segment.tokens).strip()

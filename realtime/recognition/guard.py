@@ -36,9 +36,15 @@ def says_again(tokens: Sequence[int]) -> bool:
     return False
 
 
-def needs_longer_context(tokens: Sequence[int], text: str, logprob: float) -> bool:
-    """Whether a text may be what a context that is too short does: loops, and words that the model doubts itself."""
-    return says_again(tokens) or compression_ratio(text) > _AGAIN_COMPRESSION or logprob < _AGAIN_LOGPROB
+def needs_longer_context(tokens: Sequence[int], text: str, logprob: float, no_speech: float) -> bool:
+    """Whether a text may be what a context that is too short does: loops, words that the model doubts itself, speech
+    that it takes for none."""
+    loops = says_again(tokens) or compression_ratio(text) > _AGAIN_COMPRESSION
+    return loops or logprob < _AGAIN_LOGPROB or _no_speech(logprob, no_speech)
+
+
+def _no_speech(logprob: float, no_speech: float) -> bool:
+    return any(no_speech > probable and logprob < doubt for probable, doubt in _NO_SPEECH)
 
 
 def surely_silent(logprob: float, no_speech: float) -> bool:
@@ -53,7 +59,7 @@ def made_up(text: str, logprob: float, no_speech: float) -> str:
     `no_speech` the probability that there was no speech at all."""
     if not any(map(str.isalnum, text)):
         return "There are no words in the audio."
-    if any(no_speech > probable and logprob < doubt for probable, doubt in _NO_SPEECH):
+    if _no_speech(logprob, no_speech):
         return "There is no speech in the audio."
     if logprob < _MADE_UP_LOGPROB:
         return "The audio cannot be understood."

@@ -249,7 +249,7 @@ async def test_what_fails_after_the_first_piece_breaks_the_stream_off() -> None:
         assert refused.status == 503
 
 
-async def test_a_fifth_recording_at_once_is_refused_and_those_of_clients_that_left_are_dropped() -> None:
+async def test_a_fourth_recording_at_once_is_refused_and_those_of_clients_that_left_are_dropped() -> None:
     scribe = Scribe()
     scribe.free.clear()
     async with _serving(scribe) as address:

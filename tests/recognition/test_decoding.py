@@ -61,14 +61,15 @@ class Scripted:
         self.prompts: list[list[int]] = []
         self.aligned: list[tuple[list[int], int]] = []
         self._says = says
+        self.sure_from_s = 0.0
 
     def encode(self, features: NDArray[np.float32]) -> float:
         assert features.shape[0] == self.bands and features.shape[1] % 2 == 0
         self.contexts.append(features.shape[1] / 100)
         return self.contexts[-1]
 
-    def languages(self, encoded: Any) -> list[tuple[str, float]]:
-        return [("fr", 0.9), ("en", 0.1)]
+    def languages(self, encoded: float) -> list[tuple[str, float]]:
+        return [("fr", 0.9), ("en", 0.1)] if encoded >= self.sure_from_s else [("en", 0.3), ("fr", 0.2)]
 
     def decode(self, encoded: float, prompt: list[int], most_tokens: int) -> Decoded:
         self.prompts.append(prompt)
@@ -153,6 +154,17 @@ def test_the_language_is_found_unless_it_is_given(tokenizer: Path) -> None:
         [start, IDS["<|en|>"], transcribe],
         [start, IDS["<|fr|>"], IDS["<|translate|>"]],
     ]
+
+
+def test_a_language_that_is_not_sure_asks_for_a_longer_context(tokenizer: Path) -> None:
+    whisper = Scripted(lambda _: HEARD, multilingual=True)
+    whisper.sure_from_s = 10.0
+    decoder = _decoder(tokenizer, whisper)
+    assert decoder.understand(Job(PCM)).language == "fr"
+    assert whisper.contexts == [4.0, 10.0]
+    whisper.sure_from_s = 99.0
+    assert decoder.understand(Job(PCM)).language == "en"
+    assert whisper.contexts[2:] == [4.0, 10.0, 30.0]
 
 
 def test_a_prompt_stands_before_as_what_was_said_earlier(tokenizer: Path) -> None:

@@ -26,16 +26,19 @@ def test_an_end_that_repeats_four_tokens_in_all_says_itself_again(tokens: list[i
 
 
 @pytest.mark.parametrize(
-    ("tokens", "text", "logprob", "longer"),
+    ("tokens", "text", "logprob", "no_speech", "longer"),
     [
-        (SENTENCE, "He was not an ill-disposed young man.", -0.4, False),
-        (SENTENCE, "He was not an ill-disposed young man.", -1.1, True),
-        (SENTENCE, "a very long day, a very long day, a very long day, a very long day", -0.4, True),
-        ([1, 2, 3, 4, 1, 2, 3, 4], "ten of clubs, ten of clubs", -0.4, True),
+        (SENTENCE, "He was not an ill-disposed young man.", -0.4, 0.1, False),
+        (SENTENCE, "He was not an ill-disposed young man.", -1.1, 0.1, True),
+        (SENTENCE, "Marque el asterisco para anular este mensaje.", -0.92, 0.55, True),
+        (SENTENCE, "a very long day, a very long day, a very long day, a very long day", -0.4, 0.1, True),
+        ([1, 2, 3, 4, 1, 2, 3, 4], "ten of clubs, ten of clubs", -0.4, 0.1, True),
     ],
 )
-def test_loops_and_doubts_ask_for_a_longer_context(tokens: list[int], text: str, logprob: float, longer: bool) -> None:
-    assert needs_longer_context(tokens, text, logprob) is longer
+def test_loops_and_doubts_ask_for_a_longer_context(
+    tokens: list[int], text: str, logprob: float, no_speech: float, longer: bool
+) -> None:
+    assert needs_longer_context(tokens, text, logprob, no_speech) is longer
 
 
 @pytest.mark.parametrize(

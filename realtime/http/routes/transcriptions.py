@@ -52,7 +52,7 @@ from realtime.recognition.recogniser import Job, NothingHeard, Recogniser, Recog
 log = logging.getLogger("voiced.recognition")
 
 MAX_SECONDS = 1500.0
-AT_ONCE = 4
+AT_ONCE = 3
 STALL_S = 15.0
 _RETRY_S = 2
 _GRANULARITIES = ("timestamp_granularities[]", "timestamp_granularities")
