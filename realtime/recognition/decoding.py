@@ -23,6 +23,7 @@ from realtime.recognition.recogniser import Job, NothingHeard, Segment, Transcri
 from realtime.recognition.vocabulary import Timed, Vocabulary
 
 FULL_S = 30.0
+_CLEARLY_SHORTER_S = 24.0
 _POSITIONS_PER_S = 50
 _MOST_TOKENS = 224
 _SURE_OF_LANGUAGE = 0.6
@@ -37,9 +38,10 @@ class Climb:
     steps: tuple[tuple[float, float], ...] = ((1.0, 0.0), (6.0, 10.0))
 
     def contexts(self, speech_s: float) -> list[float]:
-        """Their lengths in seconds, shortest first; the last is always 30."""
-        tried = (max(speech_s + more, least) for more, least in self.steps)
-        return [context for context in tried if context < FULL_S] + [FULL_S]
+        """Their lengths in seconds, shortest first; the last is always 30, and the one before it clearly shorter unless
+        it is the first."""
+        tried = [max(speech_s + more, least) for more, least in self.steps]
+        return [*(c for c in tried[:1] if c < FULL_S), *(c for c in tried[1:] if c < _CLEARLY_SHORTER_S), FULL_S]
 
 
 SHORT = Climb()

@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Sequence
 
 _REPEATED_TOKENS = 4
-_AGAIN_COMPRESSION = 1.6
+_AGAIN_COMPRESSION, _AGAIN_COMPRESSION_LONG = 1.6, 2.0
+_LONG_CHARS = 200
+"""The longer a text, the more it compresses: one of 28 s of speech by 1.7, without saying anything twice."""
 _AGAIN_LOGPROB = -1.0
 _MADE_UP_COMPRESSION = 2.4
 _MADE_UP_LOGPROB = -2.0
@@ -39,7 +41,8 @@ def says_again(tokens: Sequence[int]) -> bool:
 def needs_longer_context(tokens: Sequence[int], text: str, logprob: float, no_speech: float) -> bool:
     """Whether a text may be what a context that is too short does: loops, words that the model doubts itself, speech
     that it takes for none."""
-    loops = says_again(tokens) or compression_ratio(text) > _AGAIN_COMPRESSION
+    most = _AGAIN_COMPRESSION_LONG if len(text) > _LONG_CHARS else _AGAIN_COMPRESSION
+    loops = says_again(tokens) or compression_ratio(text) > most
     return loops or logprob < _AGAIN_LOGPROB or _no_speech(logprob, no_speech)
 
 

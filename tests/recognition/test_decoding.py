@@ -102,7 +102,8 @@ def test_a_loop_climbs_to_longer_contexts_until_it_is_gone(tokenizer: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("speech_s", "contexts"), [(1.0, [2.0, 10.0, 30.0]), (8.0, [9.0, 14.0, 30.0]), (26.0, [27.0, 30.0]), (29.5, [30.0])]
+    ("speech_s", "contexts"),
+    [(1.0, [2.0, 10.0, 30.0]), (8.0, [9.0, 14.0, 30.0]), (20.0, [21.0, 30.0]), (26.0, [27.0, 30.0]), (29.5, [30.0])],
 )
 def test_contexts_grow_from_the_speech_to_thirty_seconds(speech_s: float, contexts: list[float]) -> None:
     assert SHORT.contexts(speech_s) == contexts

@@ -41,6 +41,18 @@ def test_loops_and_doubts_ask_for_a_longer_context(
     assert needs_longer_context(tokens, text, logprob, no_speech) is longer
 
 
+def test_a_long_text_compresses_by_itself_and_is_no_loop_for_that() -> None:
+    text = (
+        "And Mr. John Dashwood had then leisure to consider how much there might be prudently in his power to do for "
+        "them. He was not an ill-disposed young man, unless to be rather cold-hearted and rather selfish is to be "
+        "ill-disposed. Had he married a more amiable woman, he might have been made still more respectable than he "
+        "was; he might even have been made amiable himself."
+    )
+    assert compression_ratio(text) > 1.6
+    assert not needs_longer_context(SENTENCE, text, -0.2, 0.0)
+    assert needs_longer_context(SENTENCE, text * 2, -0.2, 0.0)
+
+
 @pytest.mark.parametrize(
     ("text", "logprob", "no_speech", "why"),
     [
