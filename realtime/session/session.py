@@ -134,6 +134,11 @@ class Session:
         """Return the settings of the client's audio."""
         return self._shared.settings.listening
 
+    @property
+    def wants_words(self) -> bool:
+        """Whether the words of what the user says are asked for, by the client or by the brain."""
+        return self._user_input.wants_words
+
     def open(self) -> list[Effect]:
         """Open the session, and return the effects that greet the client.
 

@@ -89,6 +89,11 @@ class UserInput:
         self._to_answer.discard(item_id)
         self._responses.words_known(item_id)
 
+    @property
+    def wants_words(self) -> bool:
+        """Whether the words of what the user says are asked for, by the client or by the brain."""
+        return self._transcribing.wanted
+
     def answered(self, outcome: Transcribed | NotTranscribed) -> None:
         """Take in the recogniser's answer to a job."""
         self._transcribing.answered(outcome)

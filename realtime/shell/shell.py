@@ -384,7 +384,7 @@ class Shell:
             await self._speech_scores.settled()  # so that the client's next event comes after this audio
 
     def _take_in_audio(self, pcm: bytes, event_id: str | None = None) -> None:
-        if self._recogniser is not None and not self._woke_recogniser:
+        if self._recogniser is not None and not self._woke_recogniser and self.session.wants_words:
             self._woke_recogniser = True
             self._recogniser.wake()
         if self.session.listening.turn_detection is None:
