@@ -12,6 +12,7 @@ from training.voice import oscillator, phase, pitch, quantizer, vocoder
 from training.voice.phones import to_teacher
 from training.voice.rows import BANDS, FLOOR, MELS, PARTS, ROW, noise_share, voiced
 from training.voice.stand_in import StandIn
+from training.voice.teacher import settled
 from training.voice.text import clauses, gate_sentences, held_out
 from training.voice.utterance import Utterance
 
@@ -157,6 +158,16 @@ def test_the_teacher_reads_flaps_r_vowels_and_unstressed_words(text: str, said: 
     parts = to_teacher(notation)
     assert len(parts) == len(notation)
     assert "".join(parts) == said
+
+
+def test_pitch_that_comes_from_nothing_and_goes_back_there_takes_the_value_within() -> None:
+    f0 = np.array([0, 55, 90, 150, 148, 144, 120, 60, 0, 0, 100, 102], float)
+    assert settled(f0).tolist() == [0, 150, 150, 150, 148, 144, 144, 144, 0, 0, 100, 102]
+
+
+def test_a_fall_of_the_pitch_that_a_voice_can_make_stays() -> None:
+    f0 = np.concatenate([np.zeros(3), 160 * 0.93 ** np.arange(14), np.zeros(3)])
+    assert (settled(f0) == f0).all() and (settled(f0[::-1]) == f0[::-1]).all()
 
 
 def test_no_held_out_sentence_is_trained_on() -> None:

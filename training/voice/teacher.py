@@ -22,7 +22,11 @@ FRAME_S = 0.0125
 """The time between two values of hidden and f0."""
 VOICED_HZ = 40.0
 LATE_S = 0.005
-"""How much later the teacher's f0 comes than the pitch of its waves."""
+"""By this much the teacher's f0 comes behind the pitch of its waves."""
+STEEP = 0.9
+"""A voice's pitch does not fall to this share of itself within FRAME_S."""
+EDGE = 4
+"""Values at most of a voiced stretch that come from nothing or go back there."""
 
 
 class Synthesiser(Protocol):
@@ -72,7 +76,23 @@ class Kokoro:
         seconds = np.zeros(len(notation))
         np.add.at(seconds, owner, durations.reshape(-1) * DURATION_S)
         f0 = f0.reshape(-1)
-        return Spoken(seconds, np.where(f0 > VOICED_HZ, f0, 0.0), hidden[0], wave[0].reshape(-1) if wave else None)
+        f0 = settled(np.where(f0 > VOICED_HZ, f0, 0.0))
+        return Spoken(seconds, f0, hidden[0], wave[0].reshape(-1) if wave else None)
+
+
+def settled(f0: np.ndarray) -> np.ndarray:
+    """f0 without the steep falls at both edges of what is voiced, which take the value within.
+
+    The teacher's pitch is a smooth line that is zero where nothing is voiced. So it comes from nothing and goes back
+    there within a few values; in its waves the tracker does not find these."""
+    result = np.pad(f0, 1)
+    for line in (result, result[::-1]):
+        for first in np.flatnonzero((line[:-1] == 0) & (line[1:] > 0)) + 1:
+            inner = first
+            while inner < first + EDGE and line[inner] < STEEP * line[inner + 1]:
+                inner += 1
+            line[first:inner] = line[inner]
+    return result[1:-1]
 
 
 def spread(f0: np.ndarray) -> np.ndarray:
