@@ -34,9 +34,10 @@ from training.voice import (
     quantizer,
     shortcut,
     stand_in,
+    state,
     weights,
 )
-from training.voice.speakers import SPEAKERS, VOICES
+from training.voice.speakers import VOICES
 from training.voice.teacher import Synthesiser
 from training.voice.text import notations
 
@@ -102,8 +103,8 @@ def _teacher(work: Path, plan: Plan) -> list[Stage]:
     texts = partial(notations, plan.shortcut_sentences, seed=11)
     return [
         ("teacher", lambda: graph.write(weights.fetch(work))),
-        ("shortcut's data", lambda: shortcut.gather(work, texts(), [speaker.name for speaker in SPEAKERS])),
-        ("shortcut", lambda: shortcut.train(work, plan.shortcut_steps)),
+        ("what is kept", lambda: state.take(work)),
+        ("shortcut", lambda: shortcut.make(work, texts, plan.shortcut_steps)),
     ]
 
 

@@ -9,6 +9,9 @@ voice, so a small network of convolutions learns what WORLD says of its waves fr
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from codec_stream.rate import SAMPLE_RATE
 from training import checkpointing
 from training.voice import teacher as teaching
 from training.voice.rows import LEAST_DB, MELS, ROW, STEP
-from training.voice.speakers import gain_of
+from training.voice.speakers import SPEAKERS, gain_of
 from training.voice.teacher import Kokoro, Spoken
 from training.voice.utterance import Utterance, silence_pitch, trimmed
 
@@ -29,6 +32,7 @@ WIDTH = 192
 BAND_WEIGHT = 3.0
 VALIDATION = 10  # every tenth sentence
 WINDOW = 64
+SAVED_EVERY = 500  # steps
 
 
 class Net(nn.Module):
@@ -104,6 +108,14 @@ def as_rows(found: np.ndarray, is_voiced: np.ndarray) -> np.ndarray:
     return result
 
 
+def make(work: Path, notations: Callable[[], list[str]], steps: int) -> None:
+    """`shortcut.npz`, if it is not there: gather, then train."""
+    if (work / "shortcut.npz").exists():
+        return
+    gather(work, notations(), [speaker.name for speaker in SPEAKERS])
+    train(work, steps)
+
+
 def gather(work: Path, notations: list[str], speakers: list[str]) -> None:
     """Write states and rows of every sentence by every speaker. Files that are there are kept."""
     from training.voice.analysis import analyse
@@ -125,9 +137,7 @@ def gather(work: Path, notations: list[str], speakers: list[str]) -> None:
 
 
 def train(work: Path, steps: int, rate: float = 2e-3, batch: int = 16, seed: int = 0) -> None:
-    """Fit the network, by the absolute distance of all mels and of voiced rows' bands."""
-    if (work / "shortcut.npz").exists():
-        return
+    """Fit the network. Voiced rows' bands and all mels, by absolute distance. Resumes from `shortcut.pt`."""
     torch.manual_seed(seed)
     paths = sorted((work / "shortcut").glob("*.npz"))
     speakers = sorted({path.stem.rpartition("_")[0] for path in paths})
@@ -151,10 +161,15 @@ def train(work: Path, steps: int, rate: float = 2e-3, batch: int = 16, seed: int
     net.scale.copy_(everything.std(1, keepdim=True) + 1e-3)
     net.level.copy_(torch.cat([clip[1] for clip in learnt]).mean(0)[:, None])
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
-    draw, log = np.random.default_rng(seed), checkpointing.LossLog(work / "shortcut.log")
-    for step in range(1, steps + 1):
+    first, state = 1, checkpointing.load(work / "shortcut.pt")
+    if state:
+        net.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        first = state["step"] + 1
+    draw, log = np.random.default_rng(seed + first - 1), checkpointing.LossLog(work / "shortcut.log")
+    for step in range(first, steps + 1):
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, step / 50) * (0.02 + 0.49 * (1 + np.cos(np.pi * step / steps)))
+            group["lr"] = rate * min(1.0, step / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
         windows = []
         for number in draw.integers(0, len(learnt), batch):
             given, rows, who, _ = learnt[number]
@@ -173,8 +188,11 @@ def train(work: Path, steps: int, rate: float = 2e-3, batch: int = 16, seed: int
         optimiser.step()
         if step % 100 == 0 or step == steps:
             log.write(step=step, loss=loss.item(), decibels=_decibels(net, held or learnt))
-    kept = {name: value.numpy().astype(np.float16) for name, value in net.state_dict().items()}
-    np.savez(work / "shortcut.npz", speakers=np.array(speakers), **kept)
+        if step % SAVED_EVERY == 0:
+            kept = {"model": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+            checkpointing.save(work / "shortcut.pt", kept)
+    halved = {name: value.numpy().astype(np.float16) for name, value in net.state_dict().items()}
+    np.savez(work / "shortcut.npz", speakers=np.array(speakers), **halved)
 
 
 def _distance(found: Tensor, wanted: Tensor, is_voiced: Tensor) -> Tensor:
@@ -191,7 +209,6 @@ def _decibels(net: Net, clips: list[tuple[Tensor, Tensor, int, int]]) -> float:
 
 
 def main() -> None:
-    from training.voice.speakers import SPEAKERS
     from training.voice.text import notations
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -200,8 +217,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     o = parser.parse_args()
     torch.set_num_threads(1)
-    gather(o.work, notations(o.sentences, seed=11), [speaker.name for speaker in SPEAKERS])
-    train(o.work, o.steps)
+    make(o.work, partial(notations, o.sentences, seed=11), o.steps)
 
 
 if __name__ == "__main__":
