@@ -10,9 +10,9 @@ import torch
 from tests.oracle import transformers_codec
 from training import prompt
 from training.speak import Speaker
-from training.speech import HOP
+from training.speech import FRAME_S, HOP
 from training.voice import books, codes, corpus, decoder, evaluate, gate, language, phase
-from training.voice.__main__ import TINY, run
+from training.voice.__main__ import TINY, Plan, run, stages
 from training.voice.quantizer import Quantizer
 from training.voice.speakers import NOBODY, SPEAKERS, VOICES, voices_of
 from training.voice.stand_in import StandIn
@@ -71,6 +71,38 @@ def test_the_gate_stops_the_recipe_where_codes_lose_words() -> None:
     gate.hold({"codes": 0.02})
     with pytest.raises(ValueError, match="the codes lose words"):
         gate.hold({"codes": 0.03})
+
+
+def test_a_gate_that_did_not_hold_stops_the_recipe_again(tmp_path: Path) -> None:
+    (tmp_path / "gate.json").write_text(json.dumps({"codes": 0.03}))
+    with pytest.raises(ValueError, match="the codes lose words"):
+        dict(stages(tmp_path, tmp_path, Plan()))["gate"]()
+
+
+def test_the_gate_stops_the_recipe_where_the_decoder_leaves_the_pitch() -> None:
+    gate.hold_pitch(24.0)
+    with pytest.raises(ValueError, match="does not follow the pitch"):
+        gate.hold_pitch(26.0)
+
+
+def test_every_gate_comes_before_most_of_the_speech_is_spoken(tmp_path: Path) -> None:
+    names = [name for name, _ in stages(tmp_path, tmp_path, Plan())]
+    first, gated, followed, rest = (names.index(name) for name in ("first speech", "gate", "pitch", "all speech"))
+    assert first < gated < followed < rest < names.index("language model")
+
+
+def test_the_corpus_ends_with_the_hours_that_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "SHARD", 5)
+
+    def spoken(hours: float) -> int:
+        corpus.build(tmp_path, StandIn(), TINY.clauses, hours)
+        return len(list(corpus.read(tmp_path)))
+
+    assert spoken(0.001) == 5
+    held = sum(utterance.frames for _, _, utterance in corpus.read(tmp_path)) * FRAME_S / 3600
+    assert spoken(held) == 5
+    assert spoken(1.5 * held) == 10
+    assert spoken(1.0) == TINY.clauses
 
 
 def test_a_decoder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:

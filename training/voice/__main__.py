@@ -52,6 +52,8 @@ class Plan:
     """Says how much there is of everything."""
 
     clauses: int = 36_000
+    first_hours: float = 1.0
+    """Of speech. From it the quantizer and the decoder are learned, so that all gates come before the hours."""
     shortcut_sentences: int = 120
     shortcut_steps: int = 6_000
     books: int = quantizer.BOOKS
@@ -85,12 +87,13 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[Stage]:
     """Name and work of each stage in order."""
     return [
         *([] if plan.tiny else _teacher(work, plan)),
-        ("corpus", lambda: corpus.build(work, _opened(work, plan), plan.clauses)),
+        ("first speech", lambda: corpus.build(work, _opened(work, plan), plan.clauses, plan.first_hours)),
         ("quantizer", lambda: quantizer.make(work, plan.books, plan.dims)),
         ("gate", lambda: _gate(work, plan)),
         ("decoder's data", lambda: decoder.build(work, plan.decoder_hours)),
-        ("decoder", lambda: _decoder(work, plan)),
-        ("pitch", lambda: _pitch(work)),
+        ("decoder", lambda: decoder.train(work, plan.decoder_steps, **small)),
+        ("pitch", lambda: _pitch(work, plan)),
+        ("all speech", lambda: corpus.build(work, _opened(work, plan), plan.clauses)),
         ("encoder", lambda: encoder.train(work, plan.encoder_steps, **({"size": 2, "frames": 8} if plan.tiny else {}))),
         ("codes", lambda: codes.build(work)),
         ("language model", lambda: _language(work, plan)),
@@ -114,6 +117,7 @@ def _opened(work: Path, plan: Plan) -> Synthesiser:
 
 def _gate(work: Path, plan: Plan) -> None:
     if (work / "gate.json").exists():
+        gate.hold(json.loads((work / "gate.json").read_text(encoding="utf-8")))
         return
     hearing = None if plan.tiny else ears.Ears(ears.fetch(work))
     found = gate.check(work, _opened(work, plan), hearing, plan.gate_sentences)
@@ -121,16 +125,11 @@ def _gate(work: Path, plan: Plan) -> None:
     gate.hold(found)
 
 
-def _decoder(work: Path, plan: Plan) -> None:
-    if plan.tiny:
-        decoder.train(work, plan.decoder_steps, size=2, frames=12, hidden=plan.hidden, eager=True)
-    else:
-        decoder.train(work, plan.decoder_steps)
-
-
-def _pitch(work: Path) -> None:
+def _pitch(work: Path, plan: Plan) -> None:
     middle, most = decoder.follows(work)
     print(f"the decoder follows the pitch to {middle:.0f} cents, {most:.0f} at 90 %", flush=True)
+    if not plan.tiny:
+        gate.hold_pitch(middle)
 
 
 def _language(work: Path, plan: Plan) -> None:

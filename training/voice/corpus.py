@@ -1,10 +1,11 @@
 """Speech by the teacher, many hours of it, in shards.
 
-    python -m training.voice.corpus WORK --clauses 36000 [--minutes 60]
+    python -m training.voice.corpus WORK --clauses 36000 [--hours 1] [--minutes 60]
 
 A clause is spoken by one speaker, in turn. A shard holds `SHARD` clauses and is written whole, so the stage goes on
-with the first one that is missing; `--minutes` ends it earlier. An hour of speech takes 34 MB and, by the short way,
-ten minutes of one core."""
+with the first one that is missing. `--hours` ends it when WORK holds so much speech, `--minutes` when so much time is
+spent; a later call with the same `--clauses` goes on with the same texts. An hour of speech takes 34 MB and, by the
+short way, ten minutes of one core."""
 
 from __future__ import annotations
 
@@ -24,28 +25,31 @@ from training.voice.teacher import Synthesiser
 from training.voice.text import clauses
 from training.voice.utterance import Utterance, f0_values
 
-SHARD = 200
+SHARD = 100
 SEED = 7
 
 
-def build(work: Path, teacher: Synthesiser, count: int, minutes: float = float("inf")) -> None:
-    """Have `count` clauses spoken, `SHARD` of them a shard; stop after `minutes`."""
+def build(
+    work: Path, teacher: Synthesiser, count: int, hours: float = float("inf"), minutes: float = float("inf")
+) -> None:
+    """Speak `count` clauses, `SHARD` a shard, or as many as make `hours` of speech or fit into `minutes`."""
     folder = work / "corpus"
     folder.mkdir(parents=True, exist_ok=True)
     texts: list[str] = []
-    began, done = time.monotonic(), 0.0
+    began, held = time.monotonic(), 0.0
     for shard in range(-(-count // SHARD)):
         path = folder / f"{shard:05d}.npz"
         if path.exists():
+            held += int(np.load(path)["frames"].sum()) * FRAME_S / 3600
             continue
-        if time.monotonic() - began > 60 * minutes:
+        if held >= hours or time.monotonic() - began > 60 * minutes:
             return
         texts = texts or clauses(count, SEED)
         numbers = range(shard * SHARD, min(count, (shard + 1) * SHARD))
         spoken = [teacher.say(to_phonemes(texts[n]), SPEAKERS[n % len(SPEAKERS)].name) for n in numbers]
         _write(path, spoken, [n % len(SPEAKERS) for n in numbers], [texts[n] for n in numbers])
-        done += sum(utterance.frames for utterance in spoken) * FRAME_S
-        print(f"corpus: shard {shard}, {done / 3600:.2f} h more, {time.monotonic() - began:.0f} s", flush=True)
+        held += sum(utterance.frames for utterance in spoken) * FRAME_S / 3600
+        print(f"corpus: shard {shard}, {held:.2f} h, {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _write(path: Path, spoken: list[Utterance], speakers: list[int], texts: list[str]) -> None:
@@ -89,10 +93,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--clauses", type=int, default=36_000)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--hours", type=float, default=float("inf"), help="of speech that WORK holds then")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="of work")
     o = parser.parse_args()
     torch.set_num_threads(1)
-    build(o.work, Teacher(o.work), o.clauses, o.minutes)
+    build(o.work, Teacher(o.work), o.clauses, o.hours, o.minutes)
 
 
 if __name__ == "__main__":

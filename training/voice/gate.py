@@ -26,6 +26,7 @@ from training.voice.text import gate_sentences
 from training.voice.utterance import Utterance
 
 MOST = 0.025
+MOST_CENTS = 25.0
 PICTURE_HZ = 400.0
 
 
@@ -84,7 +85,17 @@ def check(
 def hold(found: dict[str, float]) -> None:
     """Raise ValueError where the codes lose too many words."""
     if found.get("codes", 0.0) > MOST:
-        raise ValueError(f"the codes lose words: {found['codes']:.3f} is more than {MOST}; fit the quantizer anew")
+        raise ValueError(
+            f"the codes lose words: {found['codes']:.3f} is more than {MOST}; fit the quantizer anew, remove gate.json"
+        )
+
+
+def hold_pitch(cents: float) -> None:
+    """Raises ValueError where the trained decoder's pitch is further than that from the one it was given."""
+    if cents > MOST_CENTS:
+        raise ValueError(
+            f"the decoder does not follow the pitch: {cents:.0f} cents is more than {MOST_CENTS:.0f}; train it longer"
+        )
 
 
 def main() -> None:
