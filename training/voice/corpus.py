@@ -5,7 +5,7 @@
 A clause is spoken by one speaker, in turn. A shard holds `SHARD` clauses and is written whole, so the stage goes on
 with the first one that is missing. `--hours` ends it when WORK holds so much speech, `--minutes` when so much time is
 spent; a later call with the same `--clauses` goes on with the same texts. An hour of speech takes 34 MB and, by the
-short way, ten minutes of one core."""
+short way, twelve minutes of one core."""
 
 from __future__ import annotations
 
