@@ -91,7 +91,7 @@ def stages(work: Path, folder: Path, plan: Plan) -> list[Stage]:
         ("quantizer", lambda: quantizer.make(work, plan.books, plan.dims)),
         ("gate", lambda: _gate(work, plan)),
         ("decoder's data", lambda: decoder.build(work, plan.decoder_hours)),
-        ("decoder", lambda: decoder.train(work, plan.decoder_steps, **small)),
+        ("decoder", lambda: _decoder(work, plan)),
         ("pitch", lambda: _pitch(work, plan)),
         ("all speech", lambda: corpus.build(work, _opened(work, plan), plan.clauses)),
         ("encoder", lambda: encoder.train(work, plan.encoder_steps, **({"size": 2, "frames": 8} if plan.tiny else {}))),
@@ -123,6 +123,13 @@ def _gate(work: Path, plan: Plan) -> None:
     found = gate.check(work, _opened(work, plan), hearing, plan.gate_sentences)
     print(found, flush=True)
     gate.hold(found)
+
+
+def _decoder(work: Path, plan: Plan) -> None:
+    if plan.tiny:
+        decoder.train(work, plan.decoder_steps, size=2, frames=12, hidden=plan.hidden, eager=True)
+    else:
+        decoder.train(work, plan.decoder_steps)
 
 
 def _pitch(work: Path, plan: Plan) -> None:

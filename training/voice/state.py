@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -58,8 +59,10 @@ def take(work: Path, state: Path = STATE) -> None:
             continue
         if (found := _hash(file)) != part["sha256"]:
             raise ValueError(f"{file} is not the one of its manifest: sha256 {found} for {part['sha256']}")
-        names = {NAMES: np.array(part[NAMES])} if part[NAMES] else {}
-        np.savez(target, **load_file(file), **names)
+        arrays: dict[str, Any] = dict(load_file(file))
+        if part[NAMES]:
+            arrays[NAMES] = np.array(part[NAMES])
+        np.savez(target, **arrays)
 
 
 def _hash(file: Path) -> str:
