@@ -1,5 +1,5 @@
 """Reads a Higgs Audio V2 model's sizes and ids from its `config.json`. Keys that are not there mean what they mean to
-transformers, whose config class would cost an engine three seconds of its start."""
+transformers, whose config class would cost an engine seconds of its start."""
 
 from __future__ import annotations
 
